@@ -1,0 +1,29 @@
+# The same verbs everywhere; CI calls just these. Each works as the first command ever typed.
+.PHONY: help setup demo test lint format bench lock clean
+
+help:            ## list the verbs
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/'
+
+setup:           ## make .venv with the locked dependencies (seconds when it is there already)
+	@hack/bootstrap
+
+demo: setup      ## run the main job on a real Envoy and print what the new version does differently
+	@hack/demo
+
+test: setup      ## unit, conformance and real-Envoy tests
+	@hack/test
+
+lint: setup      ## ruff, mypy, import contracts, lock file
+	@hack/lint
+
+format: setup    ## let ruff rewrite the tree
+	@.venv/bin/ruff format . && .venv/bin/ruff check --fix-only -q .
+
+bench: setup     ## print the tables, write tests/bench/results/*.json
+	@hack/bench
+
+lock: setup      ## resolve pyproject.toml anew into hack/requirements.lock
+	@hack/lock
+
+clean:           ## remove what setup and the tests made
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

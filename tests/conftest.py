@@ -1,0 +1,43 @@
+"""What holds for every test: nothing may outlive it."""
+
+import asyncio
+import gc
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def no_leaked_threads() -> Iterator[None]:
+    """Fail a test that leaves a thread behind (a second of grace for those that are ending)."""
+    before = set(threading.enumerate())
+    yield
+    deadline = time.monotonic() + 1.0
+    while leaked := [t for t in threading.enumerate() if t not in before and not _harmless(t)]:
+        if time.monotonic() > deadline:
+            pytest.fail(f"leaked threads: {[t.name for t in leaked]}")
+        time.sleep(0.01)
+
+
+@pytest.fixture(autouse=True)
+async def no_leaked_tasks() -> None:
+    """Fail an asynchronous test that leaves a task behind."""
+    yield  # type: ignore[misc]
+    for _ in range(20):
+        left = [t for t in asyncio.all_tasks() if t is not asyncio.current_task() and not t.done()]
+        if not left:
+            return
+        await asyncio.sleep(0.05)
+    gc.collect()
+    pytest.fail(f"leaked tasks: {left}")
+
+
+def _harmless(thread: threading.Thread) -> bool:
+    """Tell the threads that libraries keep for the life of the process: grpc.aio's poller, asyncio's default pool."""
+    return (
+        thread.daemon
+        and ("grpc" in thread.name.lower() or "_poller" in thread.name)
+        or thread.name.startswith("asyncio_")
+    )

@@ -1,0 +1,1 @@
+"""The analysis engine: access-log entries in, pairs, differences, windows of mergeable summaries out."""

@@ -1,0 +1,120 @@
+"""Settings: one nested class a part, validated once, at start.
+
+Each field can be given as a flag of `shadowmesh serve` or `analyze` (`--xds-port`) or as the environment variable of
+the same name (`SHADOWMESH_XDS_PORT`); the flag wins. Durations are seconds.
+"""
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class XdsSettings(_Part):
+    """The xDS server."""
+
+    address: str = "127.0.0.1"
+    """Address to listen on. Loopback unless you say otherwise."""
+    port: int = Field(default=18000, ge=0, le=65535)
+    """Port of the xDS server (gRPC); 0 picks a free one."""
+    max_streams: int = Field(default=10_000, ge=1)
+    """Streams served at once; one more is refused with UNAVAILABLE."""
+    debounce: float = Field(default=0.002, ge=0)
+    """Quiet time after a change before it is pushed, so that a burst is one push."""
+    debounce_max: float = Field(default=0.1, ge=0)
+    """Longest that a change waits while others keep coming."""
+    keepalive: float = Field(default=30.0, gt=0)
+    """Interval of HTTP/2 keepalive pings to each Envoy."""
+    keepalive_timeout: float = Field(default=10.0, gt=0)
+    """Time to answer a keepalive ping before the stream is taken for dead."""
+    grace: float = Field(default=5.0, ge=0)
+    """Time that streams are given to end at shutdown."""
+    runtime_ttl: float = Field(default=15.0, ge=1)
+    """Dead-man switch: this long after the manager was last heard, every Envoy stops mirroring by itself."""
+    removal_timeout: float = Field(default=5.0, ge=0)
+    """Longest wait for an Envoy's ACK of routes without a cluster, before that cluster is removed all the same."""
+
+
+class HttpSettings(_Part):
+    """The REST API."""
+
+    address: str = "127.0.0.1"
+    """Address to listen on. Beyond loopback, process variants are refused until a token is set."""
+    port: int = Field(default=8080, ge=0, le=65535)
+    """Port of the REST API; 0 picks a free one."""
+    token: SecretStr | None = None
+    """Bearer token that every write must carry; none is needed while it is not set."""
+    allowed_hosts: tuple[str, ...] = ("localhost", "127.0.0.1", "[::1]")
+    """Values of `Host` that are answered (the listen address is always one); keeps DNS rebinding out."""
+    allowed_origins: tuple[str, ...] = ()
+    """Values of `Origin` that may write, besides the API's own."""
+    max_body_bytes: int = Field(default=1024 * 1024, ge=1024)
+    """Largest request body."""
+
+
+class EngineSettings(_Part):
+    """The analysis engine of a node."""
+
+    address: str = "127.0.0.1"
+    """Address that Envoys of this node send their access log to."""
+    port: int = Field(default=18001, ge=0, le=65535)
+    """Port of the engine (gRPC); 0 picks a free one."""
+    spawn: bool = True
+    """Whether `serve` starts an engine for this machine as a child process."""
+    manager: str = "127.0.0.1:18000"
+    """Where the manager's xDS server is; the engine sends its windows there."""
+    window: float = Field(default=1.0, gt=0)
+    """Length of a window of summaries."""
+    pair_timeout: float = Field(default=20.0, gt=0)
+    """How long one leg of a pair waits for the other before it counts as unpaired."""
+    max_waiting: int = Field(default=50_000, ge=1)
+    """Legs that wait at once; one more drops the oldest, counted."""
+    max_waiting_bytes: int = Field(default=256 * 1024 * 1024, ge=1024)
+    """Bytes of bodies that wait at once."""
+    max_endpoints: int = Field(default=200, ge=1)
+    """Endpoints (method and path template) told apart a profile; the rest are `other`."""
+    max_differences: int = Field(default=500, ge=1)
+    """Fields with differences told apart a profile; the rest are `other`."""
+    examples: int = Field(default=5, ge=0)
+    """Differing pairs kept as examples for each class, field and endpoint."""
+    stats_interval: float = Field(default=1.0, gt=0)
+    """How often Envoy pushes its counters to the engine (written to the bootstrap)."""
+
+
+class NodeSettings(_Part):
+    """The machine that the manager runs on, as a place for shadows."""
+
+    name: str = "local"
+    """Name of the node."""
+    region: str = ""
+    """Region, for placement."""
+    zone: str = ""
+    """Zone, for placement."""
+    max_shadows: int = Field(default=100, ge=0)
+    """Shadow instances that may run here at once."""
+    ports: tuple[int, int] = (20000, 29999)
+    """Ports that process shadows are given, first and last."""
+
+
+class Settings(BaseSettings):
+    """All settings of a Shadowmesh process."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="SHADOWMESH_",
+        env_nested_delimiter="_",
+        env_nested_max_split=1,
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+    )
+
+    state: Path = Path("shadowmesh-state")
+    """Folder of everything that survives a restart: database, logs of shadows, last good resources."""
+    xds: XdsSettings = XdsSettings()
+    http: HttpSettings = HttpSettings()
+    engine: EngineSettings = EngineSettings()
+    node: NodeSettings = NodeSettings()

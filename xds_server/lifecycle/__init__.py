@@ -1,0 +1,1 @@
+"""The life of profiles and shadow instances: the transitions, and the controller that makes them happen."""

@@ -1,0 +1,58 @@
+"""The names that Envoy's configuration, the access log and the analysis share. One place, so they cannot drift.
+
+Sources: header and metadata names are ours; resource names appear in `istioctl`-like listings and in Envoy's stats.
+"""
+
+from xds_server.model.ids import FaultID, InstanceID, ProfileID
+
+PAIR_HEADER = "x-shadowmesh-pair"
+"""Set (overwritten) on each sampled request: `<profileID>/<Envoy's %UNIQUE_ID%>`. Both legs carry it."""
+SHADOW_HEADER = "x-shadowmesh-shadow"
+"""Marks a copy, and tells which instance it is for: `<instanceID>`. The original never carries it."""
+LOG_NAME = "shadowmesh"
+"""`log_name` of the access log (ALS) of both legs."""
+CAPTURE_METADATA = "shadowmesh.capture"
+"""Namespace of the dynamic metadata that the capture filter writes and the access log carries."""
+RTDS_LAYER = "shadowmesh"
+"""The one runtime layer; a change of a percentage or a fault touches this resource alone."""
+MILLION = 1_000_000
+"""The denominator of every fraction (samples nest only with equal denominators)."""
+CONTROL_CLUSTER = "shadowmesh-manager"
+"""Bootstrap cluster of the management server."""
+ENGINE_CLUSTER = "shadowmesh-engine"
+"""Bootstrap cluster of the analysis engine of the Envoy's node: ALS, metrics, failover source of resources."""
+
+
+def component_listener(component: str) -> str:
+    """Return the name of the listener of a component that has its listen address for itself."""
+    return f"component/{component}"
+
+
+def component_cluster(component: str) -> str:
+    """Return the name of the cluster of a component's original endpoints."""
+    return f"component/{component}"
+
+
+def shadow_listener(instance: InstanceID) -> str:
+    """Return the name of the internal listener that a shadow's copies pass."""
+    return f"shadow-{instance}"
+
+
+def shadow_in_cluster(instance: InstanceID) -> str:
+    """Return the name of the cluster that leads a mirrored request into the internal listener."""
+    return f"shadow-in-{instance}"
+
+
+def shadow_cluster(instance: InstanceID) -> str:
+    """Return the name of the cluster of the shadow instance itself."""
+    return f"shadow-{instance}"
+
+
+def sample_key(profile: ProfileID) -> str:
+    """Return the runtime key of a profile's (cumulative) share."""
+    return f"shadowmesh.sample.{profile}"
+
+
+def fault_key(fault: FaultID, part: str) -> str:
+    """Return the runtime key of one part of a fault: `delay_percent`, `abort_percent`, `rate_limit_percent`."""
+    return f"shadowmesh.fault.{fault}.{part}"

@@ -1,0 +1,191 @@
+"""A shadowing profile: what is mirrored, to which versions, for how long, with which faults, judged by what.
+
+Field names of the specification (`trafficShadowingPercentage`, ...) live at the edge, in api/schemas; here are the
+same values in Python's spelling.
+
+Units: `percentage` is a share, 0.0-1.0 (the specification calls it percentage); fault percentages are 0-100 as in
+Envoy; durations are seconds.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from xds_server.model.ids import FaultID, InstanceID, NetworkID, ProfileID
+
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+"""Mirrored unless a profile chooses others (RFC 9110, 9.2.1; TRACE is never mirrored)."""
+
+DEFAULT_CAPTURE_BYTES = 16 * 1024
+"""Head of each answer that is kept for comparison."""
+
+
+class HeaderMatchKind(StrEnum):
+    """How a header is compared."""
+
+    EXACT = "exact"
+    PREFIX = "prefix"
+    REGEX = "regex"
+    PRESENT = "present"
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderMatch:
+    """One condition on a request header. `value` is empty for PRESENT; REGEX is RE2, whole value."""
+
+    name: str
+    kind: HeaderMatchKind
+    value: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """Which requests may be sampled; all conditions must hold. At most one of the three path forms is set.
+
+    `grpc` holds patterns of full method names without the leading slash, `pkg.Svc/Get*` (a `*` only at the end).
+    """
+
+    methods: tuple[str, ...] = SAFE_METHODS
+    path: str = ""
+    path_prefix: str = "/"
+    path_regex: str = ""
+    headers: tuple[HeaderMatch, ...] = ()
+    grpc: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Delay:
+    """Hold the copy back for `fixed_delay` seconds, in `percentage` (0-100) of the copies."""
+
+    fixed_delay: float
+    percentage: float = 100.0
+
+
+@dataclass(frozen=True, slots=True)
+class Abort:
+    """Answer the copy with an error instead of the shadow; exactly one of the two statuses is set."""
+
+    http_status: int | None = None
+    grpc_status: int | None = None
+    percentage: float = 100.0
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseRateLimit:
+    """Let the shadow's answer flow at `kbps` KiB/s, in `percentage` (0-100) of the copies."""
+
+    kbps: int
+    percentage: float = 100.0
+
+
+@dataclass(frozen=True, slots=True)
+class FaultParameters:
+    """What is done to the copies. `headers`: only to copies that match all of them."""
+
+    delay: Delay | None = None
+    abort: Abort | None = None
+    response_rate_limit: ResponseRateLimit | None = None
+    headers: tuple[HeaderMatch, ...] = ()
+
+    def __bool__(self) -> bool:
+        return self.delay is not None or self.abort is not None or self.response_rate_limit is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A fault in force on one shadow instance.
+
+    The profile's own faults have `expires_at` None and live as long as the instance; an injected one with a duration
+    is lifted when `expires_at` has come, also after a restart of the manager.
+    """
+
+    id: FaultID
+    instance_id: InstanceID
+    parameters: FaultParameters
+    created_at: datetime
+    expires_at: datetime | None = None
+    from_profile: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """When a shadow is taken to be up: an HTTP GET of `path` answers 200-399, or with no path, a TCP connect."""
+
+    path: str = ""
+    timeout: float = 30.0
+    """Seconds until it counts as failed."""
+    interval: float = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessSpec:
+    """A shadow that is a process on the node. `{port}` in an argument or a value of `env` becomes the port."""
+
+    command: tuple[str, ...]
+    env: dict[str, str] = field(default_factory=dict)
+    working_directory: str = ""
+    readiness: Readiness = Readiness()
+    stop_timeout: float = 5.0
+    """Seconds from TERM to KILL."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointSpec:
+    """A version that already runs somewhere; we start and stop nothing."""
+
+    address: str
+    port: int
+    readiness: Readiness = Readiness()
+
+
+VariantSpec = ProcessSpec | EndpointSpec
+"""One class a runtime; Docker and Kubernetes add theirs here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """A version to shadow with; the kind of `spec` chooses the runtime."""
+
+    name: str
+    spec: VariantSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """What is kept of each answer. `checksum` covers what lies beyond the head, up to 1 MB."""
+
+    head_bytes: int = DEFAULT_CAPTURE_BYTES
+    checksum: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ShadowingProfile:
+    """One profile on one component.
+
+    `revision` counts changes, from 1 (ETag). `ttl` is the life of each shadow instance from the moment it is created.
+    `shadow_timeout` is the longest a copy may take (always finite; kept below the component's own timeout by the
+    translation, so that a hang ends as the shadow's own).
+    """
+
+    id: ProfileID
+    network_id: NetworkID
+    component_name: str
+    percentage: float
+    ttl: float
+    variants: tuple[Variant, ...]
+    faults: FaultParameters = FaultParameters()
+    metrics: tuple[str, ...] = ()
+    match: Match = Match()
+    name: str = ""
+    """Optional; unique in its network. Manifests name profiles by it."""
+    keep_credentials: bool = False
+    capture: Capture = Capture()
+    shadow_timeout: float = 15.0
+    max_request_bytes: int = 1024 * 1024
+    """Cap of the guard on the shadow leg: a larger copy is answered 413 by Envoy, the original is untouched."""
+    revision: int = 1
+    created_at: datetime | None = None
+
+
+PERFORMANCE_METRICS = ("response_time", "error_rate", "difference_rate", "cpu", "memory")
+"""What `performanceMetrics` may name."""

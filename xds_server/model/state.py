@@ -1,0 +1,33 @@
+"""What the translation is given: one network with everything that shapes its Envoys' configuration, at one moment."""
+
+from dataclasses import dataclass
+
+from xds_server.model.ids import InstanceID
+from xds_server.model.network import Address, VirtualNetwork
+from xds_server.model.profile import Fault, ShadowingProfile
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveShadow:
+    """A shadow that has answered its health check and is to be mirrored to."""
+
+    instance_id: InstanceID
+    variant: str
+    address: Address
+    faults: tuple[Fault, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveProfile:
+    """A profile and the shadows that may be mirrored to now; with none, nothing of it reaches an Envoy."""
+
+    profile: ShadowingProfile
+    shadows: tuple[ActiveShadow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkState:
+    """The whole input of a translation. Profiles are in order of creation."""
+
+    network: VirtualNetwork
+    profiles: tuple[ActiveProfile, ...] = ()

@@ -1,0 +1,1 @@
+"""Starting, watching and stopping shadow instances. One file a runtime."""

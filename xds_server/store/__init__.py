@@ -1,0 +1,1 @@
+"""What survives a restart. One file a backend."""
