@@ -5,6 +5,7 @@ the same name (`SHADOWMESH_XDS_PORT`); the flag wins. Durations are seconds.
 """
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -85,6 +86,15 @@ class EngineSettings(_Part):
     """How often Envoy pushes its counters to the engine (written to the bootstrap)."""
 
 
+class LogSettings(_Part):
+    """What is written to standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least severe level that is written."""
+    format: Literal["auto", "console", "json"] = "auto"
+    """Lines for people or for machines; `auto` is `console` on a terminal."""
+
+
 class NodeSettings(_Part):
     """The machine that the manager runs on, as a place for shadows."""
 
@@ -118,3 +128,4 @@ class Settings(BaseSettings):
     http: HttpSettings = HttpSettings()
     engine: EngineSettings = EngineSettings()
     node: NodeSettings = NodeSettings()
+    log: LogSettings = LogSettings()
