@@ -148,7 +148,8 @@ class Runtime(Protocol):
     async def wait(self, handle: Mapping[str, str]) -> Condition:
         """Return when it has ended; cancel to stop waiting.
 
-        For what runs on this machine that is well under a second later."""
+        For what runs on this machine that is well under a second later.
+        """
         ...
 
     async def adopt(self, handle: Mapping[str, str]) -> Condition:
