@@ -1,0 +1,140 @@
+"""The analysis engine of this machine, as a child of the manager that outlives it.
+
+Guarantees: at most one engine for a state folder. It is started anew, with growing pauses, when it ends; it is found
+again after a restart of the manager, so Envoys that start while the manager is away still have their failover source.
+Not guaranteed: that the engine is up when `start` returns; Envoys and the manager's link wait for it by themselves.
+"""
+
+import asyncio
+import contextlib
+import os
+import subprocess
+import sys
+
+import orjson
+import psutil
+import structlog
+
+from xds_server.config import Settings
+
+log = structlog.get_logger(__name__)
+
+FIRST_PAUSE = 0.5
+LONGEST_PAUSE = 10.0
+STOP_TIMEOUT = 5.0
+POLL = 0.5
+LOG_LIMIT = 10_000_000
+"""Bytes of the engine's log before it is set aside (one older file is kept)."""
+
+
+class EngineProcess:
+    """Keeps one `shadowmesh analyze` running."""
+
+    def __init__(self, settings: Settings, *, manager: str, port: int) -> None:
+        """Name the manager (`host:port` of its xDS server) and the port that Envoys send their access log to."""
+        self._settings = settings
+        self._wanted = {"manager": manager, "port": port, "address": settings.engine.address}
+        self._folder = settings.state / "engine"
+        self._record = self._folder / "process.json"
+        self._watch: asyncio.Task[None] | None = None
+        self._process: psutil.Process | None = None
+
+    async def start(self) -> None:
+        """Take over the engine that runs already, or start one, and keep watch."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._process = self._find()
+        if self._process is None:
+            self._spawn()
+        self._watch = asyncio.create_task(self._keep(), name="engine-process")
+
+    async def stop(self) -> None:
+        """End the engine: TERM, then KILL."""
+        if self._watch is not None:
+            self._watch.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._watch
+        process, self._process = self._process, None
+        if process is not None:
+            await asyncio.to_thread(_end, process)
+        self._record.unlink(missing_ok=True)
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the engine, None while there is none."""
+        return self._process.pid if self._process is not None else None
+
+    async def _keep(self) -> None:
+        pause = FIRST_PAUSE
+        while True:
+            await asyncio.sleep(POLL)
+            if self._process is not None and _alive(self._process):
+                pause = FIRST_PAUSE
+                continue
+            log.warning("the analysis engine ended; starting it again", pause=pause, log=str(self._folder / "log"))
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, LONGEST_PAUSE)
+            self._spawn()
+
+    def _find(self) -> psutil.Process | None:
+        """Return the engine of an earlier manager when it is still the one we want; end it when it is not."""
+        try:
+            record = orjson.loads(self._record.read_bytes())
+            process = psutil.Process(record["pid"])
+            if abs(process.create_time() - record["started"]) > 1.0:
+                return None
+        except (OSError, ValueError, KeyError, psutil.Error):
+            return None
+        if record.get("wanted") == self._wanted and _alive(process):
+            log.info("the analysis engine of the manager before is still there", pid=process.pid)
+            return process
+        _end(process)
+        return None
+
+    def _spawn(self) -> None:
+        engine = self._settings.engine
+        environment = {
+            **os.environ,
+            **{f"SHADOWMESH_ENGINE_{k.upper()}": str(v) for k, v in engine.model_dump(exclude={"spawn"}).items()},
+            "SHADOWMESH_ENGINE_MANAGER": str(self._wanted["manager"]),
+            "SHADOWMESH_ENGINE_PORT": str(self._wanted["port"]),
+            "SHADOWMESH_STATE": str(self._settings.state.absolute()),
+            "SHADOWMESH_NODE_NAME": self._settings.node.name,
+            "SHADOWMESH_LOG_LEVEL": self._settings.log.level,
+        }
+        log_path = self._folder / "log"
+        if log_path.exists() and log_path.stat().st_size > LOG_LIMIT:
+            log_path.replace(self._folder / "log.1")
+        with log_path.open("ab") as output:
+            # Its own session: a Ctrl-C in the manager's terminal is the manager's to handle.
+            self._process = psutil.Popen(
+                [sys.executable, "-m", "xds_server.cli", "analyze"],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        record = {"pid": self._process.pid, "started": self._process.create_time(), "wanted": self._wanted}
+        self._record.write_bytes(orjson.dumps(record))
+        log.info("started the analysis engine", pid=self._process.pid, log=str(log_path))
+
+
+def _alive(process: psutil.Process) -> bool:
+    if isinstance(process, psutil.Popen) and process.poll() is not None:
+        return False
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _end(process: psutil.Process) -> None:
+    try:
+        process.terminate()
+        try:
+            process.wait(STOP_TIMEOUT)
+        except psutil.TimeoutExpired:
+            process.kill()
+            process.wait(STOP_TIMEOUT)
+    except psutil.NoSuchProcess:
+        return
