@@ -1,1 +1,1 @@
-"""The REST API."""
+"""The REST API: documents, routes, problem documents, and manifests (which are the same documents as YAML)."""

@@ -8,6 +8,8 @@ Guarantees: the text is fit for a user: no traceback, foreign payloads cut to `F
 Not guaranteed: that the text is stable; `code` is.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 FOREIGN_LIMIT = 500
@@ -55,6 +57,31 @@ class InvalidError(ShadowmeshError):
     exit_code = 2
 
 
+@dataclass(frozen=True, slots=True)
+class FieldProblem:
+    """One thing that is wrong in a document; the three parts are those of `ShadowmeshError`."""
+
+    field: str
+    detail: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        return str(InvalidError(self.detail, field=self.field, hint=self.hint))
+
+
+class InvalidFieldsError(InvalidError):
+    """A document in which one or more fields cannot be right; all of them are listed, the first one is the text.
+
+    Args:
+        problems: at least one.
+    """
+
+    def __init__(self, problems: Sequence[FieldProblem]) -> None:
+        first = problems[0]
+        super().__init__(first.detail, field=first.field, hint=first.hint)
+        self.problems = tuple(problems)
+
+
 class NotFoundError(ShadowmeshError):
     """What was named does not exist."""
 
@@ -84,6 +111,13 @@ class RefusedError(ShadowmeshError):
     code = "refused"
     status = 403
     exit_code = 5
+
+
+class UnauthorizedError(RefusedError):
+    """A token is needed, and none or another one was given."""
+
+    code = "unauthorized"
+    status = 401
 
 
 class UnavailableError(ShadowmeshError):

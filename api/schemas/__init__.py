@@ -1,0 +1,1 @@
+"""The documents of REST and manifests, under the specification's own names, and their way to and from the model."""
