@@ -21,7 +21,8 @@ class Resource:
 
 def make_resource(name: str, type_url: str, body: bytes, *, ttl: float | None = None) -> Resource:
     """Return the resource of these encoded bytes (the message itself, not an Any)."""
-    digest = hashlib.blake2b(body, digest_size=8, key=b"ttl" if ttl else b"")
+    # A changed TTL is a change: an Envoy has to be told of it.
+    digest = hashlib.blake2b(body, digest_size=8, key=repr(ttl).encode() if ttl else b"")
     return Resource(name=name, type_url=type_url, body=body, version=digest.hexdigest(), ttl=ttl)
 
 
@@ -38,5 +39,5 @@ EXTENSION_CONFIG = TYPE_PREFIX + "envoy.config.core.v3.TypedExtensionConfig"
 
 PUSH_ORDER = (CLUSTER, ENDPOINTS, LISTENER, ROUTES, SCOPED_ROUTES, VIRTUAL_HOST, SECRET, EXTENSION_CONFIG, RUNTIME)
 """Make before break (xDS protocol, "Eventual consistency considerations")."""
-FULL_STATE_TYPES = frozenset({LISTENER, CLUSTER})
+FULL_STATE_TYPES = frozenset({LISTENER, CLUSTER, SCOPED_ROUTES})
 """Types whose state-of-the-world responses list everything; a name that is missing is deleted."""
