@@ -1,0 +1,180 @@
+"""The composition root: which parts there are, in which order they start, and in which they stop.
+
+Order of a start: state is read and running shadows are taken up, *then* xDS is served, so that an Envoy never sees a
+network without the shadows that it mirrors to. Order of a stop: REST first (no new work), then mirroring off and
+shadows ended while xDS still serves, then streams, engine, store.
+Importing this module does nothing.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import structlog
+import uvicorn
+
+from api import create_app
+from xds_server import log as logging_setup
+from xds_server.analysis.collector import Collector
+from xds_server.analysis.engine import AnalysisEngine
+from xds_server.cache.cache import SnapshotCache
+from xds_server.config import Settings
+from xds_server.engine_process import EngineProcess
+from xds_server.errors import ConflictError, StoreError
+from xds_server.lifecycle.clock import SystemClock
+from xds_server.lifecycle.controller import Controller
+from xds_server.lifecycle.publisher import Publisher
+from xds_server.placement.local import LocalInventory
+from xds_server.protocol.board import StatusBoard
+from xds_server.protocol.server import XdsServer
+from xds_server.runtime.factory import make_runtimes
+from xds_server.store.sqlite import SqliteStore
+
+log = structlog.get_logger(__name__)
+
+
+async def serve(settings: Settings) -> None:
+    """Run the manager until SIGTERM or SIGINT.
+
+    Raises:
+        ConflictError: a port or the state folder is taken.
+        StoreError: the state cannot be read or written.
+    """
+    logging_setup.configure(settings.log)
+    async with manager(settings) as ports:
+        log.info("ready", **ports, state=str(settings.state))
+        await _told_to_stop()
+        log.info("stopping")
+
+
+async def analyze(settings: Settings) -> None:
+    """Run the analysis engine of a node until SIGTERM or SIGINT.
+
+    Raises:
+        ConflictError: the port is taken.
+    """
+    logging_setup.configure(settings.log)
+    engine = AnalysisEngine(
+        settings=settings.engine, node=settings.node.name, state=settings.state / "engine", clock=SystemClock()
+    )
+    await engine.start()
+    try:
+        log.info("engine ready", port=engine.port, manager=settings.engine.manager)
+        await _told_to_stop()
+    finally:
+        await engine.stop()
+
+
+@asynccontextmanager
+async def manager(settings: Settings) -> AsyncIterator[dict[str, int]]:
+    """Run the manager's parts for the length of a `with`; yields the ports they listen on."""
+    async with contextlib.AsyncExitStack() as stack:
+        stack.enter_context(_only_one(settings.state))
+        http_socket = stack.enter_context(_listening(settings.http.address, settings.http.port))
+        clock = SystemClock()
+        cache = SnapshotCache()
+        board = StatusBoard()
+        collector = Collector(clock=clock, settings=settings.engine)
+        publisher = Publisher(cache=cache, board=board, collector=collector, settings=settings)
+        controller = Controller(
+            store=SqliteStore(settings.state / "shadowmesh.db"),
+            runtimes=make_runtimes(settings),
+            inventory=LocalInventory(settings.node),
+            publisher=publisher,
+            collector=collector,
+            board=board,
+            clock=clock,
+            settings=settings,
+        )
+        xds = XdsServer(
+            settings=settings.xds,
+            cache=cache,
+            grouping=publisher.group_of,
+            board=board,
+            extra_handlers=(collector.handler,),
+        )
+        await controller.start()
+        stack.push_async_callback(xds.stop, settings.xds.grace)
+        stack.push_async_callback(controller.stop)
+        await xds.start()
+        if settings.engine.spawn:
+            reach = "127.0.0.1" if settings.xds.address in {"0.0.0.0", "::"} else settings.xds.address  # noqa: S104 - compared, not bound
+            engine = EngineProcess(settings, manager=f"{reach}:{xds.port}", port=settings.engine.port)
+            await engine.start()
+            stack.push_async_callback(engine.stop)
+        app = create_app(controller, settings.http)
+        server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off", access_log=False, ws="none"))
+        stack.push_async_callback(_stop_http, server, asyncio.create_task(_serve_http(server, http_socket)))
+        yield {"http": http_socket.getsockname()[1], "xds": xds.port, "engine": settings.engine.port}
+
+
+@contextmanager
+def _only_one(state: Path) -> Iterator[None]:
+    """Hold the lock of a state folder; two managers on one would undo each other's work."""
+    try:
+        state.mkdir(parents=True, exist_ok=True)
+        handle = os.open(state / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StoreError(
+            f"{state}: {error.strerror}", field="state", hint="name a folder that can be written"
+        ) from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        raise ConflictError(
+            f"another manager works on {state}", field="state", hint="stop it, or give this one a folder of its own"
+        ) from None
+    try:
+        yield
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _listening(address: str, port: int) -> Iterator[socket.socket]:
+    """Bind the REST API's socket first, so that a port in use is one clear line and starts nothing."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((address, port))
+        except OSError as error:
+            raise ConflictError(
+                f"cannot listen on {address}:{port}: {error.strerror}",
+                field="http.port",
+                hint="choose another with --http-port, or 0 for any free one",
+            ) from error
+        yield listener
+
+
+async def _serve_http(server: uvicorn.Server, listener: socket.socket) -> None:
+    # Signals are ours: uvicorn would end before the shadows do.
+    server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign,assignment]
+    await server.serve(sockets=[listener])
+
+
+async def _stop_http(server: uvicorn.Server, task: asyncio.Task[None]) -> None:
+    server.should_exit = True
+    await task
+
+
+async def _told_to_stop() -> None:
+    """Return at the first SIGTERM or SIGINT; a second one ends the process at once."""
+    loop = asyncio.get_running_loop()
+    told = asyncio.Event()
+
+    def tell() -> None:
+        if told.is_set():
+            os._exit(130)
+        told.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, tell)
+    await told.wait()
