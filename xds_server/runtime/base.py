@@ -14,8 +14,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, TypeVar
 
+from xds_server.errors import InvalidError
 from xds_server.model.ids import InstanceID
 from xds_server.model.network import Address
 from xds_server.model.profile import VariantSpec
@@ -24,6 +25,9 @@ LOG_LINES = 20
 """Lines of a shadow's log that are kept in its status."""
 LOG_LINE_LIMIT = 300
 """Characters kept of each of them."""
+
+
+SpecT = TypeVar("SpecT", bound=VariantSpec)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +182,17 @@ class Runtime(Protocol):
         An instance whose handle was never recorded (the manager died in `start`) must not be in `known`.
         """
         ...
+
+
+def expect(spec: VariantSpec, wanted: type[SpecT]) -> SpecT:
+    """Return `spec`, which must be of the runtime's own class.
+
+    Raises:
+        InvalidError: it is for another runtime.
+    """
+    if not isinstance(spec, wanted):
+        raise InvalidError(f"a {type(spec).__name__} was given", hint=f"this runtime takes {wanted.__name__}")
+    return spec
 
 
 def _signal_name(number: int) -> str:
