@@ -13,7 +13,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticCustomError
@@ -57,6 +57,10 @@ class Document(BaseModel):
         allow_inf_nan=False,
         use_attribute_docstrings=True,
     )
+
+
+OMITTED: Any = Field(default=None, exclude_if=lambda value: value is None)
+"""Default of an optional field that is left out, not shown as null, when there is nothing in it."""
 
 
 def refuse(detail: str, hint: str = "", *, at: str = "") -> NoReturn:

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
-from api.schemas.base import Document, refuse
+from api.schemas.base import OMITTED, Document, refuse
 from api.schemas.match import HeaderMatchBody, Headers
 from api.schemas.values import DAY, Duration, Number, Percentage, Reference
 from xds_server.model.profile import Abort, Delay, FaultParameters, ResponseRateLimit
@@ -23,9 +23,9 @@ class DelayBody(Document):
 class AbortBody(Document):
     """Answer copies with an error instead of the shadow; exactly one of the two statuses."""
 
-    http_status: Annotated[int, Number(200, 599, "an HTTP status, like 503", whole=True)] | None = None
+    http_status: Annotated[int, Number(200, 599, "an HTTP status, like 503", whole=True)] | None = OMITTED
     """HTTP status of the answer."""
-    grpc_status: Annotated[int, Number(1, 16, "a gRPC status, like 14 (unavailable)", whole=True)] | None = None
+    grpc_status: Annotated[int, Number(1, 16, "a gRPC status, like 14 (unavailable)", whole=True)] | None = OMITTED
     """gRPC status of the answer."""
     percentage: Percentage = 100.0
     """Per cent (0-100) of the copies."""
@@ -50,11 +50,11 @@ class ResponseRateLimitBody(Document):
 class FaultParametersBody(Document):
     """What is done to the copies."""
 
-    delay: DelayBody | None = None
+    delay: DelayBody | None = OMITTED
     """Hold copies back."""
-    abort: AbortBody | None = None
+    abort: AbortBody | None = OMITTED
     """Answer copies with an error."""
-    response_rate_limit: ResponseRateLimitBody | None = None
+    response_rate_limit: ResponseRateLimitBody | None = OMITTED
     """Let the shadow's answers flow slowly."""
     headers: Headers = Field(default_factory=list)
     """Only copies whose headers match all of these."""
@@ -83,7 +83,9 @@ class FaultParametersBody(Document):
             "abort": (AbortBody, faults.abort),
             "response_rate_limit": (ResponseRateLimitBody, faults.response_rate_limit),
         }
-        parts = {name: body.model_construct(**asdict(part)) for name, (body, part) in kinds.items() if part}
+        parts: dict[str, Any] = {
+            name: body.model_construct(**asdict(part)) for name, (body, part) in kinds.items() if part
+        }
         return cls.model_construct(**parts, headers=[HeaderMatchBody.of(header) for header in faults.headers])
 
 
@@ -94,7 +96,7 @@ class InjectFaultBody(Document):
     """Shadow instance to inject into."""
     fault_injection_parameters: FaultParametersBody
     """The fault: at least one of delay, abort, responseRateLimit."""
-    duration: Annotated[float, Duration(0.1, DAY)] | None = None
+    duration: Annotated[float, Duration(0.1, DAY)] | None = OMITTED
     """How long; until the instance ends or the fault is lifted when left out."""
 
     @model_validator(mode="after")

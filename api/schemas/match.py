@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field, field_validator, model_validator
 
-from api.schemas.base import Document, refuse, shown
+from api.schemas.base import OMITTED, Document, refuse, shown
 from api.schemas.values import Text
 from xds_server.model.profile import SAFE_METHODS, HeaderMatch, HeaderMatchKind, Match
 
@@ -37,13 +37,13 @@ class HeaderMatchBody(Document):
 
     name: HeaderName
     """Name of the header."""
-    exact: HeaderValue | None = None
+    exact: HeaderValue | None = OMITTED
     """The whole value."""
-    prefix: HeaderValue | None = None
+    prefix: HeaderValue | None = OMITTED
     """How the value begins."""
-    regex: HeaderValue | None = None
+    regex: HeaderValue | None = OMITTED
     """RE2 expression for the whole value."""
-    present: bool | None = None
+    present: bool | None = OMITTED
     """`true`: the header is there, whatever its value."""
 
     @model_validator(mode="after")
@@ -80,13 +80,15 @@ Headers = Annotated[list[HeaderMatchBody], Field(max_length=20)]
 class MatchBody(Document):
     """Which requests may be sampled; all conditions must hold."""
 
-    methods: Annotated[list[Method], Field(min_length=1, max_length=20)] | None = None
+    methods: Annotated[list[Method], Field(min_length=1, max_length=20)] | None = OMITTED
     """Methods; GET, HEAD and OPTIONS when left out. Name writes here only if the version may see them twice."""
-    path: Path | None = None
+    path: Path | None = OMITTED
     """The whole path."""
-    path_prefix: Path | None = None
+    path_prefix: Path | None = OMITTED
     """How the path begins."""
-    path_regex: Annotated[str, Text("/.*|[(\\[.^].*", "an RE2 expression for the whole path", most=1024)] | None = None
+    path_regex: Annotated[str, Text("/.*|[(\\[.^].*", "an RE2 expression for the whole path", most=1024)] | None = (
+        OMITTED
+    )
     """RE2 expression for the whole path."""
     headers: Headers = Field(default_factory=list)
     """Conditions on headers."""

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from api.schemas.base import Document, refuse, shown
+from api.schemas.base import OMITTED, Document, refuse, shown
 from api.schemas.values import (
     AnyText,
     Duration,
@@ -89,13 +89,13 @@ class ComponentBody(Document):
     """Values of Host that it answers for, so that components can share a listen address."""
     timeout: Annotated[float, Duration()] = 0.0
     """Longest a client's request may take; `0s` cuts none."""
-    idle_timeout: Annotated[float, Duration()] | None = None
+    idle_timeout: Annotated[float, Duration()] | None = OMITTED
     """Longest time without a byte; Envoy's five minutes when left out."""
     retries: Annotated[int, Number(0, 10, "tries after the first one", whole=True)] = 0
     """Tries of a request to the original after the first one failed."""
     upgrades: Annotated[list[Upgrade], Field(max_length=10)] = Field(default_factory=list)
     """Upgrades that clients may use, for example `websocket`; never mirrored."""
-    tls: TLSBody | None = None
+    tls: TLSBody | None = OMITTED
     """TLS to the endpoints; plain text when left out."""
 
     @field_validator("hosts")

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
 
-from api.schemas.base import Document, refuse, shown
+from api.schemas.base import OMITTED, Document, refuse, shown
 from api.schemas.fault import FaultParametersBody
 from api.schemas.match import MatchBody
 from api.schemas.values import DAY, Duration, Name, Number, Reference, Share
@@ -44,7 +44,7 @@ class ProfileSpec(Document):
     """Share of the traffic that is mirrored, 0.0-1.0; 0.5 is half of it."""
     shadow_instance_ttl: Annotated[TTL, Field(alias="shadowInstanceTTL")]
     """Life of each shadow instance, like `10m`; at most a day."""
-    fault_injection_parameters: FaultParametersBody | None = None
+    fault_injection_parameters: FaultParametersBody | None = OMITTED
     """Faults in the traffic to the shadows, from the start; never in the original's."""
     performance_metrics: list[str] = Field(default_factory=lambda: list(PERFORMANCE_METRICS))
     """What is measured and judged; all when left out."""
@@ -103,13 +103,8 @@ class ProfileSpec(Document):
 class ProfileBody(ProfileSpec):
     """The body of `POST /networks/{network_id}/shadowing/create`."""
 
-    name: Name | None = None
+    name: Name | None = OMITTED
     """Name, unique in its network; manifests name profiles by it."""
-
-    @classmethod
-    def of(cls, profile: ShadowingProfile) -> "ProfileBody":
-        """Return the document of a profile."""
-        return cls.model_construct(**fields_of(profile))
 
 
 class ManifestProfileSpec(ProfileSpec):
@@ -122,11 +117,11 @@ class ManifestProfileSpec(ProfileSpec):
 class ProfileChangeBody(Document):
     """The body of `PATCH .../profiles/{profile_id}`: what a living profile can change; the rest stays as it is."""
 
-    traffic_shadowing_percentage: Share | None = None
+    traffic_shadowing_percentage: Share | None = OMITTED
     """Share of the traffic that is mirrored, 0.0-1.0."""
     shadow_instance_ttl: Annotated[TTL | None, Field(alias="shadowInstanceTTL")] = None
     """Life of each instance, counted from when it was created."""
-    fault_injection_parameters: FaultParametersBody | None = None
+    fault_injection_parameters: FaultParametersBody | None = OMITTED
     """The profile's faults, as a whole; `null` or `{}` takes them away."""
 
     @model_validator(mode="before")

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
-from api.schemas.base import Document, refuse
+from api.schemas.base import OMITTED, Document, refuse
 from api.schemas.values import AnyText, Duration, HostAddress, Name, Port, Text
 from xds_server.model.profile import EndpointSpec, ProcessSpec, Readiness, Variant
 
@@ -78,9 +78,9 @@ class VariantBody(Document):
 
     name: Name
     """Name, unique in its profile."""
-    process: ProcessBody | None = None
+    process: ProcessBody | None = OMITTED
     """Start it as a process on the node."""
-    endpoint: EndpointVariantBody | None = None
+    endpoint: EndpointVariantBody | None = OMITTED
     """It already runs."""
 
     @model_validator(mode="before")

@@ -1,0 +1,46 @@
+"""The REST API as an ASGI application.
+
+Guarantees: handlers only ask the controller, on its event loop, and never block; every error is a problem document.
+Importing this module does nothing.
+"""
+
+from collections.abc import Callable
+from importlib import metadata
+
+from fastapi import FastAPI
+
+from api import openapi, problems
+from api.guard import Guard
+from api.routes import diffs, faults, health, networks, profiles, status
+from xds_server.config import HttpSettings
+from xds_server.lifecycle.controller import Controller
+
+_DESCRIPTION = "Judges new versions of a service on live traffic, behind Envoy, before a user depends on them."
+
+
+def make(controller: Controller, settings: HttpSettings, *, unready: Callable[[], str] | None = None) -> FastAPI:
+    """Return the application.
+
+    Args:
+        controller: answers everything; already started.
+        settings: whom to answer.
+        unready: says why the manager is not ready (empty: it is), for `/readyz`; always ready when left out.
+    """
+    app = FastAPI(
+        title="Shadowmesh",
+        version=metadata.version("shadowmesh"),
+        description=_DESCRIPTION,
+        docs_url=None,  # its pages load scripts from elsewhere
+        redoc_url=None,
+        separate_input_output_schemas=False,
+        redirect_slashes=False,
+    )
+    app.state.controller = controller
+    app.state.settings = settings
+    app.state.unready = unready or (lambda: "")
+    for part in (networks, profiles, faults, status, diffs, health):
+        app.include_router(part.router)
+    problems.install(app)
+    openapi.install(app)
+    app.add_middleware(Guard, settings=settings)
+    return app

@@ -1,0 +1,42 @@
+"""The bodies that the OpenAPI document and docs/api.md show; a test sends each of them."""
+
+from typing import Any
+
+NETWORK: dict[str, Any] = {
+    "name": "shop",
+    "components": [
+        {
+            "name": "catalog",
+            "protocol": "http1",
+            "listen": {"address": "127.0.0.1", "port": 10000},
+            "endpoints": [{"address": "127.0.0.1", "port": 9001}],
+        }
+    ],
+}
+PROFILE: dict[str, Any] = {
+    "componentName": "catalog",
+    "trafficShadowingPercentage": 0.5,
+    "shadowInstanceTTL": "10m",
+    "faultInjectionParameters": {
+        "delay": {"fixedDelay": "200ms", "percentage": 50},
+        "abort": {"httpStatus": 503, "percentage": 20},
+    },
+    "performanceMetrics": ["response_time", "error_rate", "cpu", "memory"],
+    "match": {"methods": ["GET"], "pathPrefix": "/"},
+    "variants": [{"name": "v2", "process": {"command": ["python", "app.py", "--port", "{port}"], "env": {}}}],
+}
+PROFILE_OF_WHAT_RUNS: dict[str, Any] = {
+    "name": "catalog-v3",
+    "componentName": "catalog",
+    "trafficShadowingPercentage": 0.1,
+    "shadowInstanceTTL": "1h",
+    "variants": [{"name": "v3", "endpoint": {"address": "127.0.0.1", "port": 9003}}],
+}
+CHANGE: dict[str, Any] = {"trafficShadowingPercentage": 0.05, "shadowInstanceTTL": "1h30m"}
+NO_FAULTS: dict[str, Any] = {"faultInjectionParameters": None}
+FAULT: dict[str, Any] = {
+    "instanceID": "0b7e3f52-6e0a-4a63-9f0e-2f0f6a1f5c11",
+    "faultInjectionParameters": {"abort": {"httpStatus": 503, "percentage": 100}},
+    "duration": "60s",
+}
+SELECT: dict[str, Any] = {"componentName": "catalog"}

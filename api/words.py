@@ -1,0 +1,78 @@
+"""A profile in words, so that a person sees at once whether it says what they meant; and warnings where it may not.
+
+The sample is a share of 0.0-1.0 and fault percentages are 0-100 (as in Envoy); the words tell both in per cent.
+"""
+
+from collections.abc import Iterator
+
+from api.schemas.values import format_duration
+from xds_server.model.profile import FaultParameters, HeaderMatch, HeaderMatchKind, Match, ShadowingProfile
+
+
+def summary(profile: ShadowingProfile) -> str:
+    """Return what a profile does, as one line: `mirrors 50 % of GET /… to v2 for 10m; aborts 20 % with HTTP 503`."""
+    versions = " and ".join(variant.name for variant in profile.variants)
+    share = per_cent(profile.percentage * 100)
+    if not profile.percentage:
+        return f"mirrors nothing (0 %) of {profile.component_name}"
+    mirrors = f"mirrors {share} of {_requests(profile.match)} to {versions} for {format_duration(profile.ttl)}"
+    return "; ".join([mirrors, *_parts(profile.faults)])
+
+
+def fault_summary(faults: FaultParameters) -> str:
+    """Return what faults do, as one line: `delays 50 % of the copies by 200ms; aborts 20 % with HTTP 503`."""
+    return "; ".join(_parts(faults)) or "does nothing"
+
+
+def warnings(faults: FaultParameters, *, field: str = "faultInjectionParameters") -> list[str]:
+    """Return a line for each fault percentage that looks like a share: `…: 0.5 means half a percent of the copies`."""
+    return list(_doubts(faults, field))
+
+
+def per_cent(value: float) -> str:
+    """Return a number with its sign: `12.5 %`."""
+    return f"{value:.10g} %"
+
+
+def _doubts(faults: FaultParameters, field: str) -> Iterator[str]:
+    parts = {"delay": faults.delay, "abort": faults.abort, "responseRateLimit": faults.response_rate_limit}
+    for name, part in parts.items():
+        if part is not None and 0 < part.percentage <= 1:
+            given = f"{part.percentage:.10g}"
+            means = {"0.5": "half a percent", "1": "one percent"}.get(given, f"{given} percent")
+            if part.percentage == 1:
+                rather = "all of them are 100"
+            else:
+                rather = f"{per_cent(part.percentage * 100)} of them are {part.percentage * 100:.10g}"
+            yield f"{field}.{name}.percentage: {given} means {means} of the copies; {rather}"
+
+
+def _parts(faults: FaultParameters) -> Iterator[str]:
+    only = f" with {_headers(faults.headers)}" if faults.headers else ""
+    copies = f"of the copies{only}"
+    if delay := faults.delay:
+        yield f"delays {per_cent(delay.percentage)} {copies} by {format_duration(delay.fixed_delay)}"
+    if abort := faults.abort:
+        status = f"gRPC status {abort.grpc_status}" if abort.http_status is None else f"HTTP {abort.http_status}"
+        yield f"aborts {per_cent(abort.percentage)} {copies} with {status}"
+    if limit := faults.response_rate_limit:
+        yield f"slows the answers to {per_cent(limit.percentage)} {copies} to {limit.kbps} KiB/s"
+
+
+def _requests(match: Match) -> str:
+    if match.grpc:
+        words = f"gRPC {', '.join(match.grpc)}"
+    else:
+        path = match.path or (f"{match.path_prefix}…" if match.path_prefix else f"paths like {match.path_regex}")
+        words = f"{', '.join(match.methods)} {path}"
+    return f"{words} with {_headers(match.headers)}" if match.headers else words
+
+
+def _headers(headers: tuple[HeaderMatch, ...]) -> str:
+    forms = {
+        HeaderMatchKind.EXACT: "{0.name}: {0.value}",
+        HeaderMatchKind.PREFIX: "{0.name}: {0.value}…",
+        HeaderMatchKind.REGEX: "{0.name} like {0.value}",
+        HeaderMatchKind.PRESENT: "{0.name}",
+    }
+    return " and ".join(forms[header.kind].format(header) for header in headers)

@@ -1,0 +1,197 @@
+"""A controller that remembers and starts nothing."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from xds_server.errors import ConflictError, NotFoundError, StaleError
+from xds_server.lifecycle.views import (
+    Gauge,
+    InstanceView,
+    NetworkStatus,
+    Performance,
+    ProfileChange,
+    ProfileView,
+)
+from xds_server.model.ids import FaultID, InstanceID, NetworkID, ProfileID
+from xds_server.model.network import Address, VirtualNetwork
+from xds_server.model.profile import Fault, FaultParameters, ShadowingProfile
+from xds_server.model.shadow import InstanceStatus, ShadowInstance
+from xds_server.placement.node import Node
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class FakeComparison:
+    pairs: int = 7
+
+    def as_json(self) -> dict[str, Any]:
+        return {"pairs": self.pairs, "responseTime": {"shadow": {"p50": 0.01}}}
+
+
+@dataclass(frozen=True)
+class FakeEnvoy:
+    node_id: str = "edge-1"
+    connected: bool = True
+    resources: tuple[dict[str, str], ...] = ({"typeURL": "t", "name": "n", "state": "ACKED"},)
+
+
+@dataclass
+class FakeController:
+    kept: dict[str, VirtualNetwork] = field(default_factory=dict)
+    views: dict[str, ProfileView] = field(default_factory=dict)
+    in_force: dict[str, Fault] = field(default_factory=dict)
+    keys: dict[str, tuple[str | None, str]] = field(default_factory=dict)
+    found: list[dict[str, Any]] = field(default_factory=list)
+    raises: Exception | None = None
+    first_status: InstanceStatus = InstanceStatus.PENDING
+    later_status: InstanceStatus | None = None
+
+    async def create_network(self, network: VirtualNetwork) -> VirtualNetwork:
+        if any(other.name == network.name for other in self.kept.values()):
+            raise ConflictError(f'there is a network "{network.name}" already', field="name", hint="another name")
+        made = replace(network, id=NetworkID(str(uuid.uuid4())), created_at=NOW)
+        self.kept[made.id] = made
+        return made
+
+    async def networks(self) -> Sequence[VirtualNetwork]:
+        if self.raises:
+            raise self.raises
+        return list(self.kept.values())
+
+    async def network(self, ref: str) -> VirtualNetwork:
+        for network in self.kept.values():
+            if ref in {network.id, network.name}:
+                return network
+        raise NotFoundError(f'there is no network "{ref}"', field="network_id", hint="GET /networks lists them")
+
+    async def replace_network(
+        self, ref: str, network: VirtualNetwork, *, if_match: int | None = None
+    ) -> VirtualNetwork:
+        old = await self.network(ref)
+        if if_match not in {None, old.revision}:
+            raise StaleError("changed")
+        same = (old.components, old.labels) == (network.components, network.labels)
+        made = replace(network, id=old.id, revision=old.revision + (not same), created_at=old.created_at)
+        self.kept[old.id] = made
+        return made
+
+    async def delete_network(self, ref: str, *, if_match: int | None = None) -> None:
+        network = await self.network(ref)
+        del self.kept[network.id]
+        self.views = {k: v for k, v in self.views.items() if v.profile.network_id != network.id}
+
+    async def create_profile(
+        self, ref: str, profile: ShadowingProfile, *, idempotency_key: str | None = None, body_hash: str | None = None
+    ) -> tuple[ProfileView, bool]:
+        network = await self.network(ref)
+        if network.component(profile.component_name) is None:
+            raise NotFoundError(f'there is no component "{profile.component_name}"', field="componentName")
+        if idempotency_key in self.keys:
+            known, profile_id = self.keys[idempotency_key]
+            if known != body_hash:
+                raise ConflictError("the key was used for another body", field="Idempotency-Key")
+            return self.views[profile_id], False
+        if profile.name and any(v.profile.name == profile.name for v in self.views.values()):
+            raise ConflictError(f'there is a profile "{profile.name}" already', field="name")
+        made = replace(profile, id=ProfileID(str(uuid.uuid4())), network_id=network.id, created_at=NOW)
+        view = ProfileView(made, tuple(self._instance(made, variant.name) for variant in made.variants))
+        self.views[made.id] = view
+        if idempotency_key:
+            self.keys[idempotency_key] = (body_hash, made.id)
+        return view, True
+
+    def _instance(self, profile: ShadowingProfile, variant: str) -> InstanceView:
+        instance = ShadowInstance(
+            id=InstanceID(str(uuid.uuid4())),
+            network_id=profile.network_id,
+            profile_id=profile.id,
+            component_name=profile.component_name,
+            variant=variant,
+            node="local",
+            status=self.first_status,
+            created_at=NOW,
+            expires_at=NOW + timedelta(seconds=profile.ttl),
+            address=Address("127.0.0.1", 20000),
+        )
+        performance = Performance(samples=2, cpu=Gauge(0.1, 0.2, 0.3), memory=Gauge(1e6, 2e6, 3e6))
+        return InstanceView(instance, performance=performance, comparison=FakeComparison())
+
+    async def profiles(self, ref: str) -> Sequence[ProfileView]:
+        network = await self.network(ref)
+        found = [view for view in self.views.values() if view.profile.network_id == network.id]
+        if self.later_status:
+            found = [replace(v, instances=tuple(self._moved(i) for i in v.instances)) for v in found]
+        return found
+
+    def _moved(self, view: InstanceView) -> InstanceView:
+        assert self.later_status
+        reason = "exited with code 1" if self.later_status is InstanceStatus.FAILED else ""
+        return replace(view, instance=replace(view.instance, status=self.later_status, reason=reason))
+
+    async def profile(self, ref: str, profile: str) -> ProfileView:
+        for view in await self.profiles(ref):
+            if profile in {view.profile.id, view.profile.name}:
+                return view
+        raise NotFoundError(f'there is no profile "{profile}"', field="profile_id")
+
+    async def change_profile(
+        self, ref: str, profile: str, change: ProfileChange, *, if_match: int | None = None
+    ) -> ProfileView:
+        view = await self.profile(ref, profile)
+        old = view.profile
+        if if_match not in {None, old.revision}:
+            raise StaleError("changed")
+        made = replace(
+            old,
+            percentage=old.percentage if change.percentage is None else change.percentage,
+            ttl=old.ttl if change.ttl is None else change.ttl,
+            faults=old.faults if change.faults is None else change.faults,
+            revision=old.revision + 1,
+        )
+        self.views[old.id] = replace(view, profile=made)
+        return self.views[old.id]
+
+    async def delete_profile(self, ref: str, profile: str, *, if_match: int | None = None) -> None:
+        view = await self.profile(ref, profile)
+        del self.views[view.profile.id]
+
+    async def inject_fault(
+        self, ref: str, instance_id: InstanceID, parameters: FaultParameters, *, duration: float | None = None
+    ) -> Fault:
+        known = {i.instance.id for view in await self.profiles(ref) for i in view.instances}
+        if instance_id not in known:
+            raise NotFoundError(f'there is no instance "{instance_id}"', field="instanceID")
+        ends = None if duration is None else NOW + timedelta(seconds=duration)
+        fault = Fault(FaultID(str(uuid.uuid4())), instance_id, parameters, NOW, ends)
+        self.in_force[fault.id] = fault
+        return fault
+
+    async def faults(self, ref: str) -> Sequence[Fault]:
+        await self.network(ref)
+        return list(self.in_force.values())
+
+    async def lift_fault(self, ref: str, fault_id: FaultID) -> None:
+        await self.network(ref)
+        if self.in_force.pop(fault_id, None) is None:
+            raise NotFoundError(f'there is no fault "{fault_id}"', field="fault_id")
+
+    async def status(self, ref: str) -> NetworkStatus:
+        return NetworkStatus(await self.network(ref), tuple(await self.profiles(ref)), (FakeEnvoy(),))
+
+    async def nodes(self, ref: str) -> Sequence[Node]:
+        await self.network(ref)
+        return [Node("local", zone="a", memory_bytes=1)]
+
+    async def select_node(self, ref: str, component: str) -> Any:
+        await self.network(ref)
+        return {"node": "local", "scores": {"local": 1.0}, "component": component}
+
+    async def examples(
+        self, ref: str, profile: str, *, endpoint: str | None = None, field: str | None = None, kind: str | None = None
+    ) -> Sequence[Any]:
+        wanted = {"endpoint": endpoint, "field": field, "class": kind}
+        return [e for e in self.found if all(v is None or e[k] == v for k, v in wanted.items())]
