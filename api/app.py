@@ -38,8 +38,10 @@ def make(controller: Controller, settings: HttpSettings, *, unready: Callable[[]
     app.state.controller = controller
     app.state.settings = settings
     app.state.unready = unready or (lambda: "")
-    for part in (networks, profiles, faults, status, diffs, health):
+    parts = (networks, profiles, faults, status, diffs, health)
+    for part in parts:
         app.include_router(part.router)
+    app.state.routes = [route for part in parts for route in part.router.routes]
     problems.install(app)
     openapi.install(app)
     app.add_middleware(Guard, settings=settings)

@@ -33,7 +33,7 @@ PROFILE_OF_WHAT_RUNS: dict[str, Any] = {
     "variants": [{"name": "v3", "endpoint": {"address": "127.0.0.1", "port": 9003}}],
 }
 CHANGE: dict[str, Any] = {"trafficShadowingPercentage": 0.05, "shadowInstanceTTL": "1h30m"}
-NO_FAULTS: dict[str, Any] = {"faultInjectionParameters": None}
+NO_FAULTS: dict[str, Any] = {"faultInjectionParameters": {}}
 FAULT: dict[str, Any] = {
     "instanceID": "0b7e3f52-6e0a-4a63-9f0e-2f0f6a1f5c11",
     "faultInjectionParameters": {"abort": {"httpStatus": 503, "percentage": 100}},

@@ -122,7 +122,7 @@ def _without_port(host: str) -> str:
 
 def _bears(authorization: str, token: bytes) -> bool:
     scheme, _, given = authorization.partition(" ")
-    return scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode("utf-8", "replace"), token)
+    return scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode("latin-1", "replace"), token)
 
 
 async def _refuse(response: problems.ProblemResponse, scope: Scope, receive: Receive, send: Send) -> None:

@@ -129,7 +129,7 @@ def _parameter(entry: Mapping[str, Any]) -> str:
 
 def _allowed(request: Request) -> list[str]:
     methods: set[str] = set()
-    for route in request.app.router.routes:
+    for route in request.app.state.routes:
         match, _ = route.matches(request.scope)
         if match is not Match.NONE:
             methods |= set(getattr(route, "methods", None) or ())

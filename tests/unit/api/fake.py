@@ -81,6 +81,8 @@ class FakeController:
 
     async def delete_network(self, ref: str, *, if_match: int | None = None) -> None:
         network = await self.network(ref)
+        if if_match not in {None, network.revision}:
+            raise StaleError("changed")
         del self.kept[network.id]
         self.views = {k: v for k, v in self.views.items() if v.profile.network_id != network.id}
 
@@ -157,6 +159,8 @@ class FakeController:
 
     async def delete_profile(self, ref: str, profile: str, *, if_match: int | None = None) -> None:
         view = await self.profile(ref, profile)
+        if if_match not in {None, view.profile.revision}:
+            raise StaleError("changed")
         del self.views[view.profile.id]
 
     async def inject_fault(
@@ -193,5 +197,6 @@ class FakeController:
     async def examples(
         self, ref: str, profile: str, *, endpoint: str | None = None, field: str | None = None, kind: str | None = None
     ) -> Sequence[Any]:
+        await self.profile(ref, profile)
         wanted = {"endpoint": endpoint, "field": field, "class": kind}
         return [e for e in self.found if all(v is None or e[k] == v for k, v in wanted.items())]

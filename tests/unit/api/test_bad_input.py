@@ -1,0 +1,224 @@
+"""Bad input over REST: each names the field and what would be right, and leaves nothing half-created."""
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+
+from api import examples
+from tests.unit.api.fake import FakeController
+
+CREATE = "/networks/shop/shadowing/create"
+PROCESS = {"command": ["python", "app.py", "{port}"]}
+ENDPOINT = {"address": "127.0.0.1", "port": 9002}
+
+
+def variant(**kinds: Any) -> dict[str, Any]:
+    return {"variants": [{"name": "v2", **kinds}]}
+
+
+PROFILES: list[tuple[dict[str, Any], str, str]] = [
+    ({"trafficShadowingPercentage": 1.5}, "trafficShadowingPercentage", "from 0.0 to 1.0"),
+    ({"trafficShadowingPercentage": -0.1}, "trafficShadowingPercentage", "from 0.0 to 1.0"),
+    ({"trafficShadowingPercentage": 50}, "trafficShadowingPercentage", "for 50 % give 0.5"),
+    ({"trafficShadowingPercentage": float("nan")}, "trafficShadowingPercentage", "from 0.0 to 1.0"),
+    ({"trafficShadowingPercentage": float("inf")}, "trafficShadowingPercentage", "from 0.0 to 1.0"),
+    ({"trafficShadowingPercentage": "0.5"}, "trafficShadowingPercentage", "a number"),
+    ({"trafficShadowingPercentage": True}, "trafficShadowingPercentage", "a number"),
+    ({"trafficShadowingPercentage": None}, "trafficShadowingPercentage", "a number"),
+    ({"trafficShadowingPercentage": ...}, "trafficShadowingPercentage", "0.0-1.0"),
+    ({"shadowInstanceTTL": "0s"}, "shadowInstanceTTL", "from 1s to 24h"),
+    ({"shadowInstanceTTL": "8760h"}, "shadowInstanceTTL", "from 1s to 24h"),
+    ({"shadowInstanceTTL": "365d"}, "shadowInstanceTTL", '"10m"'),
+    ({"shadowInstanceTTL": 600}, "shadowInstanceTTL", '"600s"'),
+    ({"shadowInstanceTTL": float("nan")}, "shadowInstanceTTL", '"10m"'),
+    ({"shadowInstanceTTL": "-1m"}, "shadowInstanceTTL", '"10m"'),
+    ({"performanceMetrics": ["response_time", "latency"]}, "performanceMetrics[1]", "response_time, error_rate"),
+    ({"performanceMetrics": ["cpu", "cpu"]}, "performanceMetrics[1]", "once"),
+    ({"componentName": "nope"}, "componentName", ""),
+    ({"variants": []}, "variants", "at least 1"),
+    ({"variants": ...}, "variants", "at least one"),
+    (variant(), "variants[0]", "exactly one of process, endpoint"),
+    (variant(process=PROCESS, endpoint=ENDPOINT), "variants[0]", "exactly one of process, endpoint"),
+    (variant(docker={"image": "x"}), "variants[0].docker", "process or endpoint"),
+    (variant(kubernetes={}), "variants[0].kubernetes", "process or endpoint"),
+    (variant(process={"command": ["python", "app.py"]}), "variants[0].process.command", "{port}"),
+    (variant(process={"command": []}), "variants[0].process.command", "at least 1"),
+    (variant(process={"command": "python {port}"}), "variants[0].process.command", "list"),
+    (variant(process={"command": ["x\u0000", "{port}"]}), "variants[0].process.command[0]", "control characters"),
+    (variant(endpoint={"address": "127.0.0.1", "port": 0}), "variants[0].endpoint.port", "1 to 65535"),
+    (variant(endpoint={"address": "no host", "port": 1}), "variants[0].endpoint.address", "DNS name"),
+    (
+        {"variants": [{"name": "v", "endpoint": ENDPOINT}, {"name": "v", "endpoint": ENDPOINT}]},
+        "variants[1].name",
+        "of its own",
+    ),
+    ({"faultInjectionParameters": {"abort": {}}}, "faultInjectionParameters.abort", "exactly one of"),
+    (
+        {"faultInjectionParameters": {"abort": {"httpStatus": 99}}},
+        "faultInjectionParameters.abort.httpStatus",
+        "200 to 599",
+    ),
+    (
+        {"faultInjectionParameters": {"delay": {"fixedDelay": "1s", "percentage": 101}}},
+        "faultInjectionParameters.delay.percentage",
+        "from 0 to 100",
+    ),
+    ({"match": {"methods": ["get"]}}, "match.methods[0]", '"GET"'),
+    ({"match": {"path": "/a", "pathPrefix": "/"}}, "match", "at most one"),
+    ({"match": {"pathRegex": "/("}}, "match", "RE2"),
+    ({"match": {"pathRegex": "/(?=a)"}}, "match", "RE2"),
+    ({"match": {"headers": [{"name": "x", "exact": "a", "prefix": "b"}]}}, "match.headers[0]", "exactly one of"),
+    ({"trafficShadowingPercent": 1}, "trafficShadowingPercent", "did you mean trafficShadowingPercentage?"),
+    ({"traffic_shadowing_percentage": 1}, "traffic_shadowing_percentage", "did you mean"),
+    ({"name": "\ud800"}, "name", "lower-case"),
+]
+
+
+@pytest.mark.parametrize(("change", "field", "hint"), PROFILES, ids=lambda value: str(value)[:60])
+async def test_a_bad_profile_names_the_field_and_what_would_be_right(
+    client: httpx.AsyncClient, desk: FakeController, change: dict[str, Any], field: str, hint: str
+) -> None:
+    await client.post("/networks", json=examples.NETWORK)
+    body = {name: value for name, value in (examples.PROFILE | change).items() if value is not ...}
+    answer = await client.post(CREATE, content=json.dumps(body), headers={"Content-Type": "application/json"})
+    assert answer.status_code in {404, 422}, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    errors = {error["field"]: error for error in answer.json()["errors"]}
+    assert field in errors
+    assert hint in errors[field]["hint"]
+    assert desk.views == {}
+
+
+async def test_all_that_is_wrong_is_told_at_once(client: httpx.AsyncClient, shop: str) -> None:
+    body = examples.PROFILE | {"trafficShadowingPercentage": 2, "shadowInstanceTTL": 5, "colour": "red"}
+    fields = {error["field"] for error in (await client.post(CREATE, json=body)).json()["errors"]}
+    assert fields == {"trafficShadowingPercentage", "shadowInstanceTTL", "colour"}
+
+
+CATALOG: dict[str, Any] = examples.NETWORK["components"][0]
+NETWORKS: list[tuple[dict[str, Any], str, str]] = [
+    ({"name": "Shop"}, "name", "lower-case"),
+    ({"name": "7c9e6679-7425-40de-944b-e07fc1f90ae7"}, "name", "not a UUID"),
+    ({"components": []}, "components", "at least 1"),
+    ({"components": [CATALOG, CATALOG]}, "components[1].name", "of its own"),
+    ({"components": [CATALOG, CATALOG | {"name": "b"}]}, "components[1].listen", "another port"),
+    (
+        {"components": [CATALOG, CATALOG | {"name": "b", "listen": {"address": "0.0.0.0", "port": 10000}}]},
+        "components[1].listen",
+        "another port",
+    ),
+    ({"components": [CATALOG | {"listen": {"port": 70000}}]}, "components[0].listen.port", "1 to 65535"),
+    (
+        {"components": [CATALOG | {"listen": {"address": "localhost", "port": 1}}]},
+        "components[0].listen.address",
+        "127.0.0.1",
+    ),
+    ({"components": [CATALOG | {"endpoints": []}]}, "components[0].endpoints", "at least 1"),
+    ({"components": [CATALOG | {"protocol": "http3"}]}, "components[0].protocol", "'http1'"),
+    ({"components": [CATALOG | {"retries": 1.5}]}, "components[0].retries", "a whole number"),
+    ({"components": {"catalog": CATALOG}}, "components", ""),
+]
+
+
+@pytest.mark.parametrize(("change", "field", "hint"), NETWORKS, ids=lambda value: str(value)[:60])
+async def test_a_bad_network_names_the_field_and_what_would_be_right(
+    client: httpx.AsyncClient, desk: FakeController, change: dict[str, Any], field: str, hint: str
+) -> None:
+    answer = await client.post("/networks", json=examples.NETWORK | change)
+    assert answer.status_code == 422
+    errors = {error["field"]: error for error in answer.json()["errors"]}
+    assert hint in errors[field]["hint"]
+    assert desk.kept == {}
+
+
+async def test_components_with_hosts_of_their_own_share_a_port(client: httpx.AsyncClient) -> None:
+    pair = [CATALOG | {"hosts": ["a.example"]}, CATALOG | {"name": "b", "hosts": ["b.example"]}]
+    assert (await client.post("/networks", json=examples.NETWORK | {"components": pair})).status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"componentName": "other"}, "componentName"),
+        ({"variants": []}, "variants"),
+        ({"trafficShadowingPercentage": None}, "trafficShadowingPercentage"),
+        ({"shadowInstanceTTL": "1y"}, "shadowInstanceTTL"),
+        ({"colour": 1}, "colour"),
+    ],
+)
+async def test_a_patch_of_anything_else_is_refused(
+    client: httpx.AsyncClient, shop: str, change: dict[str, Any], field: str
+) -> None:
+    await client.post(CREATE, json=examples.PROFILE | {"name": "p"})
+    answer = await client.patch("/networks/shop/shadowing/profiles/p", json=change)
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["field"] == field
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"faultInjectionParameters": {}}, "faultInjectionParameters"),
+        ({"duration": "0s"}, "duration"),
+        ({"duration": 60}, "duration"),
+        ({"instanceID": "nope"}, "instanceID"),
+    ],
+)
+async def test_a_bad_fault_names_the_field(
+    client: httpx.AsyncClient, shop: str, desk: FakeController, change: dict[str, Any], field: str
+) -> None:
+    answer = await client.post("/networks/shop/shadowing/inject_fault", json=examples.FAULT | change)
+    assert answer.status_code in {404, 422}
+    assert answer.json()["errors"][0]["field"] == field
+    assert desk.in_force == {}
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b'{"name": "shop", "components": [', "ends at line 1"),
+        (b'{"name": "shop",\n  "components" []}', "line 2, column 16"),
+        (b"", "empty"),
+        (b"\xff\xfe", "not UTF-8: byte 0"),
+        (b'{"name": "a", "name": "b"}', '"name" is there twice'),
+        (b"[" * 100_000, "nested too deeply"),
+        (b'{"a": ' + b"9" * 5000 + b"}", "cannot be used"),
+    ],
+)
+async def test_what_is_no_json_is_told_with_its_place(client: httpx.AsyncClient, content: bytes, told: str) -> None:
+    answer = await client.post("/networks", content=content, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 400
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert told in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("value", [[], 1, None, "text"])
+async def test_a_body_that_is_no_object_is_told(client: httpx.AsyncClient, value: object) -> None:
+    answer = await client.post("/networks", content=json.dumps(value), headers={"Content-Type": "application/json"})
+    assert answer.status_code == 422
+    assert "not an object" in answer.json()["detail"]
+
+
+async def test_an_unknown_path_and_a_wrong_method_are_problem_documents(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/network")
+    assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
+    answer = await client.delete("/networks")
+    assert (answer.status_code, answer.json()["type"]) == (405, "urn:shadowmesh:problems:method-not-allowed")
+    assert answer.headers["allow"] == "GET, POST"
+
+
+async def test_a_query_that_is_out_of_range_is_told(client: httpx.AsyncClient, shop: str) -> None:
+    answer = await client.get("/networks/shop/shadowing/diffs", params={"limit": "0"})
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["field"] == "limit"
+
+
+async def test_an_unexpected_error_is_a_problem_document_without_its_text(
+    client: httpx.AsyncClient, desk: FakeController
+) -> None:
+    desk.raises = RuntimeError("planted secret")
+    answer = await client.get("/networks")
+    assert (answer.status_code, answer.headers["content-type"]) == (500, "application/problem+json")
+    assert "planted" not in answer.text

@@ -1,0 +1,194 @@
+"""Shadowing profiles and faults over REST."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from api import examples
+from tests.unit.api.fake import FakeController
+from xds_server.model.profile import FaultParameters
+
+
+async def make(client: httpx.AsyncClient, **changes: Any) -> httpx.Response:
+    body = {name: value for name, value in (examples.PROFILE | changes).items() if value is not ...}
+    return await client.post("/networks/shop/shadowing/create", json=body)
+
+
+async def test_a_created_profile_comes_with_its_instances(client: httpx.AsyncClient, shop: str) -> None:
+    answer = await make(client)
+    assert answer.status_code == 201, answer.text
+    made = answer.json()
+    assert made["virtualNetworkID"] == shop
+    assert answer.headers["location"] == f"/networks/{shop}/shadowing/profiles/{made['profileID']}"
+    assert (await client.get(answer.headers["location"])).json() == made
+    instance = made["instances"][0]
+    assert instance["status"] == "Pending"
+    assert instance["virtualNetworkID"] == shop
+    assert instance["componentName"] == "catalog"
+    assert instance["expiresAt"] == "2026-01-01T00:10:00Z"
+    assert made["verdict"] is None
+
+
+async def test_what_a_profile_does_is_told_in_words(client: httpx.AsyncClient, shop: str) -> None:
+    made = (await make(client)).json()
+    assert made["summary"] == (
+        "mirrors 50 % of GET /… to v2 for 10m; delays 50 % of the copies by 200ms; "
+        "aborts 20 % of the copies with HTTP 503"
+    )
+    assert made["warnings"] == []
+
+
+async def test_a_fault_percentage_below_one_is_warned_of(client: httpx.AsyncClient, shop: str) -> None:
+    faults = {"abort": {"httpStatus": 503, "percentage": 0.5}}
+    made = (await make(client, faultInjectionParameters=faults)).json()
+    assert made["warnings"] == [
+        "faultInjectionParameters.abort.percentage: 0.5 means half a percent of the copies; 50 % of them are 50"
+    ]
+
+
+async def test_performance_data_has_the_metrics_that_the_profile_names(client: httpx.AsyncClient, shop: str) -> None:
+    made = (await make(client, performanceMetrics=["cpu", "response_time"])).json()
+    data = made["instances"][0]["performanceData"]
+    assert data["cpu"] == {"latest": 0.1, "mean": 0.2, "max": 0.3}
+    assert data["response_time"] == {"shadow": {"p50": 0.01}}
+    assert "memory" not in data
+
+
+async def test_the_extra_fields_of_a_profile_come_back_as_they_were_given(client: httpx.AsyncClient, shop: str) -> None:
+    extra = {
+        "name": "nightly",
+        "match": {
+            "methods": ["GET", "POST"],
+            "pathRegex": "/items/[0-9]+",
+            "headers": [{"name": "x-team", "prefix": "a"}, {"name": "x-beta", "present": True}],
+            "grpc": [],
+        },
+        "keepCredentials": True,
+        "capture": {"headBytes": 1024, "checksum": False},
+        "shadowTimeout": "2s500ms",
+        "maxRequestBytes": 2048,
+        "faultInjectionParameters": {
+            "delay": {"fixedDelay": "1s500ms", "percentage": 12.5},
+            "responseRateLimit": {"kbps": 64, "percentage": 10},
+            "headers": [{"name": "x-chaos", "exact": "yes"}],
+        },
+        "variants": [
+            {
+                "name": "v3",
+                "endpoint": {
+                    "address": "v3.shop.svc",
+                    "port": 80,
+                    "readiness": {"path": "/ready", "timeout": "1m", "interval": "500ms"},
+                },
+            }
+        ],
+    }
+    answer = await make(client, **extra)
+    assert answer.status_code == 201, answer.text
+    made = answer.json()
+    assert {name: made[name] for name in extra} == extra
+
+
+async def test_the_same_idempotency_key_creates_once(client: httpx.AsyncClient, shop: str) -> None:
+    headers = {"Idempotency-Key": "k1"}
+    url = "/networks/shop/shadowing/create"
+    first = await client.post(url, json=examples.PROFILE, headers=headers)
+    second = await client.post(url, json=examples.PROFILE | {"keepCredentials": False}, headers=headers)
+    assert (first.status_code, second.status_code) == (201, 200)
+    assert second.json()["profileID"] == first.json()["profileID"]
+    other = await client.post(url, json=examples.PROFILE | {"shadowInstanceTTL": "1m"}, headers=headers)
+    assert other.status_code == 409
+
+
+async def test_a_patch_changes_what_it_names_and_nothing_else(client: httpx.AsyncClient, shop: str) -> None:
+    made = (await make(client, name="p")).json()
+    answer = await client.patch("/networks/shop/shadowing/profiles/p", json={"trafficShadowingPercentage": 0.05})
+    assert answer.status_code == 200
+    changed = answer.json()
+    assert changed["trafficShadowingPercentage"] == 0.05
+    assert changed["faultInjectionParameters"] == made["faultInjectionParameters"]
+    assert answer.headers["etag"].endswith('-2"')
+
+
+@pytest.mark.parametrize("nothing", [None, {}])
+async def test_a_patch_takes_faults_away(
+    client: httpx.AsyncClient, shop: str, desk: FakeController, nothing: dict[str, Any] | None
+) -> None:
+    made = (await make(client)).json()
+    url = f"/networks/shop/shadowing/profiles/{made['profileID']}"
+    answer = await client.patch(url, json={"faultInjectionParameters": nothing})
+    assert "faultInjectionParameters" not in answer.json()
+    assert desk.views[made["profileID"]].profile.faults == FaultParameters()
+
+
+async def test_a_patch_meant_for_an_older_revision_is_refused(client: httpx.AsyncClient, shop: str) -> None:
+    answer = await make(client, name="p")
+    old = {"If-Match": answer.headers["etag"]}
+    url = "/networks/shop/shadowing/profiles/p"
+    assert (await client.patch(url, json={"shadowInstanceTTL": "1m"}, headers=old)).status_code == 200
+    assert (await client.patch(url, json={"shadowInstanceTTL": "2m"}, headers=old)).status_code == 412
+    assert (await client.delete(url, headers=old)).status_code == 412
+    assert (await client.get(url)).json()["shadowInstanceTTL"] == "1m"
+
+
+async def test_a_deleted_profile_is_gone(client: httpx.AsyncClient, shop: str) -> None:
+    await make(client, name="p")
+    assert (await client.delete("/networks/shop/shadowing/profiles/p")).status_code == 204
+    assert (await client.get("/networks/shop/shadowing/profiles")).json() == {"items": []}
+
+
+async def test_a_fault_is_injected_listed_and_lifted(client: httpx.AsyncClient, shop: str) -> None:
+    made = (await make(client)).json()
+    body = examples.FAULT | {"instanceID": made["instances"][0]["instanceID"]}
+    answer = await client.post("/networks/shop/shadowing/inject_fault", json=body)
+    assert answer.status_code == 201, answer.text
+    fault = answer.json()
+    assert fault["summary"] == "aborts 100 % of the copies with HTTP 503"
+    assert fault["expiresAt"] == "2026-01-01T00:01:00Z"
+    where = answer.headers["location"]
+    assert (await client.get(where)).json() == fault
+    assert (await client.get("/networks/shop/shadowing/faults")).json() == {"items": [fault]}
+    assert (await client.delete(where)).status_code == 204
+    assert (await client.get(where)).status_code == 404
+    assert (await client.delete(where)).status_code == 404
+
+
+async def test_the_status_has_profiles_instances_and_envoys(client: httpx.AsyncClient, shop: str) -> None:
+    made = (await make(client)).json()
+    status = (await client.get("/networks/shop/shadowing/status")).json()
+    assert status["virtualNetworkID"] == shop
+    assert status["profiles"] == [made]
+    assert status["envoys"][0]["nodeID"] == "edge-1"
+    assert status["envoys"][0]["resources"][0]["state"] == "ACKED"
+
+
+async def test_nodes_are_listed_and_chosen(client: httpx.AsyncClient, shop: str) -> None:
+    assert (await client.get("/networks/shop/nodes")).json()["items"][0]["zone"] == "a"
+    answer = await client.post("/networks/shop/nodes:select", json={"componentName": "catalog"})
+    assert answer.json()["node"] == "local"
+
+
+async def test_diffs_are_filtered_and_paged_and_a_newcomer_shifts_nothing(
+    client: httpx.AsyncClient, shop: str, desk: FakeController
+) -> None:
+    await make(client)
+    desk.found = [{"endpoint": "GET /a", "field": f"$.f{n}", "class": "value"} for n in range(5)]
+    desk.found.append({"endpoint": "GET /b", "field": "$.f", "class": "type"})
+    url = "/networks/shop/shadowing/diffs"
+    only = (await client.get(url, params={"class": "type"})).json()
+    assert [item["endpoint"] for item in only["items"]] == ["GET /b"]
+    assert only["nextCursor"] is None
+    page = (await client.get(url, params={"endpoint": "GET /a", "limit": 2})).json()
+    assert (page["total"], [item["field"] for item in page["items"]]) == (5, ["$.f0", "$.f1"])
+    desk.found.insert(0, {"endpoint": "GET /a", "field": "$.new", "class": "value"})
+    after = {"endpoint": "GET /a", "limit": 2, "cursor": page["nextCursor"]}
+    assert [item["field"] for item in (await client.get(url, params=after)).json()["items"]] == ["$.f2", "$.f3"]
+
+
+@pytest.mark.parametrize("cursor", ["x", "äö", "MTI=", "LTU6eA=="])
+async def test_a_cursor_that_is_none_never_breaks(client: httpx.AsyncClient, shop: str, cursor: str) -> None:
+    answer = await client.get("/networks/shop/shadowing/diffs", params={"cursor": cursor})
+    assert answer.status_code in {200, 422}
+    if answer.status_code == 422:
+        assert answer.json()["errors"][0]["field"] == "cursor"
