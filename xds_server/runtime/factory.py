@@ -11,7 +11,7 @@ from xds_server.config import Settings
 from xds_server.errors import InvalidError
 from xds_server.model.profile import EndpointSpec, ProcessSpec, VariantSpec
 from xds_server.runtime.base import Runtime
-from xds_server.runtime.endpoint import EndpointRuntime
+from xds_server.runtime.endpoint import MAX_PORT, EndpointRuntime
 from xds_server.runtime.ports import Ports
 from xds_server.runtime.process import ProcessRuntime
 
@@ -22,7 +22,7 @@ KINDS: dict[type[VariantSpec], str] = {ProcessSpec: ProcessRuntime.kind, Endpoin
 def make_runtimes(settings: Settings, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> dict[str, Runtime]:
     """Return the runtimes of this machine by kind. Nothing is started or written."""
     first, last = settings.node.ports
-    if not 0 < first <= last:
+    if not 0 < first <= last <= MAX_PORT:
         raise InvalidError(
             f"{first}-{last} is no range of ports", field="node.ports", hint="first and last, like 20000 29999"
         )

@@ -14,6 +14,8 @@ from xds_server.model.profile import Readiness
 
 PROBE_TIMEOUT = 2.0
 """Seconds for one attempt."""
+CUT = ("no answer", "no connection")
+"""What is said of an attempt that took too long, with and without a path."""
 _STATUS_LINE = re.compile(rb"HTTP/1\.[01] (\d{3})(?: |\r|$)")
 
 
@@ -25,13 +27,15 @@ async def until_ready(address: Address, readiness: Readiness) -> None:
     """
     loop = asyncio.get_running_loop()
     end = loop.time() + readiness.timeout
-    last = "no attempt was made"
+    last = ""
     while (left := end - loop.time()) > 0:
-        last = await problem(address, readiness.path, timeout=min(left, PROBE_TIMEOUT))
-        if not last:
+        found = await problem(address, readiness.path, timeout=min(left, PROBE_TIMEOUT))
+        if not found:
             return
-        await asyncio.sleep(min(readiness.interval, max(0.0, end - loop.time())))
-    raise TimeoutError(last)
+        if not last or left > PROBE_TIMEOUT or found not in CUT:  # an attempt that we cut short tells nothing
+            last = found
+        await asyncio.sleep(min(max(readiness.interval, 0.01), max(0.0, end - loop.time())))
+    raise TimeoutError(last or "no attempt was made")
 
 
 async def problem(address: Address, path: str = "", *, timeout: float = PROBE_TIMEOUT) -> str:  # noqa: ASYNC109 -- its result, not an error
@@ -46,7 +50,7 @@ async def problem(address: Address, path: str = "", *, timeout: float = PROBE_TI
         async with asyncio.timeout(timeout):
             return await _ask(address, path)
     except TimeoutError:
-        return "no answer" if path else "no connection"
+        return CUT[0] if path else CUT[1]
     except ConnectionRefusedError:
         return "connection refused"
     except (OSError, ValueError) as error:

@@ -164,19 +164,16 @@ class ProcessRuntime:
         """See `Runtime.extend`. Returns when the supervisor has taken the new deadline over."""
         folder = self._folder(handle)
         wanted = self._boottime(deadline)
-        loop = asyncio.get_running_loop()
-        end = loop.time() + NOTE_TIMEOUT
-        status = folder.status() if folder else None
-        if folder is not None and status is not None and status.supervised:
+        if folder is not None and (status := folder.status()) is not None and status.supervised:
             folder.move_deadline(wanted)
-        while folder is not None and loop.time() < end:
-            status = folder.status()
-            if status is None or status.state != "running" or not (status.supervisor and status.supervisor.alive):
-                break
-            if status.deadline == wanted:
-                return
-            status.supervisor.send(signal.SIGUSR1)
-            await asyncio.sleep(NOTE_POLL)
+            loop = asyncio.get_running_loop()
+            end = loop.time() + NOTE_TIMEOUT
+            while (status := folder.status()) is not None and loop.time() < end:
+                if status.deadline == wanted:
+                    return
+                if status.state != "running" or not (status.supervisor and status.supervisor.send(signal.SIGUSR1)):
+                    break
+                await asyncio.sleep(NOTE_POLL)
         raise RuntimeFailedError("the deadline could not be moved: the shadow has ended or its supervisor hangs")
 
     async def sweep(self, known: Collection[InstanceID]) -> list[InstanceID]:

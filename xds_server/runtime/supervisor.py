@@ -255,6 +255,7 @@ class Supervisor:
                 break
             if pid == self._child:
                 code = os.waitstatus_to_exitcode(status)
+                self._drain()  # before anybody is told that it has ended: the last lines matter most
                 asked = self._status.get("ending", "own")
                 self._write_status(state="ending", ending=asked, exit=code, exited=time.time())
         return self._children_left
