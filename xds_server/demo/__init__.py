@@ -1,1 +1,5 @@
-"""The demo: the main job, end to end, on a real Envoy."""
+"""The demo: the main job, end to end, on a real Envoy (`shadowmesh demo`)."""
+
+from xds_server.demo.main import SECONDS, run
+
+__all__ = ["SECONDS", "run"]

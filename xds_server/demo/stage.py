@@ -17,8 +17,8 @@ from random import Random
 from xds_server.demo import catalogue
 from xds_server.demo.children import Child, ChildError, Household
 from xds_server.demo.client import Connection, Reply, ReplyError, Request
-from xds_server.demo.envoy_binary import find_envoy
 from xds_server.demo.manager import Manager
+from xds_server.envoy_binary import find_envoy
 from xds_server.errors import ShadowmeshError, UnavailableError
 
 NETWORK = "shop"
@@ -47,6 +47,7 @@ class Struck:
     """What taking the stage down found: `left` had to be ended by force, `taken` are ports still in use."""
 
     processes: int
+    ports: int
     left: list[str]
     taken: list[int]
     folder_removed: bool
@@ -131,7 +132,7 @@ class Stage:
         left = await self.household.close()
         taken = self.household.taken_ports()
         shutil.rmtree(self.folder, ignore_errors=True)
-        return Struck(self._started, left, taken, folder_removed=not self.folder.exists())
+        return Struck(self._started, len(self.household.ports), left, taken, folder_removed=not self.folder.exists())
 
     def tails(self, lines: int = 12) -> list[tuple[str, list[str]]]:
         """Return the last lines of each log, by the name of its process; shadows' own logs too."""

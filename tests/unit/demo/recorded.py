@@ -1,0 +1,74 @@
+"""A status as the manager gave it in one run of the demo, cut to what the demo reads."""
+
+import copy
+from typing import Any
+
+PROFILE = "p1"
+
+_TIMES = {"original": {"p50": 0.0011, "p99": 0.0048}, "shadow": {"p50": 0.0012, "p99": 0.0051}}
+_SLOW = {"original": {"p50": 0.0011, "p99": 0.0048}, "shadow": {"p50": 0.0812, "p99": 0.0894}}
+_ENDPOINTS = [
+    {
+        "endpoint": "GET /api/items/{id}",
+        "pairs": 400,
+        "discrepancies": 390,
+        "responseTime": _TIMES,
+        "differences": [
+            {
+                "field": "$.price",
+                "class": "type",
+                "count": 390,
+                "example": {"original": 85.13, "shadow": '"85.13"'},
+            },
+            {
+                "field": "$.warranty",
+                "class": "missing",
+                "count": 62,
+                "example": {"original": '{"months": 12, "kind": "maker"}', "shadow": None},
+            },
+        ],
+    },
+    {
+        "endpoint": "GET /api/search",
+        "pairs": 380,
+        "discrepancies": 300,
+        "responseTime": _TIMES,
+        "differences": [{"field": "$.results", "class": "array_order", "count": 300}],
+    },
+    {
+        "endpoint": "GET /api/stock/{id}",
+        "pairs": 401,
+        "discrepancies": 20,
+        "responseTime": _TIMES,
+        "differences": [
+            {"field": "status", "class": "status", "count": 20, "example": {"original": 200, "shadow": 500}}
+        ],
+    },
+    {"endpoint": "GET /api/recommendations/{id}", "pairs": 399, "discrepancies": 0, "responseTime": _SLOW},
+    {"endpoint": "GET /api/export", "pairs": 388, "discrepancies": 0, "responseTime": _TIMES, "differences": []},
+]
+_COMPARISON = {
+    "pairs": 1968,
+    "identical": 1258,
+    "discrepancies": 710,
+    "notJudged": {"injected": 121, "client_gone": 0},
+    "lost": {"unpaired_original": 0, "late": 0},
+    "endpoints": _ENDPOINTS,
+}
+_INSTANCE = {
+    "instanceID": "i1",
+    "status": "Running",
+    "reason": "",
+    "performanceData": {"cpu": {"mean": 0.07}, "memory": {"max": 20_000_000}},
+}
+
+
+def status(*, without: str = "", instance: dict[str, Any] | None = None, **comparison: Any) -> dict[str, Any]:
+    """Return the status; `without` leaves out differences whose field contains it, the others override."""
+    made: dict[str, Any] = copy.deepcopy({**_COMPARISON, **comparison})
+    for endpoint in made["endpoints"] if without else ():
+        endpoint["differences"] = [d for d in endpoint.get("differences", []) if without not in d["field"]]
+    return {
+        "virtualNetworkID": "n1",
+        "profiles": [{"profileID": PROFILE, "instances": [{**_INSTANCE, **(instance or {})}], "comparison": made}],
+    }

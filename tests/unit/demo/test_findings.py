@@ -1,0 +1,48 @@
+"""A planted bug counts as found only when the comparison names endpoint, field and kind."""
+
+import pytest
+
+from tests.unit.demo.recorded import PROFILE, status
+from xds_server.demo.findings import check_list, template, unexpected
+from xds_server.demo.reading import Reading, read
+
+
+def test_all_planted_bugs_are_found_in_the_recorded_run() -> None:
+    reading = read(status(), PROFILE)
+    findings = check_list(reading)
+    assert [finding.found for finding in findings] == [True] * 5
+    assert findings[0].evidence == "$.price type, 390 of 400 pairs"
+    assert findings[3].evidence == "p50 1.1 ms -> 81.2 ms over 399 pairs"
+    assert list(unexpected(reading)) == []
+
+
+@pytest.mark.parametrize(("field", "missed"), [("price", 0), ("warranty", 1), ("results", 2), ("status", 4)])
+def test_a_difference_that_was_not_reported_is_not_found(field: str, missed: int) -> None:
+    findings = check_list(read(status(without=field), PROFILE))
+    assert [number for number, finding in enumerate(findings) if not finding.found] == [missed]
+
+
+def test_a_price_of_another_value_is_not_the_planted_bug_and_a_false_alarm() -> None:
+    recorded = status()
+    recorded["profiles"][0]["comparison"]["endpoints"][0]["differences"][0]["class"] = "value"
+    reading = read(recorded, PROFILE)
+    assert not check_list(reading)[0].found
+    assert [difference.kind for _, difference in unexpected(reading)] == ["value"]
+
+
+def test_an_endpoint_that_is_as_fast_as_before_is_not_slower() -> None:
+    recorded = status()
+    slow = recorded["profiles"][0]["comparison"]["endpoints"][3]
+    slow["responseTime"]["shadow"] = slow["responseTime"]["original"]
+    assert not check_list(read(recorded, PROFILE))[3].found
+
+
+def test_nothing_is_found_before_anything_was_compared() -> None:
+    assert not any(finding.found for finding in check_list(Reading()))
+    assert read({}, PROFILE) == Reading()
+    assert read({"profiles": [{"profileID": PROFILE, "instances": [], "comparison": None}]}, PROFILE) == Reading()
+
+
+@pytest.mark.parametrize("name", ["GET /api/items/{id}", "GET /api/items/{int}", "GET /api/items/*"])
+def test_placeholders_of_any_spelling_are_one_endpoint(name: str) -> None:
+    assert template(name) == "GET /api/items/{id}"

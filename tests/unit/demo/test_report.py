@@ -1,0 +1,66 @@
+"""The report says in plain tables what differs, and never hides a hurt client or a bug that was not found."""
+
+import io
+
+from rich.console import Console
+
+from tests.unit.demo.recorded import PROFILE, status
+from xds_server.demo.findings import check_list
+from xds_server.demo.load import Phase, Tally
+from xds_server.demo.reading import read
+from xds_server.demo.report import report
+from xds_server.demo.scenario import Outcome
+
+
+def printed(outcome: Outcome, *, encoding: str = "utf-8", width: int = 120) -> str:
+    raw = io.BytesIO()
+    file = io.TextIOWrapper(raw, encoding=encoding, write_through=True)
+    Console(file=file, width=width, highlight=False).print(*report(outcome))
+    return raw.getvalue().decode()
+
+
+def outcome(*, hurt: int = 0, without: str = "", **comparison: object) -> Outcome:
+    phases = [Phase("version 1 alone", 100, 0, [0.001] * 100), Phase("mirrored", 300, hurt, [0.002] * 300)]
+    tally = Tally(phases, ["GET /api/items/3 (mirrored): status 503 instead of 200"] * bool(hurt))
+    reading = read(status(without=without, **comparison), PROFILE)
+    return Outcome(tally, reading, check_list(reading))
+
+
+def line_of(text: str, start: str) -> str:
+    return " ".join(next(line for line in text.splitlines() if line.strip().startswith(start)).split())
+
+
+def test_the_tables_say_what_differs_with_an_example() -> None:
+    text = printed(outcome())
+    assert line_of(text, "GET /api/items/{id}") == 'GET /api/items/{id} $.price type 400 390 98% 85.13 "85.13"'
+    assert line_of(text, "GET /api/stock/{id}") == "GET /api/stock/{id} status status 401 20 5% 200 500"
+    assert line_of(text, "GET /api/export") == "GET /api/export all alike 388 0"
+    times = text.split("Response times")[1]
+    assert line_of(times, "GET /api/recommendations/{id}") == "GET /api/recommendations/{id} 1.1 81.2 4.8 89.4"
+    assert line_of(text, "faults injected") == "faults injected into 121 copies, into no client's request"
+    assert line_of(text, "clients hurt") == "clients hurt 0 of 400"
+    assert line_of(text, "pairs lost") == "pairs lost none"
+    assert "5 of 5 planted bugs found, clients hurt: 0 of 400" in text
+
+
+def test_a_hurt_client_is_counted_and_described() -> None:
+    text = printed(outcome(hurt=2))
+    assert line_of(text, "clients hurt") == "clients hurt 2 of 400"
+    assert "GET /api/items/3 (mirrored): status 503 instead of 200" in text
+
+
+def test_a_bug_that_was_not_found_stands_out() -> None:
+    text = printed(outcome(without="price"))
+    assert line_of(text, "NOT FOUND") == "NOT FOUND GET /api/items/{id}: the price became a string"
+    assert "4 of 5 planted bugs found" in text
+
+
+def test_losses_are_named() -> None:
+    text = printed(outcome(lost={"unpaired_original": 3, "late": 1}))
+    assert line_of(text, "pairs lost") == "pairs lost unpaired_original 3, late 1"
+
+
+def test_no_line_is_wider_than_the_console_and_ascii_is_enough() -> None:
+    text = printed(outcome(hurt=1), encoding="ascii")
+    assert max(map(len, text.splitlines())) <= 120
+    assert printed(outcome(), width=80)

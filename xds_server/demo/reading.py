@@ -1,0 +1,133 @@
+"""What the demo reads from the status of a network: the only place that knows the names in that JSON.
+
+Guarantees: pure; a field that is missing reads as nothing (0, "", empty), never as an error, since the status of a
+profile that has not compared anything is short.
+Units: seconds, shares 0.0-1.0, bytes, cores.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+JSON = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One field of an endpoint that differs; `share` of the endpoint's pairs; the two values of one example."""
+
+    field: str
+    kind: str
+    count: int
+    share: float
+    original: str = ""
+    shadow: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """Response times of one leg; None where nothing was measured."""
+
+    p50: float | None = None
+    p99: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One endpoint: method and path template."""
+
+    name: str
+    pairs: int = 0
+    differing: int = 0
+    original: Times = Times()
+    shadow: Times = Times()
+    differences: tuple[Difference, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One profile with one shadow, at one moment."""
+
+    shadow_id: str = ""
+    shadow_status: str = "Pending"
+    shadow_reason: str = ""
+    pairs: int = 0
+    identical: int = 0
+    differing: int = 0
+    not_judged: dict[str, int] = field(default_factory=dict)
+    """Pairs whose copy did not end by the shadow's own doing, by why: `injected`, ..."""
+    lost: dict[str, int] = field(default_factory=dict)
+    cpu: float | None = None
+    memory: float | None = None
+    endpoints: tuple[Endpoint, ...] = ()
+
+    @property
+    def injected(self) -> int:
+        """Copies that an injected fault was counted for."""
+        return self.not_judged.get("injected", 0)
+
+
+def read(status: JSON, profile_id: str) -> Reading:
+    """Return what the status says of a profile and its newest instance."""
+    profile: JSON = next((p for p in status.get("profiles", []) if p.get("profileID") == profile_id), {})
+    instance = (profile.get("instances") or [{}])[-1]
+    comparison = profile.get("comparison") or {}
+    measured = instance.get("performanceData") or {}
+    return Reading(
+        shadow_id=str(instance.get("instanceID", "")),
+        shadow_status=str(instance.get("status", "Pending")),
+        shadow_reason=str(instance.get("reason", "")),
+        pairs=int(comparison.get("pairs", 0)),
+        identical=int(comparison.get("identical", 0)),
+        differing=int(comparison.get("discrepancies", 0)),
+        not_judged=_counts(comparison.get("notJudged")),
+        lost=_counts(comparison.get("lost")),
+        cpu=_number((measured.get("cpu") or {}).get("mean")),
+        memory=_number((measured.get("memory") or {}).get("max")),
+        endpoints=tuple(_endpoint(item) for item in comparison.get("endpoints") or []),
+    )
+
+
+def _endpoint(item: JSON) -> Endpoint:
+    pairs = int(item.get("pairs", 0))
+    times = item.get("responseTime") or {}
+    return Endpoint(
+        name=str(item.get("endpoint", "")),
+        pairs=pairs,
+        differing=int(item.get("discrepancies", 0)),
+        original=_times(times.get("original")),
+        shadow=_times(times.get("shadow")),
+        differences=tuple(_difference(difference, pairs) for difference in item.get("differences") or []),
+    )
+
+
+def _difference(item: JSON, pairs: int) -> Difference:
+    count = int(item.get("count", 0))
+    example = item.get("example") or {}
+    return Difference(
+        field=str(item.get("field", "")),
+        kind=str(item.get("class", "")),
+        count=count,
+        share=count / pairs if pairs else 0.0,
+        original=_shown(example.get("original")),
+        shadow=_shown(example.get("shadow")),
+    )
+
+
+def _times(item: JSON | None) -> Times:
+    item = item or {}
+    return Times(p50=_number(item.get("p50")), p99=_number(item.get("p99")))
+
+
+def _counts(item: JSON | int | None) -> dict[str, int]:
+    if isinstance(item, Mapping):
+        return {str(name): int(count) for name, count in item.items() if isinstance(count, int) and count}
+    return {"lost": item} if item else {}
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) else None
+
+
+def _shown(value: Any) -> str:
+    return value if isinstance(value, str) else "" if value is None else str(value)

@@ -1,0 +1,177 @@
+"""What happens in the demo, in order; the plot without the stage and without the report.
+
+Guarantees: clients are checked from before the profile exists until after it has ended; the run is extended, up to a
+bound, until each planted bug was seen, so a busy machine needs longer and not luck.
+Not guaranteed: an exact length.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from random import Random
+
+from xds_server.demo.findings import Finding, check_list
+from xds_server.demo.load import Clients, Tally, ask, catalogue_requests
+from xds_server.demo.reading import Reading, read
+from xds_server.demo.show import Show
+from xds_server.demo.stage import NETWORK, Stage, fault_body, profile_body
+from xds_server.errors import RuntimeFailedError, UnavailableError
+
+SHARE = 0.5
+ITEMS_ASKED = range(1, 25)
+RUNNING_SECONDS = 60.0
+"""Longest wait for the shadow to be Running, and for the first compared pair."""
+EXTRA_SECONDS = 60.0
+"""Longest extension until each planted bug was seen."""
+POLL = 0.25
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of it."""
+
+    tally: Tally = field(default_factory=Tally)
+    reading: Reading = field(default_factory=Reading)
+    findings: list[Finding] = field(default_factory=list)
+    first_pair_seconds: float | None = None
+    """From the request to create the profile to the first compared pair, as polled."""
+
+    @property
+    def good(self) -> bool:
+        """Whether each planted bug was found and no client was hurt."""
+        return bool(self.findings) and all(f.found for f in self.findings) and not self.tally.hurt and self.served
+
+    @property
+    def served(self) -> bool:
+        """Whether clients were served at all: nobody is hurt when nobody asks."""
+        return self.tally.requests > 0
+
+
+class Scenario:
+    """One run.
+
+    Args:
+        stage: set up already.
+        show: told what happens.
+        seconds: how long clients send requests, about.
+        ttl: life of the shadow, like `10m`.
+        chance: chooses requests.
+    """
+
+    def __init__(self, stage: Stage, show: Show, *, seconds: float, ttl: str, chance: Random) -> None:
+        self.outcome = Outcome()
+        self.clients: Clients | None = None
+        self.profile_id = ""
+        self._stage = stage
+        self._show = show
+        self._seconds = seconds
+        self._ttl = ttl
+        self._chance = chance
+
+    async def play(self) -> Outcome:
+        """Play it up to the moment before the profile ends. Clients are still sending when this returns.
+
+        Raises:
+            ShadowmeshError: a part failed.
+        """
+        stage, say = self._stage, self._show.say
+        expected = await ask(stage.ports.original, [*catalogue_requests(ITEMS_ASKED)])
+        self.clients = clients = Clients(port=stage.ports.envoy, expected=expected, chance=self._chance)
+        self.outcome.tally = clients.tally
+        clients.tally.phases[0].name = "version 1 alone"
+        clients.start()
+        say(f"clients send requests through Envoy; each of the {len(expected)} answers is known in advance")
+        await self._for(self._seconds * 0.1)
+
+        created = time.monotonic()
+        clients.phase("mirrored")
+        profile = await stage.manager.create_profile(NETWORK, profile_body(share=SHARE, ttl=self._ttl))
+        self.profile_id = str(profile["profileID"])
+        say(f"profile created: copy {SHARE:.0%} of the requests to version 2, started for {self._ttl} on this machine")
+        instance = await self._until_running()
+        await self._until(lambda: self.outcome.reading.pairs > 0, RUNNING_SECONDS, "the first compared pair")
+        self.outcome.first_pair_seconds = time.monotonic() - created
+        say(f"version 2 is Running; first pair compared {self.outcome.first_pair_seconds:.1f} s after the request")
+        await self._for(self._seconds * 0.5)
+
+        clients.phase("faults in copies")
+        length = self._seconds * 0.25
+        fault = await stage.manager.inject_fault(NETWORK, fault_body(instance, seconds=length + 60))
+        say("fault injected into the shadow: 20 % of the copies aborted with 503, 50 % delayed by 200 ms")
+        await self._for(length)
+        await stage.manager.lift_fault(NETWORK, str(fault["faultID"]))
+        say("fault lifted")
+
+        clients.phase("mirrored again")
+        await self._for(self._seconds * 0.15)
+        await self._until(self._all_found, EXTRA_SECONDS, "")
+        return self.outcome
+
+    async def end_profile(self) -> None:
+        """Delete the profile while clients go on; then stop them. What was compared has been read before."""
+        if self.clients is None:
+            return
+        self.clients.phase("profile ended")
+        profile_id, self.profile_id = self.profile_id, ""
+        await self._stage.manager.delete_profile(NETWORK, profile_id)
+        self._show.say("profile ended: mirroring off, shadow stopped, while clients went on")
+        await self._for(self._seconds * 0.05)
+        await self.clients.stop()
+
+    async def abandon(self) -> None:
+        """Stop the clients at once."""
+        if self.clients is not None:
+            await self.clients.abandon()
+
+    async def refresh(self) -> None:
+        """Read the status anew."""
+        if self.profile_id:
+            self.outcome.reading = read(await self._stage.manager.status(NETWORK), self.profile_id)
+            self.outcome.findings = check_list(self.outcome.reading)
+
+    def _all_found(self) -> bool:
+        return bool(self.outcome.findings) and all(finding.found for finding in self.outcome.findings)
+
+    async def _until_running(self) -> str:
+        await self._until(
+            lambda: self.outcome.reading.shadow_status != "Pending", RUNNING_SECONDS, "version 2 to be up"
+        )
+        reading = self.outcome.reading
+        if reading.shadow_status != "Running":
+            raise RuntimeFailedError(f"the shadow is {reading.shadow_status}: {reading.shadow_reason}")
+        return reading.shadow_id
+
+    async def _for(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        await self._watch(lambda: time.monotonic() >= end)
+
+    async def _until(self, condition: Callable[[], bool], seconds: float, what: str) -> None:
+        end = time.monotonic() + seconds
+        await self._watch(lambda: condition() or time.monotonic() >= end)
+        if what and not condition():
+            raise UnavailableError(f"waited {seconds:g} s for {what}")
+
+    async def _watch(self, until: Callable[[], bool]) -> None:
+        poll = asyncio.create_task(self._poll())
+        try:
+            await self._show.watch(self._tell, until=lambda: until() or poll.done())
+            if poll.done():
+                await poll
+        finally:
+            poll.cancel()
+            await asyncio.gather(poll, return_exceptions=True)
+
+    async def _poll(self) -> None:
+        while True:
+            self._stage.check()
+            await self.refresh()
+            await asyncio.sleep(POLL)
+
+    def _tell(self) -> str:
+        tally, reading = self.outcome.tally, self.outcome.reading
+        text = f"{tally.phases[-1].name}: {tally.requests} requests, {tally.hurt} clients hurt"
+        if not self.profile_id:
+            return text
+        found = sum(finding.found for finding in self.outcome.findings)
+        return f"{text}, {reading.pairs} pairs compared, {found} of {len(self.outcome.findings)} planted bugs found"
