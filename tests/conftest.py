@@ -36,6 +36,6 @@ async def no_leaked_tasks() -> None:
 
 def _harmless(thread: threading.Thread) -> bool:
     """Tell the threads that libraries keep for the life of the process: grpc.aio's poller, asyncio's default pool."""
-    return (thread.daemon and ("grpc" in thread.name.lower() or "_poller" in thread.name)) or thread.name.startswith(
+    return (thread.daemon and ("grpc" in thread.name.lower() or "_poll" in thread.name)) or thread.name.startswith(
         "asyncio_"
     )

@@ -1,0 +1,41 @@
+"""Removals in an order that breaks nothing: first the union of before and after, then, when it is safe, after alone.
+
+Purpose: a cluster must be there as long as a route leads to it. Additions go out make-before-break; what a new snapshot
+no longer has is kept until the client accepted the routes without it.
+
+Guarantees: the union of two snapshots is computed once and shared by the streams that need it. Not guaranteed: that a
+client that never answers keeps it; the wait is bounded by the caller.
+"""
+
+from collections import OrderedDict
+
+from xds_server.cache.resource import CLUSTER, ENDPOINTS, LISTENER, ROUTES, Resource
+from xds_server.cache.snapshot import Snapshot, make_snapshot
+
+KEPT = (CLUSTER, ENDPOINTS, LISTENER, ROUTES)
+"""Types whose removal waits: others refer to them."""
+_LIMIT = 64
+
+_memo: OrderedDict[tuple[int, int], tuple[Snapshot, Snapshot, Snapshot | None]] = OrderedDict()
+
+
+def overlay(before: Snapshot, after: Snapshot) -> Snapshot | None:
+    """Return `after` with what only `before` has; None when there is no such thing."""
+    key = (id(before), id(after))
+    known = _memo.get(key)
+    if known is None:
+        # The memo holds both, so their ids stay theirs.
+        known = _memo[key] = (before, after, _overlay(before, after))
+        if len(_memo) > _LIMIT:
+            _memo.popitem(last=False)
+    return known[2]
+
+
+def _overlay(before: Snapshot, after: Snapshot) -> Snapshot | None:
+    kept: list[Resource] = []
+    for type_url in KEPT:
+        still = after.of_type(type_url)
+        kept.extend(r for name, r in before.of_type(type_url).items() if name not in still)
+    if not kept:
+        return None
+    return make_snapshot([*(r for named in after.resources.values() for r in named.values()), *kept])
