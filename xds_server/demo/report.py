@@ -16,8 +16,18 @@ from xds_server.demo.load import Phase, Tally
 from xds_server.demo.reading import Difference, Endpoint, Reading
 from xds_server.demo.scenario import Outcome
 
-EXAMPLE = 30
+EXAMPLE = 26
 """Characters of an example's value."""
+WORDS = {
+    "status": "another status",
+    "type": "another type",
+    "value": "another value",
+    "missing": "missing",
+    "extra": "added",
+    "array_order": "another order",
+    "array_length": "another length",
+}
+"""The classes of difference in plain words; others are shown as they are called."""
 SLOWER = 2.0
 """Ratio of the medians from which a response time is marked."""
 MARK_SECONDS = 0.01
@@ -25,53 +35,58 @@ MARK_SECONDS = 0.01
 
 def report(outcome: Outcome) -> Iterator[RenderableType]:
     """Yield the whole report, top to bottom."""
-    yield differences(outcome.reading.endpoints)
-    yield response_times(outcome.reading.endpoints)
-    yield clients(outcome.tally)
-    yield summary(outcome.reading, outcome.tally)
+    reading, tally = outcome.reading, outcome.tally
+    yield _title("What version 2 answers differently")
+    yield differences(reading.endpoints)
+    yield _title("Response times side by side: ms from the request sent to the first byte back")
+    yield response_times(reading.endpoints)
+    yield _title("What clients saw: every answer was compared, bit for bit, with the one known in advance")
+    yield clients(tally)
+    yield _title("In numbers")
+    yield summary(reading, tally)
+    yield _title("Planted bugs")
     yield bugs(outcome.findings)
-    yield from false_alarms(outcome.reading)
+    yield from false_alarms(reading)
     yield verdict(outcome)
 
 
 def differences(endpoints: Sequence[Endpoint]) -> Table:
     """Return the table of what version 2 answers differently."""
-    table = _table("What version 2 answers differently", "endpoint", "field", "difference")
+    table = _table("endpoint", "field", "difference")
     _numbers(table, "pairs", "differ", "share")
-    table.add_column("example: original", overflow="fold", max_width=EXAMPLE)
-    table.add_column("shadow", overflow="fold", max_width=EXAMPLE)
+    table.add_column("e.g. original", overflow="fold")
+    table.add_column("e.g. shadow", overflow="fold")
     for endpoint in _ordered(endpoints):
-        if not endpoint.differences:
-            table.add_row(endpoint.name, Text("all alike", style="green"), "", str(endpoint.pairs), "0", "", "", "")
-        for number, difference in enumerate(endpoint.differences):
+        rows = [_row(difference) for difference in endpoint.differences]
+        old, new = endpoint.original.p50, endpoint.shadow.p50
+        if is_slower(old, new):
+            times = (f"{_ms(old)} ms", f"{_ms(new)} ms")
+            rows.append((Text("response time", style="bold"), Text("slower", style="yellow"), "", "", *times))
+        for number, row in enumerate(rows or [("-", Text("none", style="green"), "0", "", "", "")]):
             name, pairs = (endpoint.name, str(endpoint.pairs)) if number == 0 else ("", "")
-            table.add_row(name, Text(difference.field, style="bold"), *_kind(difference, pairs))
+            table.add_row(name, *row[:2], pairs, *row[2:])
     return table
 
 
 def response_times(endpoints: Sequence[Endpoint]) -> Table:
     """Return the table of response times, side by side."""
-    table = _table("Response times, side by side (ms, from the request sent to the first byte back)", "endpoint")
+    table = _table("endpoint")
     _numbers(table, "original p50", "shadow p50", "original p99", "shadow p99")
     for endpoint in _ordered(endpoints):
         old, new = endpoint.original, endpoint.shadow
-        table.add_row(
-            endpoint.name,
-            *(_ms(old.p50), _slower(old.p50, new.p50), _ms(old.p99), _slower(old.p99, new.p99)),
-        )
+        table.add_row(endpoint.name, _ms(old.p50), _slower(old.p50, new.p50), _ms(old.p99), _slower(old.p99, new.p99))
     return table
 
 
 def clients(tally: Tally) -> Table:
     """Return the table of what clients saw, phase by phase."""
-    table = _table("What clients saw (every answer compared with the one known in advance, bit for bit)", "phase")
+    table = _table("phase")
     _numbers(table, "requests", "p50 ms", "p99 ms", "clients hurt")
     for phase in tally.phases:
         if phase.requests:
             hurt = Text(str(phase.hurt), style="bold red" if phase.hurt else "green")
-            table.add_row(
-                phase.name, str(phase.requests), _ms(_quantile(phase, 0.5)), _ms(_quantile(phase, 0.99)), hurt
-            )
+            times = (_ms(_quantile(phase, share)) for share in (0.5, 0.99))
+            table.add_row(phase.name, str(phase.requests), *times, hurt)
     return table
 
 
@@ -97,7 +112,7 @@ def summary(reading: Reading, tally: Tally) -> Table:
 
 def bugs(findings: Sequence[Finding]) -> Table:
     """Return the check list of the planted bugs."""
-    table = _table("Planted bugs", "", "bug", "seen as")
+    table = _table("", "bug", "seen as")
     for finding in findings:
         mark = Text("found", style="bold green") if finding.found else Text("NOT FOUND", style="bold red")
         table.add_row(mark, finding.bug, finding.evidence)
@@ -115,16 +130,20 @@ def verdict(outcome: Outcome) -> Text:
     """Return the last line."""
     found = sum(finding.found for finding in outcome.findings)
     text = (
-        f"\n{found} of {len(outcome.findings)} planted bugs found, "
+        f"{found} of {len(outcome.findings)} planted bugs found, "
         f"clients hurt: {outcome.tally.hurt} of {outcome.tally.requests}"
     )
-    return Text(text, style="bold green" if outcome.good else "bold red")
+    return Text(f"\n{text}\n", style="bold green" if outcome.good else "bold red")
 
 
-def _table(title: str, *columns: str) -> Table:
-    table = Table(title=f"\n{title}", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in columns:
-        table.add_column(column, overflow="fold")
+def _title(text: str) -> Text:
+    return Text(f"\n{text}", style="bold")
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for number, column in enumerate(columns):
+        table.add_column(column, overflow="fold", no_wrap=number == 0)
     return table
 
 
@@ -134,13 +153,17 @@ def _numbers(table: Table, *columns: str) -> None:
 
 
 def _ordered(endpoints: Sequence[Endpoint]) -> list[Endpoint]:
-    return sorted(endpoints, key=lambda endpoint: (not endpoint.differences, endpoint.name))
+    return sorted(
+        endpoints,
+        key=lambda e: (not e.differences, not is_slower(e.original.p50, e.shadow.p50), e.name),
+    )
 
 
-def _kind(difference: Difference, pairs: str) -> tuple[str | Text, ...]:
+def _row(difference: Difference) -> tuple[str | Text, ...]:
     share = f"{difference.share:.0%}" if difference.share >= 0.01 else f"{difference.share:.1%}"  # noqa: PLR2004 - 1 %
-    values = (_cut(difference.original), _cut(difference.shadow))
-    return Text(difference.kind, style="yellow"), pairs, str(difference.count), share, *values
+    values = (_cut(difference.original or "(absent)"), _cut(difference.shadow or "(absent)"))
+    word = Text(WORDS.get(difference.kind, difference.kind), style="yellow")
+    return Text(difference.field, style="bold"), word, str(difference.count), share, *values
 
 
 def _cut(text: str) -> Text:
@@ -151,9 +174,13 @@ def _ms(seconds: float | None) -> str:
     return "" if seconds is None else f"{seconds * 1000:.1f}"
 
 
+def is_slower(old: float | None, new: float | None) -> bool:
+    """Tell whether a median (or another quantile, in seconds) grew so much that a person wants to see it."""
+    return old is not None and new is not None and new > old * SLOWER and new - old > MARK_SECONDS
+
+
 def _slower(old: float | None, new: float | None) -> Text:
-    marked = old is not None and new is not None and new > old * SLOWER and new - old > MARK_SECONDS
-    return Text(_ms(new), style="bold yellow" if marked else "")
+    return Text(_ms(new), style="bold yellow" if is_slower(old, new) else "")
 
 
 def _quantile(phase: Phase, share: float) -> float | None:
