@@ -47,7 +47,7 @@ async def start() -> AsyncIterator[Start]:
 
     async def begin(**settings: Any) -> World:
         cache = SnapshotCache()
-        board = StatusBoard(cache)
+        board = StatusBoard()
         world: World
 
         def grouping(node: Any) -> str:

@@ -2,6 +2,6 @@
 
 from xds_server.cache.resource import Resource, make_resource
 from xds_server.cache.snapshot import EMPTY, Snapshot, make_snapshot
-from xds_server.cache.snapshot_cache import SnapshotCache
+from xds_server.cache.cache import SnapshotCache
 
 __all__ = ["EMPTY", "Resource", "Snapshot", "SnapshotCache", "make_resource", "make_snapshot"]

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from xds_server.cache.resource import Resource
 from xds_server.cache.snapshot import EMPTY
-from xds_server.cache.snapshot_cache import SnapshotCache
+from xds_server.cache.cache import SnapshotCache
 from xds_server.protocol.node import NodeInfo
 from xds_server.protocol.session import Session
 from xds_server.protocol.subscription import AckState
@@ -64,20 +64,23 @@ class StatusBoard:
 
     def __init__(
         self,
-        cache: SnapshotCache,
         *,
         clock: Callable[[], float] = time.time,
         remember: int = 1000,
         remember_for: float = 3600.0,
     ) -> None:
         """Keep at most `remember` Envoys that went away, each for `remember_for` seconds."""
-        self._cache = cache
+        self._cache = SnapshotCache()
         self._clock = clock
         self._remember = remember
         self._remember_for = remember_for
         self._open: dict[tuple[str, str], list[Connection]] = {}
         self._gone: OrderedDict[tuple[str, str], EnvoyStatus] = OrderedDict()
         self._waiting: set[asyncio.Event] = set()
+
+    def compare_with(self, cache: SnapshotCache) -> None:
+        """Take `cache` for what the Envoys should have; the server calls it."""
+        self._cache = cache
 
     def connect(self, node: NodeInfo, group: str, session: Session) -> Connection:
         """Take in a stream; give the result back to `disconnect`."""

@@ -14,7 +14,7 @@ import structlog
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from xds_server.cache.snapshot_cache import SnapshotCache
+from xds_server.cache.cache import SnapshotCache
 from xds_server.config import XdsSettings
 from xds_server.errors import UnavailableError
 from xds_server.protocol.board import StatusBoard

@@ -14,7 +14,7 @@ from envoy.service.discovery.v3 import discovery_pb2
 from google.protobuf.message import DecodeError
 
 from xds_server.cache.snapshot import Snapshot
-from xds_server.cache.snapshot_cache import SnapshotCache
+from xds_server.cache.cache import SnapshotCache
 from xds_server.config import XdsSettings
 from xds_server.errors import ShadowmeshError
 from xds_server.protocol import telemetry, wire
@@ -68,6 +68,7 @@ class XdsService:
         self._cache = cache
         self._grouping = grouping
         self._board = board
+        board.compare_with(cache)
         self._streams: dict[Stream, tuple[str, Connection] | None] = {}
         self._groups: dict[str, _Group] = {}
         self._draining = False
