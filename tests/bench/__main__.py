@@ -16,6 +16,7 @@ from pathlib import Path
 import orjson
 
 import tests.bench
+from tests.bench._scale import VARIABLE, quick
 
 RESULTS = Path(__file__).parents[2] / "build" / "bench"
 
@@ -43,15 +44,19 @@ def main() -> int:
     """Run the benches named on the command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("name", nargs="*", help=f"one of: {', '.join(names())}")
-    chosen = parser.parse_args().name or names()
+    parser.add_argument("--quick", action="store_true", help=f"seconds, to see that it runs (also: {VARIABLE}=1)")
+    arguments = parser.parse_args()
+    chosen = arguments.name or names()
     if unknown := set(chosen) - set(names()):
         parser.error(f"no bench called {', '.join(sorted(unknown))}; there are {', '.join(names())}")
+    if arguments.quick:
+        os.environ[VARIABLE] = "1"
     RESULTS.mkdir(parents=True, exist_ok=True)
     for name in chosen:
         print(f"\n=== {name}", flush=True)
         figures = importlib.import_module(f"tests.bench.{name}").run()
         stamp = dt.datetime.now(tz=dt.UTC).isoformat(timespec="seconds")
-        body = {"bench": name, "at": stamp, "machine": machine(), "figures": figures}
+        body = {"bench": name, "at": stamp, "quick": quick(), "machine": machine(), "figures": figures}
         (RESULTS / f"{name}.json").write_bytes(orjson.dumps(body, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS))
     print(
         f"\nJSON in {RESULTS.relative_to(Path.cwd())}" if RESULTS.is_relative_to(Path.cwd()) else f"\nJSON in {RESULTS}"
