@@ -18,13 +18,21 @@ from xds_server.lifecycle.controller import Controller
 _DESCRIPTION = "Judges new versions of a service on live traffic, behind Envoy, before a user depends on them."
 
 
-def make(controller: Controller, settings: HttpSettings, *, unready: Callable[[], str] | None = None) -> FastAPI:
+def make(
+    controller: Controller,
+    settings: HttpSettings,
+    *,
+    unready: Callable[[], str] | None = None,
+    fetch: Callable[[str, bytes], tuple[int, bytes]] | None = None,
+) -> FastAPI:
     """Return the application.
 
     Args:
         controller: answers everything; already started.
         settings: whom to answer.
         unready: says why the manager is not ready (empty: it is), for `/readyz`; always ready when left out.
+        fetch: answers `POST /v3/discovery:<type>` from path and body with status and body (`protocol.fetch.fetch`
+            with its cache and grouping); not offered when left out.
     """
     app = FastAPI(
         title="Shadowmesh",
@@ -37,6 +45,7 @@ def make(controller: Controller, settings: HttpSettings, *, unready: Callable[[]
     )
     app.state.controller = controller
     app.state.settings = settings
+    app.state.fetch = fetch
     app.state.unready = unready or (lambda: "")
     parts = (networks, profiles, faults, status, diffs, health)
     for part in parts:

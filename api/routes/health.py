@@ -1,10 +1,13 @@
 """What probes, Prometheus and Envoys ask for."""
 
+from collections.abc import Callable
+
+import orjson
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from api.problems import problem
+from api.problems import HttpProblem, problem
 
 router = APIRouter(tags=["health"])
 
@@ -26,3 +29,15 @@ async def readyz(request: Request) -> Response:
 async def metrics() -> Response:
     """Metrics for Prometheus."""
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+
+@router.post("/v3/discovery:{kind}", include_in_schema=False)
+async def discover(kind: str, request: Request) -> Response:
+    """Answer an Envoy that asks for its resources over REST."""
+    fetch: Callable[[str, bytes], tuple[int, bytes]] | None = request.app.state.fetch
+    if fetch is None:
+        raise HttpProblem(404, "resources are not offered over REST here", hint="gRPC, on the xDS port")
+    status, answer = fetch(f"/v3/discovery:{kind}", await request.body())
+    if status >= 400:  # noqa: PLR2004 - HTTP
+        raise HttpProblem(status, str(orjson.loads(answer)["detail"]))
+    return Response(answer, status, media_type="application/json" if answer else None)

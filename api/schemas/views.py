@@ -5,7 +5,7 @@ times are RFC 3339 in UTC; durations read like those that are given.
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -20,6 +20,7 @@ from xds_server.lifecycle.views import Jsonable, NetworkStatus, Performance
 from xds_server.lifecycle.views import ProfileView as Profile
 from xds_server.model.network import VirtualNetwork
 from xds_server.model.profile import Fault
+from xds_server.protocol.board import EnvoyStatus
 
 
 class View(BaseModel):
@@ -191,6 +192,64 @@ class ProfileView(ProfileBody):
         )
 
 
+class ResourceView(View):
+    """One resource at one Envoy."""
+
+    type_url: str = Field(alias="typeURL")
+    """Its type."""
+    name: str
+    """Its name."""
+    version: str
+    """The version that was sent last."""
+    state: str
+    """SENT, ACKED, NACKED or STALE."""
+    error: str
+    """Why it was rejected, in the Envoy's own words."""
+
+
+class EnvoyView(View):
+    """An Envoy of the network."""
+
+    node_id: str = Field(alias="nodeID")
+    """How it names itself."""
+    group: str
+    """Which set of resources it gets."""
+    connected: bool
+    """Whether it is connected now."""
+    since: datetime
+    """Since when it is connected, or away."""
+    last_seen: datetime
+    """When it was last heard."""
+    user_agent: str
+    """Its kind and version."""
+    region: str
+    """Region that it names."""
+    zone: str
+    """Zone that it names."""
+    resources: list[ResourceView]
+    """What it has."""
+
+    @classmethod
+    def of(cls, envoy: EnvoyStatus) -> "EnvoyView":
+        """Return the view of an Envoy."""
+        return cls.model_construct(
+            node_id=envoy.node_id,
+            group=envoy.group,
+            connected=envoy.connected,
+            since=datetime.fromtimestamp(envoy.since, UTC),
+            last_seen=datetime.fromtimestamp(envoy.last_seen, UTC),
+            user_agent=envoy.node.user_agent,
+            region=envoy.node.region,
+            zone=envoy.node.zone,
+            resources=[
+                ResourceView.model_construct(
+                    type_url=r.type_url, name=r.name, version=r.version, state=str(r.state), error=r.error
+                )
+                for r in envoy.resources
+            ],
+        )
+
+
 class StatusView(View):
     """Everything of a network at one moment."""
 
@@ -204,7 +263,7 @@ class StatusView(View):
     """Why the newest definition is not what Envoys are served (the last good one is); empty when it is."""
     profiles: list[ProfileView]
     """Its profiles, oldest first."""
-    envoys: list[dict[str, Any]]
+    envoys: list[EnvoyView]
     """Its Envoys, with the state of each resource: SENT, ACKED, NACKED (with the Envoy's own words) or STALE."""
     engines: list[dict[str, Any]]
     """Analysis engines that report to this manager."""
@@ -218,7 +277,7 @@ class StatusView(View):
             revision=status.network.revision,
             problem=status.problem,
             profiles=[ProfileView.of(profile) for profile in status.profiles],
-            envoys=[plain(envoy) for envoy in status.envoys],
+            envoys=[EnvoyView.of(envoy) for envoy in status.envoys],
             engines=[plain(engine) for engine in status.engines],
         )
 

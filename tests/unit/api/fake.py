@@ -20,6 +20,9 @@ from xds_server.model.network import Address, VirtualNetwork
 from xds_server.model.profile import Fault, FaultParameters, ShadowingProfile
 from xds_server.model.shadow import InstanceStatus, ShadowInstance
 from xds_server.placement.node import Node
+from xds_server.protocol.board import EnvoyStatus, ResourceStatus
+from xds_server.protocol.node import NodeInfo
+from xds_server.protocol.subscription import AckState
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -32,11 +35,14 @@ class FakeComparison:
         return {"pairs": self.pairs, "responseTime": {"shadow": {"p50": 0.01}}}
 
 
-@dataclass(frozen=True)
-class FakeEnvoy:
-    node_id: str = "edge-1"
-    connected: bool = True
-    resources: tuple[dict[str, str], ...] = ({"typeURL": "t", "name": "n", "state": "ACKED"},)
+ENVOY = EnvoyStatus(
+    node=NodeInfo("edge-1", zone="a", user_agent="envoy 1.40.0"),
+    group="shop",
+    connected=True,
+    since=0.0,
+    last_seen=1.0,
+    resources=(ResourceStatus("type.googleapis.com/envoy.config.cluster.v3.Cluster", "n", "1", AckState.ACKED),),
+)
 
 
 @dataclass
@@ -184,7 +190,7 @@ class FakeController:
             raise NotFoundError(f'there is no fault "{fault_id}"', field="fault_id")
 
     async def status(self, ref: str) -> NetworkStatus:
-        return NetworkStatus(await self.network(ref), tuple(await self.profiles(ref)), (FakeEnvoy(),))
+        return NetworkStatus(await self.network(ref), tuple(await self.profiles(ref)), (ENVOY,))
 
     async def nodes(self, ref: str) -> Sequence[Node]:
         await self.network(ref)

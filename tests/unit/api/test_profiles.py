@@ -160,7 +160,9 @@ async def test_the_status_has_profiles_instances_and_envoys(client: httpx.AsyncC
     assert status["virtualNetworkID"] == shop
     assert status["profiles"] == [made]
     assert status["envoys"][0]["nodeID"] == "edge-1"
+    assert status["envoys"][0]["since"] == "1970-01-01T00:00:00Z"
     assert status["envoys"][0]["resources"][0]["state"] == "ACKED"
+    assert status["envoys"][0]["resources"][0]["typeURL"].endswith("Cluster")
 
 
 async def test_nodes_are_listed_and_chosen(client: httpx.AsyncClient, shop: str) -> None:
