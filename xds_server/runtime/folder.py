@@ -57,10 +57,13 @@ class Folder:
     @classmethod
     def all(cls, root: Path) -> list["Folder"]:
         """Return the folders there are, last changed first."""
-        with suppress(FileNotFoundError):
-            found = [(entry.stat().st_mtime, entry.name) for entry in os.scandir(root) if entry.is_dir()]
-            return [cls(root, InstanceID(name)) for _, name in sorted(found, reverse=True)]
-        return []
+        found = []
+        with suppress(FileNotFoundError), os.scandir(root) as entries:
+            for entry in entries:
+                with suppress(FileNotFoundError):  # it goes while we look
+                    if entry.is_dir():
+                        found.append((entry.stat().st_mtime, entry.name))
+        return [cls(root, InstanceID(name)) for _, name in sorted(found, reverse=True)]
 
     def create(self, spec: dict[str, Any]) -> None:
         """Make it anew, with `spec`; what was there is gone."""

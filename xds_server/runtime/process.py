@@ -39,6 +39,8 @@ SPAWN_TIMEOUT = 20.0
 """Seconds that a supervisor has to spawn its shadow."""
 STOP_MARGIN = supervisor.KILL_TIMEOUT + 2.0
 """Seconds over its `stop_timeout` after which a supervisor is itself killed."""
+PYTHON_NEEDS = ("LD_LIBRARY_PATH", "PYTHONHOME")
+"""Environment that some builds of Python do not start without."""
 NOTE_TIMEOUT = 2.0
 """Seconds that a supervisor has to note the end of its shadow, or a new deadline."""
 NOTE_POLL = 0.01
@@ -216,7 +218,7 @@ class ProcessRuntime:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
-                env={},
+                env={name: self._environ[name] for name in PYTHON_NEEDS if name in self._environ},
                 timeout=SPAWN_TIMEOUT,
                 check=False,
             )

@@ -6,6 +6,8 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -63,7 +65,7 @@ async def test_a_killed_managers_shadow_runs_on_and_is_taken_over(runtime: Proce
 
 
 async def test_a_deadline_passes_without_a_manager(runtime: ProcessRuntime, root: Path) -> None:
-    handle = killed_manager(root, seconds=2.0, wishes=("grandchild", "deaf"))
+    handle = killed_manager(root, seconds=3.0, wishes=("grandchild", "deaf"))
     ended = await asyncio.wait_for(runtime.wait(handle), 15.0)
     assert (ended.ending, ended.failed) == (Ending.DEADLINE, False)
     await until(lambda: not running(root))
@@ -71,15 +73,23 @@ async def test_a_deadline_passes_without_a_manager(runtime: ProcessRuntime, root
 
 
 async def test_a_deadline_can_be_moved_both_ways(runtime: ProcessRuntime, start: Start) -> None:
-    started = await start(shadow(), deadline=soon(1.0))
+    started = await start(shadow(), deadline=soon(1.5))
     await runtime.extend(started.handle, soon(60))
     with pytest.raises(TimeoutError):
-        await asyncio.wait_for(runtime.wait(started.handle), 1.3)
+        await asyncio.wait_for(runtime.wait(started.handle), 1.8)
     await runtime.extend(started.handle, soon(0.0))
     assert (await asyncio.wait_for(runtime.wait(started.handle), 15.0)).ending is Ending.DEADLINE
     await runtime.stop(started.handle, shadow())
     with pytest.raises(RuntimeFailedError, match="has ended"):
         await runtime.extend(started.handle, soon(60))
+
+
+async def test_a_deadline_is_measured_on_a_clock_that_nobody_sets(root: Path) -> None:
+    wrong = datetime(2001, 1, 1, tzinfo=UTC)
+    runtime = ProcessRuntime(root, now=lambda: wrong)
+    started = await runtime.start(ONE, shadow(), deadline=wrong + timedelta(seconds=60))
+    assert _status(root)["deadline"] == pytest.approx(time.clock_gettime(time.CLOCK_BOOTTIME) + 60, abs=30)
+    await runtime.stop(started.handle, shadow())
 
 
 async def test_a_killed_supervisor_takes_the_whole_tree_with_it(
