@@ -11,9 +11,9 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
+from xds_server.cache.cache import SnapshotCache
 from xds_server.cache.resource import Resource
 from xds_server.cache.snapshot import EMPTY
-from xds_server.cache.cache import SnapshotCache
 from xds_server.protocol.node import NodeInfo
 from xds_server.protocol.session import Session
 from xds_server.protocol.subscription import AckState

@@ -11,8 +11,8 @@ import grpc
 from envoy.admin.v3 import config_dump_shared_pb2
 from envoy.service.status.v3 import csds_pb2
 
-from xds_server.cache.snapshot import EMPTY
 from xds_server.cache.cache import SnapshotCache
+from xds_server.cache.snapshot import EMPTY
 from xds_server.protocol.board import EnvoyStatus, StatusBoard
 from xds_server.protocol.rpc import Handler
 from xds_server.protocol.subscription import AckState

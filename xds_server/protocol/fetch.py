@@ -15,9 +15,9 @@ import orjson
 from envoy.service.discovery.v3 import discovery_pb2
 from google.protobuf import any_pb2, json_format
 
+from xds_server.cache.cache import SnapshotCache
 from xds_server.cache.resource import FULL_STATE_TYPES, TYPE_PREFIX, Resource
 from xds_server.cache.snapshot import Snapshot
-from xds_server.cache.cache import SnapshotCache
 from xds_server.errors import cut
 from xds_server.protocol.node import Grouping, node_info
 from xds_server.protocol.services import SINGLE_TYPES

@@ -1,6 +1,6 @@
 """The gRPC server: the discovery services, client status, health, reflection, and what others add.
 
-Guarantees: after `start` it is served on `port`; a port in use is an `UnavailableError`. `stop` refuses new streams,
+Guarantees: after `start` it is served on `port`; a port in use is an `ConflictError`. `stop` refuses new streams,
 ends the open ones and returns within the grace time. It depends on a cache and a grouping only, so the analysis engine
 runs the same server over the last good resources.
 """
@@ -16,7 +16,7 @@ from grpc_reflection.v1alpha import reflection
 
 from xds_server.cache.cache import SnapshotCache
 from xds_server.config import XdsSettings
-from xds_server.errors import UnavailableError
+from xds_server.errors import ConflictError
 from xds_server.protocol.board import StatusBoard
 from xds_server.protocol.client_status import ClientStatus
 from xds_server.protocol.node import Grouping
@@ -71,7 +71,7 @@ class XdsServer:
         """Bind and serve.
 
         Raises:
-            UnavailableError: the address cannot be bound.
+            ConflictError: the address cannot be bound.
         """
         address = f"{self._settings.address}:{self._settings.port}"
         if ":" in self._settings.address and not self._settings.address.startswith("["):
@@ -84,7 +84,7 @@ class XdsServer:
         try:
             self._port = server.add_insecure_port(address)
         except RuntimeError as error:
-            raise UnavailableError(
+            raise ConflictError(
                 f"cannot listen on {address}", field="xds.port", hint="choose a free port, or 0 for any"
             ) from error
         await server.start()

@@ -13,8 +13,8 @@ import structlog
 from envoy.service.discovery.v3 import discovery_pb2
 from google.protobuf.message import DecodeError
 
-from xds_server.cache.snapshot import Snapshot
 from xds_server.cache.cache import SnapshotCache
+from xds_server.cache.snapshot import Snapshot
 from xds_server.config import XdsSettings
 from xds_server.errors import ShadowmeshError
 from xds_server.protocol import telemetry, wire
