@@ -130,7 +130,7 @@ def _invite(stage: Stage, show: Show) -> None:
 [bold]It keeps running, with its clients.[/bold] Everything listens on this machine only:
 
   clients' way     http://127.0.0.1:{ports.envoy}/api/items/6     (Envoy; its admin page on port {ports.admin})
-  REST API         {url}/networks/{NETWORK}/shadowing/status     (documentation: {url}/docs)
+  REST API         {url}/networks/{NETWORK}/shadowing/status     (all of it: {url}/openapi.json)
   xDS              127.0.0.1:{ports.xds}
 
 Some commands to try:

@@ -33,7 +33,14 @@ _ENDPOINTS = [
         "pairs": 380,
         "discrepancies": 300,
         "responseTime": _TIMES,
-        "differences": [{"field": "$.results", "class": "array_order", "count": 300}],
+        "differences": [
+            {
+                "field": "$.results",
+                "class": "array_order",
+                "count": 300,
+                "example": {"original": "[13,43,56]", "shadow": "[43,13,56]"},
+            }
+        ],
     },
     {
         "endpoint": "GET /api/stock/{id}",
