@@ -22,7 +22,7 @@ DAY = 24 * HOUR
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": HOUR}
 _DURATION = re.compile(r"(?:[0-9]{1,9}(?:\.[0-9]{1,9})?(?:ms|s|m|h))+")
 _PART = re.compile(r"([0-9.]+)(ms|s|m|h)")
-_DURATION_HINT = 'text with a unit, like "10m", "200ms" or "1h30m"'
+DURATION_HINT = 'text with a unit, like "10m", "200ms" or "1h30m"'
 
 
 def parse_duration(text: str) -> float | None:
@@ -54,12 +54,12 @@ class Duration:
         """Return the seconds of what was given."""
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             unit = f'"{value}s"' if math.isfinite(value) else '"10m"'
-            refuse(f"{shown(value)} has no unit", f"{_DURATION_HINT}; for seconds {unit}")
+            refuse(f"{shown(value)} has no unit", f"{DURATION_HINT}; for seconds {unit}")
         if not isinstance(value, str):
-            refuse(f"{kind_of(value)} is not a duration", _DURATION_HINT)
+            refuse(f"{kind_of(value)} is not a duration", DURATION_HINT)
         seconds = parse_duration(value)
         if seconds is None:
-            refuse(f"{shown(value)} is not a duration", _DURATION_HINT)
+            refuse(f"{shown(value)} is not a duration", DURATION_HINT)
         if seconds < self.least:
             refuse(f"{shown(value)} is too short", f"from {self._range}")
         if seconds > self.most:

@@ -1,0 +1,223 @@
+"""Tables of what the API answers."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from xds_server.cli.client import JSON
+from xds_server.cli.output import cell, clean, number, rows, since, table
+
+_TYPES = {
+    "Cluster": "CDS",
+    "ClusterLoadAssignment": "EDS",
+    "Listener": "LDS",
+    "RouteConfiguration": "RDS",
+    "Runtime": "RTDS",
+}
+_WORST = ("NACKED", "STALE", "SENT", "ACKED")
+
+
+def networks(items: Iterable[JSON]) -> Table:
+    """Return networks as a table."""
+    made = table("NAME", "COMPONENTS", "REVISION", "AGE", "ID")
+    return rows(
+        made,
+        (
+            (n["name"], _names(n["components"]), n["revision"], since(n["createdAt"]), n["virtualNetworkID"])
+            for n in items
+        ),
+    )
+
+
+def profiles(items: Iterable[JSON]) -> Table:
+    """Return profiles as a table."""
+    made = table("NAME", "COMPONENT", "VERSIONS", "SHARE", "TTL", "INSTANCES", "PAIRS", "AGE", "ID")
+    return rows(made, (_profile(one) for one in items))
+
+
+def _profile(one: JSON) -> Sequence[Any]:
+    compared = one["comparison"] or {}
+    return (
+        one.get("name"),
+        one["componentName"],
+        _names(one["variants"]),
+        number(one["trafficShadowingPercentage"], "%"),
+        one["shadowInstanceTTL"],
+        _counted(instance["status"] for instance in one["instances"]),
+        compared.get("pairs"),
+        since(one["createdAt"]),
+        one["profileID"],
+    )
+
+
+def instances(items: Iterable[JSON]) -> Table:
+    """Return instances as a table."""
+    made = table("INSTANCE", "COMPONENT", "VERSION", "STATUS", "NODE", "ADDRESS", "EXPIRES", "CPU", "MEMORY", "FAULTS")
+    return rows(made, (_instance(one) for one in items))
+
+
+def _instance(one: JSON) -> Sequence[Any]:
+    data, address = one["performanceData"], one["address"]
+    living = one["status"] in {"Pending", "Running"}
+    return (
+        one["instanceID"],
+        one["componentName"],
+        one["variant"],
+        one["status"] + (f" ({one['reason']})" if one["reason"] else ""),
+        one["node"],
+        f"{address['address']}:{address['port']}" if address else "",
+        since(one["expiresAt"]) if living else "",
+        number(data.get("cpu", {}).get("latest")),
+        number(data.get("memory", {}).get("latest"), "bytes"),
+        "; ".join(fault["summary"] for fault in one["faults"]),
+    )
+
+
+def faults(items: Iterable[JSON]) -> Table:
+    """Return faults as a table."""
+    made = table("FAULT", "INSTANCE", "DOES", "OF", "ENDS")
+    return rows(
+        made,
+        (
+            (
+                f["faultID"],
+                f["instanceID"],
+                f["summary"],
+                "the profile" if f["fromProfile"] else "inject_fault",
+                since(f["expiresAt"]) or "with the instance",
+            )
+            for f in items
+        ),
+    )
+
+
+def nodes(items: Iterable[JSON]) -> Table:
+    """Return nodes as a table."""
+    made = table("NAME", "REGION", "ZONE", "HEALTHY", "SHADOWS", "CPU", "FREE MEMORY")
+    return rows(
+        made,
+        (
+            (
+                n["name"],
+                n["region"],
+                n["zone"],
+                n["reason"] or n["healthy"],
+                f"{n['running']} of {n['maxShadows']}",
+                number(n["cpuLoad"], "%"),
+                number(n["memoryFreeBytes"], "bytes"),
+            )
+            for n in items
+        ),
+    )
+
+
+def envoys(items: Iterable[JSON]) -> Table:
+    """Return Envoys with what they accepted, as `istioctl proxy-status` shows it."""
+    made = table("ENVOY", "CONNECTED", *_TYPES.values(), "VERSION")
+    return rows(made, (_envoy(one) for one in items))
+
+
+def _envoy(one: JSON) -> Sequence[Any]:
+    states: dict[str, list[str]] = {}
+    for resource in one["resources"]:
+        states.setdefault(str(resource["typeURL"]).rpartition(".")[2], []).append(resource["state"])
+    lag = "yes" if one["connected"] else f"gone for {since(one['since'])}"
+    return (one["nodeID"], lag, *(_state(states.get(kind, [])) for kind in _TYPES), one.get("userAgent"))
+
+
+def _state(states: Sequence[str]) -> str:
+    if not states:
+        return ""
+    worst = min(states, key=lambda state: _WORST.index(state) if state in _WORST else len(_WORST))
+    return f"{worst} {states.count(worst)}/{len(states)}"
+
+
+def status(data: JSON) -> Iterator[RenderableType]:
+    """Return a network's status, part by part."""
+    yield Text.assemble(
+        ("network ", "dim"), (clean(str(data["name"])), "bold"), (f"  {data['virtualNetworkID']}", "dim")
+    )
+    if data.get("problem"):
+        yield Text(f"not served as it is written: {clean(data['problem'])}", style="red")
+    if not data["profiles"]:
+        yield Text("no profiles", style="dim")
+    for profile in data["profiles"]:
+        yield from _profile_status(profile)
+    yield Text("")
+    yield envoys(data["envoys"]) if data["envoys"] else Text("no Envoy has connected yet", style="dim")
+    yield from _rejected(data["envoys"])
+
+
+def _profile_status(profile: JSON) -> Iterator[RenderableType]:
+    yield Text("")
+    name = profile.get("name") or profile["profileID"]
+    yield Text.assemble(("profile ", "dim"), (clean(name), "bold"), f"  {clean(profile['summary'])}")
+    for warning in profile["warnings"]:
+        yield Text(f"  {clean(warning)}", style="yellow")
+    if profile["instances"]:
+        yield instances(profile["instances"])
+    for instance in profile["instances"]:
+        for line in instance["logTail"] if instance["status"] == "Failed" else ():
+            yield Text(f"  | {clean(line)}", style="dim")
+    yield from _compared(profile["comparison"])
+
+
+def _compared(comparison: JSON | None) -> Iterator[RenderableType]:
+    if not comparison:
+        yield Text("nothing compared yet", style="dim")
+        return
+    counts = {k: comparison[k] for k in ("pairs", "identical", "discrepancies") if k in comparison}
+    yield Text(", ".join(f"{number(v)} {k}" for k, v in counts.items()))
+    classes = comparison.get("byClass") or {}
+    if classes:
+        yield Text("differences: " + ", ".join(f"{clean(k)} {number(v)}" for k, v in sorted(classes.items())))
+    lost = comparison.get("lost")
+    named = {k: v for k, v in lost.items() if v} if isinstance(lost, Mapping) else {"records": lost} if lost else {}
+    if named:
+        yield Text("lost: " + ", ".join(f"{clean(k)} {number(v)}" for k, v in named.items()), style="yellow")
+
+
+def _rejected(found: Iterable[JSON]) -> Iterator[RenderableType]:
+    for envoy in found:
+        for resource in envoy["resources"]:
+            if resource["state"] == "NACKED":
+                told = f"{envoy['nodeID']} rejected {resource['name']}: {resource['error']}"
+                yield Text(clean(" ".join(told.split())), style="red")
+
+
+def diffs(items: Iterable[JSON]) -> Table:
+    """Return differing pairs as a table."""
+    made = table("ENDPOINT", "CLASS", "FIELD", "ORIGINAL", "SHADOW")
+    return rows(made, (_diff(one) for one in items))
+
+
+def _diff(one: JSON) -> Sequence[Any]:
+    kind = one.get("class") or one.get("kind")
+    return (one.get("endpoint"), kind, one.get("field"), _value(one.get("original")), _value(one.get("shadow")))
+
+
+def _value(value: Any) -> Text:
+    text = str(cell(value))
+    return Text(text if len(text) <= 60 else f"{text[:59]}…")  # noqa: PLR2004 - the width of a column
+
+
+def _names(items: Iterable[JSON]) -> str:
+    return ", ".join(str(item["name"]) for item in items)
+
+
+def _counted(states: Iterable[str]) -> str:
+    found = list(states)
+    return ", ".join(f"{state} {found.count(state)}" for state in dict.fromkeys(found))
+
+
+def diff_page(page: JSON) -> Iterator[RenderableType]:
+    """Return a page of differing pairs, and how to see the next."""
+    if not page["items"]:
+        yield Text("no differing pairs")
+        return
+    yield diffs(page["items"])
+    if page["nextCursor"]:
+        yield Text(f"{len(page['items'])} of {page['total']}; --cursor {page['nextCursor']} shows more", style="dim")
