@@ -25,14 +25,20 @@ class World:
     channel: grpc.aio.Channel
     groupings: int = 0
     clients: list[Client] = field(default_factory=list)
+    channels: list[grpc.aio.Channel] = field(default_factory=list)
 
     def serve(self, *resources: Resource) -> None:
         """Put these resources in force."""
         self.cache.set(GROUP, make_snapshot(resources))
 
-    def client(self, mode: str, **options: Any) -> Client:
-        """Open a stream."""
-        client = Client(self.channel, mode, **options)
+    def client(self, mode: str, *, alone: bool = False, **options: Any) -> Client:
+        """Open a stream; `alone`: over a connection of its own, with the smallest windows, as another Envoy would."""
+        channel = self.channel
+        if alone:
+            tight = [("grpc.use_local_subchannel_pool", 1), ("grpc.http2.bdp_probe", 0)]
+            channel = grpc.aio.insecure_channel(f"127.0.0.1:{self.server.port}", options=tight)
+            self.channels.append(channel)
+        client = Client(channel, mode, **options)
         self.clients.append(client)
         return client
 
@@ -66,7 +72,8 @@ async def start() -> AsyncIterator[Start]:
     for world in worlds:
         for client in world.clients:
             await client.close()
-        await world.channel.close()
+        for channel in (world.channel, *world.channels):
+            await channel.close()
         await world.server.stop(0.5)
 
 

@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from xds_server.cache.snapshot import Snapshot
-from xds_server.protocol.subscription import WILDCARD, AckState, Answer, Held, Plan, Subscription
+from xds_server.protocol.plan import Plan
+from xds_server.protocol.subscription import WILDCARD, AckState, Answer, Held, Subscription
 
 
 class Delta(Subscription):

@@ -192,11 +192,10 @@ class XdsService:
         if snapshot is None:
             await context.abort(grpc.StatusCode.NOT_FOUND, "no resources are known for this node")
         resources = selected(snapshot, type_url, request.resource_names)
-        return wire.sotw(type_url, snapshot.version(type_url), resources)
+        return wire.answer(type_url, snapshot.version(type_url), resources)
 
 
 def _answered(answer: Answer) -> None:
-    label = telemetry.label(answer.type_url)
-    telemetry.ANSWERS.labels(label, "ack" if answer.accepted else "nack").inc()
+    telemetry.answers(answer.type_url, "ack" if answer.accepted else "nack").inc()
     if answer.accepted:
-        telemetry.PUSH_SECONDS.labels(label).observe(answer.seconds)
+        telemetry.push_seconds(answer.type_url).observe(answer.seconds)

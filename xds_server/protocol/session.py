@@ -16,9 +16,10 @@ from xds_server.cache.references import endpoints_name
 from xds_server.cache.resource import CLUSTER, ENDPOINTS, LISTENER, PUSH_ORDER, ROUTES, Resource
 from xds_server.cache.snapshot import EMPTY, Snapshot
 from xds_server.protocol.delta import Delta
+from xds_server.protocol.plan import Plan
 from xds_server.protocol.removal import overlay
 from xds_server.protocol.sotw import Sotw
-from xds_server.protocol.subscription import Answer, Plan, Subscription
+from xds_server.protocol.subscription import Answer, Subscription
 
 MAKE = {type_url: rank for rank, type_url in enumerate(PUSH_ORDER)}
 BREAK = {type_url: rank for rank, type_url in enumerate((LISTENER, ROUTES, CLUSTER, ENDPOINTS))}
@@ -65,6 +66,8 @@ class Session:
         """
         self.mode = mode
         self.subscriptions: dict[str, Subscription] = {}
+        self._make: list[Subscription] = []
+        self._break: list[Subscription] = []
         self._kind = Sotw if mode is Mode.SOTW else Delta
         self._removal_timeout = removal_timeout
         self._aggregated = aggregated
@@ -84,6 +87,8 @@ class Session:
         if subscription is None:
             subscription = self._kind(type_url, renew_in_full=self._renew_in_full)
             self.subscriptions[type_url] = subscription
+            self._make = sorted(self.subscriptions.values(), key=lambda s: MAKE.get(s.type_url, _LAST))
+            self._break = sorted(self._make, key=lambda s: BREAK.get(s.type_url, _LAST))
         answer = subscription.receive(request, now)
         if answer is not None and self._on_answer is not None:
             self._on_answer(answer)
@@ -150,8 +155,7 @@ class Session:
         return not any(s.awaiting for s in self.subscriptions.values())
 
     def _plan(self, view: Snapshot) -> Plan | None:
-        ranks = BREAK if self._breaking else MAKE
-        for subscription in sorted(self.subscriptions.values(), key=lambda s: ranks.get(s.type_url, _LAST)):
+        for subscription in self._break if self._breaking else self._make:
             plan = subscription.plan(view)
             if plan is not None:
                 return plan

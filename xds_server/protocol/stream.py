@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any
 
 from envoy.service.discovery.v3 import discovery_pb2
@@ -20,7 +19,6 @@ from xds_server.protocol import telemetry, wire
 from xds_server.protocol.node import NodeInfo, node_info
 from xds_server.protocol.rpc import EOF, Context
 from xds_server.protocol.session import Mode, Outgoing, Session
-from xds_server.protocol.subscription import Plan
 
 INBOX = 64
 """Requests read ahead of the session."""
@@ -28,18 +26,6 @@ INBOX = 64
 
 class StreamError(Exception):
     """The client broke the protocol; the stream ends with INVALID_ARGUMENT."""
-
-
-@lru_cache(maxsize=128)
-def encode(mode: Mode, plan: Plan) -> bytes:
-    """Return a response without its nonce. Streams that are sent the same share the bytes."""
-    if mode is Mode.SOTW:
-        if plan.alive:
-            return wire.sotw_heartbeat(plan.type_url, plan.version, plan.alive)
-        return wire.sotw(plan.type_url, plan.version, plan.resources)
-    if plan.alive:
-        return wire.delta_heartbeat(plan.type_url, plan.version, plan.alive)
-    return wire.delta(plan.type_url, plan.version, plan.resources, plan.removed)
 
 
 class Stream:
@@ -73,6 +59,7 @@ class Stream:
         self._seen = seen
         self._progressed = progressed
         self._message = discovery_pb2.DiscoveryRequest if mode is Mode.SOTW else discovery_pb2.DeltaDiscoveryRequest
+        self._encode = wire.sotw if mode is Mode.SOTW else wire.delta
         self._inbox: deque[bytes] = deque()
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
@@ -146,9 +133,9 @@ class Stream:
 
     async def _write(self, outgoing: Outgoing) -> None:
         plan = outgoing.plan
-        await self._context.write(wire.with_nonce(encode(self.mode, plan), outgoing.nonce))
+        await self._context.write(wire.with_nonce(self._encode(plan), outgoing.nonce))
         kind = "heartbeat" if plan.alive else "update"
-        telemetry.RESPONSES.labels(telemetry.label(plan.type_url), kind).inc()
+        telemetry.responses(plan.type_url, kind).inc()
 
     async def _rest(self, loop: asyncio.AbstractEventLoop) -> None:
         """Wait for a request, a change, or the time that the session named."""

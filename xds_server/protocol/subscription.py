@@ -19,6 +19,7 @@ from typing import Any
 from xds_server.cache.resource import FULL_STATE_TYPES, Resource
 from xds_server.cache.snapshot import Snapshot
 from xds_server.errors import cut
+from xds_server.protocol.plan import Plan
 
 WILDCARD = "*"
 IN_FLIGHT = 64
@@ -65,18 +66,6 @@ class InFlight:
     sent_at: float
     since: float
     heartbeat: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What a response is to hold. `changed` are the resources whose content is new to the client."""
-
-    type_url: str
-    version: str
-    resources: tuple[Resource, ...] = ()
-    removed: tuple[str, ...] = ()
-    changed: tuple[Resource, ...] = ()
-    alive: tuple[tuple[str, str, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,7 @@
 """Metrics of the xDS server. Labels are bounded: known types by their last word, everything else is `other`."""
 
+from functools import lru_cache
+
 from prometheus_client import Counter, Gauge, Histogram
 
 from xds_server.cache.resource import PUSH_ORDER
@@ -20,6 +22,24 @@ PUSH_SECONDS = Histogram(
 )
 
 _SHORT = {type_url: type_url.rpartition(".")[2] for type_url in PUSH_ORDER}
+
+
+@lru_cache(maxsize=256)
+def responses(type_url: str, kind: str) -> Counter:
+    """Return the counter of the responses of a type, `kind` being `update` or `heartbeat`."""
+    return RESPONSES.labels(label(type_url), kind)
+
+
+@lru_cache(maxsize=256)
+def answers(type_url: str, answer: str) -> Counter:
+    """Return the counter of the answers for a type, `answer` being `ack` or `nack`."""
+    return ANSWERS.labels(label(type_url), answer)
+
+
+@lru_cache(maxsize=256)
+def push_seconds(type_url: str) -> Histogram:
+    """Return the histogram of a type."""
+    return PUSH_SECONDS.labels(label(type_url))
 
 
 def label(type_url: str) -> str:
