@@ -24,7 +24,7 @@ class XdsSettings(_Part):
     """Port of the xDS server (gRPC); 0 picks a free one."""
     max_streams: int = Field(default=10_000, ge=1)
     """Streams served at once; one more is refused with UNAVAILABLE."""
-    debounce: float = Field(default=0.002, ge=0)
+    debounce: float = Field(default=0.001, ge=0)
     """Quiet time after a change before it is pushed, so that a burst is one push."""
     debounce_max: float = Field(default=0.1, ge=0)
     """Longest that a change waits while others keep coming."""

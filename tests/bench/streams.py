@@ -82,6 +82,15 @@ async def other_process(port: int, mode: str, count: int) -> AsyncIterator[None]
         await process.wait()
 
 
+async def reached(condition: Callable[[], bool]) -> None:
+    """Wait until a condition holds."""
+    for _ in range(1000):
+        if condition():
+            return
+        await asyncio.sleep(0.05)
+    raise TimeoutError
+
+
 class Acks:
     """Collects the times of one round's ACKs."""
 
@@ -126,8 +135,7 @@ async def xds(count: int, mode: str) -> AsyncIterator[Callable[[], Any]]:
     await server.start()
     try:
         async with other_process(server.port, mode, count):
-            while server.streams < count:
-                await asyncio.sleep(0.05)
+            await reached(lambda: server.streams == count)
             await asyncio.sleep(0.5)
             await acks.collect(change)
             yield lambda: acks.collect(change)
@@ -171,8 +179,7 @@ async def echo(count: int) -> AsyncIterator[Callable[[], Any]]:
     await server.start()
     try:
         async with other_process(port, "echo", count):
-            while len(contexts) < count:
-                await asyncio.sleep(0.05)
+            await reached(lambda: len(contexts) == count)
             await acks.collect(change)
             yield lambda: acks.collect(change)
     finally:
