@@ -62,11 +62,16 @@ local function header_block(headers)
   return table.concat(lines)
 end
 
+-- Objects taken from a handle die at each chunk, so the metadata is looked up anew.
+local function note(handle, key, value)
+  handle:streamInfo():dynamicMetadata():set(NAMESPACE, key, value)
+end
+
 function envoy_on_request(handle)
   local headers = handle:headers()
   for _, name in ipairs(CREDENTIALS) do
     if headers:get(name) then
-      handle:streamInfo():dynamicMetadata():set(NAMESPACE, "k", true)
+      note(handle, "k", true)
       return
     end
   end
@@ -78,9 +83,8 @@ function envoy_on_response(handle)
   local headers = handle:headers()
   local encoding = headers:get("content-encoding")
   local checking = context:get("checksum") and (encoding == nil or encoding == "identity")
-  local metadata = handle:streamInfo():dynamicMetadata()
-  metadata:set(NAMESPACE, "h", handle:base64Escape(header_block(headers)))
-  metadata:set(NAMESPACE, "t", true)
+  note(handle, "h", handle:base64Escape(header_block(headers)))
+  note(handle, "t", true)
 
   local head, kept, size = {}, 0, 0
   local hash, carry = 0, ""
@@ -92,7 +96,7 @@ function envoy_on_response(handle)
       head[#head + 1] = chunk:getBytes(0, from)
       kept = kept + from
       if kept == wanted then
-        metadata:set(NAMESPACE, "b", handle:base64Escape(table.concat(head)))
+        note(handle, "b", handle:base64Escape(table.concat(head)))
       end
     end
     size = size + length
@@ -106,11 +110,11 @@ function envoy_on_response(handle)
   end
 
   if kept < wanted then
-    metadata:set(NAMESPACE, "b", handle:base64Escape(table.concat(head)))
+    note(handle, "b", handle:base64Escape(table.concat(head)))
   end
   if checking and size > kept then
-    metadata:set(NAMESPACE, "c", finish(hash, carry, size))
+    note(handle, "c", finish(hash, carry, size))
   end
-  metadata:set(NAMESPACE, "n", size)
-  metadata:set(NAMESPACE, "t", false)
+  note(handle, "n", size)
+  note(handle, "t", false)
 end

@@ -1,0 +1,63 @@
+"""From betterproto2 messages to bytes: each content once, what is alike shared.
+
+Guarantees: the same values give the same bytes, in every process.
+Encoding is what costs (milliseconds a listener), so long messages are made of two encodings: one of the part that all
+share, made once, and one of what is this one's own. Two encodings of one message type, put one after the other, are an
+encoding of both merged (Protocol Buffers, "Last one wins" and concatenation of repeated fields).
+"""
+
+from datetime import timedelta
+
+from betterproto2 import Message
+from envoy_data_plane.envoy.config.core.v3 import (
+    AggregatedConfigSource,
+    ApiVersion,
+    ConfigSource,
+    HeaderValue,
+    HeaderValueOption,
+    HeaderValueOptionHeaderAppendAction,
+    RuntimeFractionalPercent,
+)
+from envoy_data_plane.envoy.type.v3 import FractionalPercent, FractionalPercentDenominatorType
+from envoy_data_plane.google.protobuf import Any
+
+NO_SHARE = FractionalPercent(numerator=0, denominator=FractionalPercentDenominatorType.MILLION)
+"""Nobody: what a fraction is without a value in the runtime layer."""
+
+
+def packed(message: Message, *own: Message) -> Any:
+    """Return `message` as an Any; fields of `own`, messages of the same type, are merged into it."""
+    first = Any.pack(message)
+    return Any(type_url=first.type_url, value=first.value + b"".join(bytes(part) for part in own)) if own else first
+
+
+def merged(shared: Any, *own: Message) -> Any:
+    """Return an Any of what is `shared` with the fields of `own`, messages of the type it holds."""
+    return Any(type_url=shared.type_url, value=shared.value + b"".join(bytes(part) for part in own))
+
+
+def seconds(value: float) -> timedelta:
+    """Return a duration; 0 is written as 0, not left out."""
+    return timedelta(seconds=value)
+
+
+def by_runtime(key: str) -> RuntimeFractionalPercent:
+    """Return a fraction that is 0 unless the runtime layer says otherwise (the dead-man switch)."""
+    return RuntimeFractionalPercent(default_value=NO_SHARE, runtime_key=key)
+
+
+def set_header(name: str, value: str) -> HeaderValueOption:
+    """Return the instruction to set a header, whatever it was."""
+    return HeaderValueOption(
+        header=HeaderValue(key=name, value=value),
+        append_action=HeaderValueOptionHeaderAppendAction.OVERWRITE_IF_EXISTS_OR_ADD,
+    )
+
+
+def from_ads(*, initial_fetch_timeout: float | None = None) -> ConfigSource:
+    """Return the aggregated stream as the source of a resource."""
+    return ConfigSource(
+        ads=AggregatedConfigSource(),
+        resource_api_version=ApiVersion.V3,
+        initial_fetch_timeout=None if initial_fetch_timeout is None else seconds(initial_fetch_timeout),
+    )

@@ -1,0 +1,117 @@
+"""Listeners: one for each address that components listen on, and the internal one of each shadow.
+
+Guarantees: a component's listener depends on the network alone, never on profiles, faults or shadows.
+"""
+
+from collections.abc import Sequence
+from functools import cache, lru_cache
+
+from envoy_data_plane.envoy.config.core.v3 import Address as EnvoyAddress
+from envoy_data_plane.envoy.config.core.v3 import Http2ProtocolOptions, SocketAddress
+from envoy_data_plane.envoy.config.listener.v3 import (
+    Filter,
+    FilterChain,
+    Listener,
+    ListenerInternalListenerConfig,
+)
+from envoy_data_plane.envoy.config.route.v3 import RouteConfiguration
+from envoy_data_plane.envoy.extensions.filters.http.buffer.v3 import Buffer
+from envoy_data_plane.envoy.extensions.filters.http.router.v3 import Router
+from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v3 import (
+    HttpConnectionManager,
+    HttpConnectionManagerCodecType,
+    HttpConnectionManagerServerHeaderTransformation,
+    HttpConnectionManagerUpgradeConfig,
+    HttpFilter,
+    Rds,
+)
+from envoy_data_plane.google.protobuf import Any
+
+from xds_server.model.ids import InstanceID
+from xds_server.model.names import shadow_listener
+from xds_server.model.network import Address
+from xds_server.model.profile import Fault
+from xds_server.translate.capture import access_log, capture_filter, own_headers_removed
+from xds_server.translate.encode import from_ads, merged, packed
+from xds_server.translate.faults import fault_filter
+
+_MANAGER = "envoy.filters.network.http_connection_manager"
+
+
+@lru_cache(maxsize=4096)
+def component_listener_message(name: str, address: Address, upgrades: tuple[str, ...]) -> Listener:
+    """Return the listener of the components at `address`; its routes come by RDS under the listener's own name.
+
+    A route enables the upgrades of its component; without one that does, an upgrade is refused as Envoy always does.
+    """
+    own = HttpConnectionManager(
+        stat_prefix=name,
+        rds=Rds(config_source=from_ads(), route_config_name=name),
+        http2_protocol_options=Http2ProtocolOptions(allow_connect=bool(upgrades)),
+        upgrade_configs=[HttpConnectionManagerUpgradeConfig(upgrade_type=each, enabled=False) for each in upgrades],
+    )
+    socket = SocketAddress(address=address.address, port_value=address.port)
+    return Listener(
+        name=name,
+        address=EnvoyAddress(socket_address=socket),
+        filter_chains=_chain(merged(_of_components(), own)),
+        # Two Envoys on one port would share its clients without a word; so the second one says that it cannot bind.
+        enable_reuse_port=False,
+    )
+
+
+def shadow_listener_message(
+    instance: InstanceID, routes: RouteConfiguration, *, faults: Sequence[Fault], max_request_bytes: int
+) -> Listener:
+    """Return the internal listener that copies for a shadow pass: guard, faults, capture, access log."""
+    # The guard is first: it takes the whole request in, so nothing behind it can push back on the client's stream.
+    guard = HttpFilter(name="shadowmesh.guard", typed_config=packed(Buffer(max_request_bytes=max_request_bytes)))
+    own = HttpConnectionManager(
+        stat_prefix=shadow_listener(instance),
+        route_config=routes,
+        http_filters=[guard, *map(fault_filter, faults), capture_filter(), _router()],
+    )
+    return Listener(
+        name=shadow_listener(instance),
+        internal_listener=ListenerInternalListenerConfig(),
+        filter_chains=_chain(merged(_of_shadows(), own)),
+    )
+
+
+@cache
+def _of_components() -> Any:
+    return packed(
+        HttpConnectionManager(
+            codec_type=HttpConnectionManagerCodecType.AUTO,
+            http_filters=[capture_filter(), _router()],
+            access_log=[access_log()],
+            early_header_mutation_extensions=[own_headers_removed()],
+            use_remote_address=True,
+            preserve_external_request_id=True,
+            server_header_transformation=HttpConnectionManagerServerHeaderTransformation.PASS_THROUGH,
+        )
+    )
+
+
+@cache
+def _of_shadows() -> Any:
+    return packed(
+        HttpConnectionManager(
+            codec_type=HttpConnectionManagerCodecType.HTTP2,
+            access_log=[access_log()],
+            # The copy comes from the same Envoy: nothing about its origin is to be told again.
+            use_remote_address=False,
+            generate_request_id=False,
+            server_header_transformation=HttpConnectionManagerServerHeaderTransformation.PASS_THROUGH,
+        )
+    )
+
+
+@cache
+def _router() -> HttpFilter:
+    # No headers of Envoy's own in answers: clients see what the original said.
+    return HttpFilter(name="envoy.filters.http.router", typed_config=packed(Router(suppress_envoy_headers=True)))
+
+
+def _chain(manager: Any) -> list[FilterChain]:
+    return [FilterChain(filters=[Filter(name=_MANAGER, typed_config=manager)])]

@@ -1,0 +1,144 @@
+"""One network, translated: its state in, Envoy's resources out.
+
+Guarantees: pure (no I/O, clock or chance); the same state gives the same bytes; what does not change between two states
+(a listener, a cluster, routes) is not encoded again. Nothing that the original needs has a TTL.
+"""
+
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from types import MappingProxyType
+
+from betterproto2 import Message
+
+from xds_server.cache.resource import CLUSTER, ENDPOINTS, LISTENER, ROUTES, RUNTIME, Resource, make_resource
+from xds_server.model.ids import InstanceID
+from xds_server.model.names import (
+    RTDS_LAYER,
+    component_cluster,
+    component_listener,
+    shadow_cluster,
+    shadow_in_cluster,
+    shadow_listener,
+)
+from xds_server.model.network import Address, Component, Protocol
+from xds_server.model.profile import Capture, Fault
+from xds_server.model.state import ActiveProfile, ActiveShadow, NetworkState
+from xds_server.translate.clusters import (
+    by_dns,
+    component_cluster_message,
+    shadow_cluster_message,
+    shadow_in_cluster_message,
+)
+from xds_server.translate.endpoints import load_assignment
+from xds_server.translate.faults import fault_values
+from xds_server.translate.listeners import component_listener_message, shadow_listener_message
+from xds_server.translate.routes import (
+    Sample,
+    route_configuration,
+    samples_of,
+    shadow_routes,
+    shadow_timeout,
+    virtual_host,
+)
+from xds_server.translate.runtime import runtime_layer
+from xds_server.translate.samples import regions, sample_values
+
+_AS_GIVEN: Mapping[str, Address] = MappingProxyType({})
+_CACHED = 8192
+
+Entrances = tuple[tuple[Component, tuple[Sample, ...]], ...]
+"""The components behind one listen address, each with its sampled routes."""
+
+
+def translate(state: NetworkState, *, listen: Mapping[str, Address] = _AS_GIVEN, runtime_ttl: float) -> list[Resource]:
+    """Return all resources of a network's Envoys.
+
+    Args:
+        state: the network, its profiles in order of creation, and their shadows that may be mirrored to.
+        listen: listen addresses, by component, of Envoys that do not use those of the network.
+        runtime_ttl: seconds after which an Envoy forgets shares and faults when it no longer hears of them.
+    """
+    resources: list[Resource] = []
+    entrances: dict[Address, Entrances] = {}
+    values: dict[str, int] = {}
+    for component in state.network.components:
+        active = [p for p in state.profiles if p.profile.component_name == component.name and p.shadows]
+        found = regions([each.profile for each in active], component.protocol)
+        values |= sample_values(found)
+        values |= fault_values(fault for each in active for shadow in each.shadows for fault in shadow.faults)
+        resources += _original(component)
+        resources += (made for each in active for shadow in each.shadows for made in _shadow(component, each, shadow))
+        address = listen.get(component.name, component.listen)
+        entrances[address] = (*entrances.get(address, ()), (component, samples_of(found, active)))
+    for address, behind in entrances.items():
+        resources += _entrance(address, behind)
+    resources.append(_resource(RTDS_LAYER, RUNTIME, runtime_layer(values), ttl=runtime_ttl))
+    return resources
+
+
+@lru_cache(maxsize=_CACHED)
+def _original(component: Component) -> tuple[Resource, ...]:
+    name = component_cluster(component.name)
+    cluster = _resource(name, CLUSTER, component_cluster_message(component))
+    if by_dns(component.endpoints):
+        return (cluster,)
+    return (cluster, make_resource(name, ENDPOINTS, load_assignment(name, component.endpoints)))
+
+
+def _shadow(component: Component, active: ActiveProfile, shadow: ActiveShadow) -> tuple[Resource, ...]:
+    profile = active.profile
+    return _leg(
+        shadow.instance_id,
+        shadow.address,
+        component.protocol,
+        faults=shadow.faults,
+        capture=profile.capture,
+        timeout=shadow_timeout(component, profile.shadow_timeout),
+        max_request_bytes=profile.max_request_bytes,
+    )
+
+
+@lru_cache(maxsize=_CACHED)
+def _leg(
+    instance: InstanceID,
+    address: Address,
+    protocol: Protocol,
+    *,
+    faults: tuple[Fault, ...],
+    capture: Capture,
+    timeout: float,
+    max_request_bytes: int,
+) -> tuple[Resource, ...]:
+    listener = shadow_listener_message(
+        instance,
+        shadow_routes(instance, capture, timeout),
+        faults=faults,
+        max_request_bytes=max_request_bytes,
+    )
+    return (
+        _resource(shadow_in_cluster(instance), CLUSTER, shadow_in_cluster_message(instance)),
+        _resource(shadow_cluster(instance), CLUSTER, shadow_cluster_message(instance, address, protocol)),
+        _resource(shadow_listener(instance), LISTENER, listener),
+    )
+
+
+def _entrance(address: Address, behind: Entrances) -> tuple[Resource, Resource]:
+    """Return a listener and its routes, named after the first component at the address."""
+    name = component_listener(behind[0][0].name)
+    upgrades = tuple(sorted({each for component, _ in behind for each in component.upgrades}))
+    return _listener(name, address, upgrades), _routes(name, behind)
+
+
+@lru_cache(maxsize=_CACHED)
+def _listener(name: str, address: Address, upgrades: Iterable[str]) -> Resource:
+    return _resource(name, LISTENER, component_listener_message(name, address, tuple(upgrades)))
+
+
+@lru_cache(maxsize=_CACHED)
+def _routes(name: str, behind: Entrances) -> Resource:
+    hosts = [virtual_host(component, samples) for component, samples in behind]
+    return _resource(name, ROUTES, route_configuration(name, hosts))
+
+
+def _resource(name: str, type_url: str, message: Message, *, ttl: float | None = None) -> Resource:
+    return make_resource(name, type_url, bytes(message), ttl=ttl)

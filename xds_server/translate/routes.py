@@ -1,0 +1,141 @@
+"""Route configurations: of the listeners of components, and the inline one of a shadow's internal listener."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from envoy_data_plane.envoy.config.common.mutation_rules.v3 import HeaderMutation
+from envoy_data_plane.envoy.config.route.v3 import (
+    RetryPolicy,
+    Route,
+    RouteAction,
+    RouteActionRequestMirrorPolicy,
+    RouteActionUpgradeConfig,
+    RouteConfiguration,
+    RouteMatch,
+    VirtualHost,
+)
+
+from xds_server.model.ids import InstanceID, ProfileID
+from xds_server.model.names import PAIR_HEADER, SHADOW_HEADER, component_cluster, shadow_cluster, shadow_in_cluster
+from xds_server.model.network import Component, Protocol
+from xds_server.model.profile import Capture
+from xds_server.model.state import ActiveProfile
+from xds_server.translate.capture import switched_on
+from xds_server.translate.condition import Condition
+from xds_server.translate.encode import by_runtime, seconds, set_header
+from xds_server.translate.matchers import route_match
+from xds_server.translate.samples import Region
+
+CREDENTIALS = ("authorization", "cookie", "proxy-authorization")
+"""Taken from copies unless the profile keeps them (the capture script knows the same)."""
+SHARE_OF_TIMEOUT = 0.8
+"""The shadow leg's timeout is at most this part of the mirrored request's own, so that a hang ends as the shadow's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What a sampled route is made of: requests that meet `condition`, as many as runtime key `key` says."""
+
+    profile: ProfileID
+    key: str
+    condition: Condition
+    instances: tuple[InstanceID, ...]
+    capture: Capture
+    keep_credentials: bool
+
+
+def samples_of(regions: Sequence[Region], active: Sequence[ActiveProfile]) -> tuple[Sample, ...]:
+    """Return the sampled routes of a component, in the order that Envoy tries them."""
+    instances = {each.profile.id: tuple(shadow.instance_id for shadow in each.shadows) for each in active}
+    return tuple(
+        Sample(
+            profile=profile.id,
+            key=key,
+            condition=condition,
+            instances=instances[profile.id],
+            capture=profile.capture,
+            keep_credentials=profile.keep_credentials,
+        )
+        for region in regions
+        for key, profile in zip(region.keys(), region.profiles, strict=True)
+        for condition in region.conditions
+    )
+
+
+def virtual_host(component: Component, samples: Sequence[Sample]) -> VirtualHost:
+    """Return a component's host: its sampled routes, then the plain one."""
+    routes = [*(_sampled_route(component, sample) for sample in samples), _plain_route(component)]
+    return VirtualHost(name=component.name, domains=list(component.hosts), routes=routes)
+
+
+def route_configuration(name: str, hosts: Sequence[VirtualHost]) -> RouteConfiguration:
+    """Return what a component's listener asks for under `name`."""
+    return RouteConfiguration(
+        name=name,
+        virtual_hosts=list(hosts),
+        ignore_port_in_host_matching=True,
+    )
+
+
+def shadow_routes(instance: InstanceID, capture: Capture, timeout: float) -> RouteConfiguration:
+    """Return the routes of a shadow's internal listener: all copies to the shadow, captured, in finite time."""
+    route = Route(
+        name="shadow",
+        match=RouteMatch(prefix="/"),
+        route=RouteAction(cluster=shadow_cluster(instance), timeout=seconds(timeout)),
+        typed_per_filter_config=switched_on(capture),
+    )
+    return RouteConfiguration(name="shadow", virtual_hosts=[VirtualHost(name="shadow", domains=["*"], routes=[route])])
+
+
+def shadow_timeout(component: Component, wanted: float) -> float:
+    """Return the seconds a copy may take."""
+    return min(wanted, component.timeout * SHARE_OF_TIMEOUT) if component.timeout else wanted
+
+
+def _sampled_route(component: Component, sample: Sample) -> Route:
+    action = _to_original(component)
+    dropped = () if sample.keep_credentials else CREDENTIALS
+    action.request_mirror_policies = [
+        RouteActionRequestMirrorPolicy(
+            cluster=shadow_in_cluster(instance),
+            disable_shadow_host_suffix_append=True,
+            request_headers_mutations=[
+                HeaderMutation(append=set_header(SHADOW_HEADER, instance)),
+                *(HeaderMutation(remove=name) for name in dropped),
+            ],
+        )
+        for instance in sample.instances
+    ]
+    return Route(
+        name=f"shadowmesh-{sample.profile}",
+        match=route_match(sample.condition, fraction=by_runtime(sample.key)),
+        route=action,
+        # Clients can repeat x-request-id; this one is unique, and a value that a client sent is overwritten.
+        request_headers_to_add=[set_header(PAIR_HEADER, f"{sample.profile}/%UNIQUE_ID%")],
+        typed_per_filter_config=switched_on(sample.capture),
+        stat_prefix=f"shadowmesh-{sample.profile}",
+    )
+
+
+def _plain_route(component: Component) -> Route:
+    action = _to_original(component)
+    action.upgrade_configs = [RouteActionUpgradeConfig(upgrade_type=each, enabled=True) for each in component.upgrades]
+    return Route(
+        name="plain",
+        match=RouteMatch(prefix="/"),
+        route=action,
+        request_headers_to_remove=[PAIR_HEADER, SHADOW_HEADER],
+    )
+
+
+def _to_original(component: Component) -> RouteAction:
+    action = RouteAction(cluster=component_cluster(component.name), timeout=seconds(component.timeout))
+    if component.idle_timeout is not None:
+        action.idle_timeout = seconds(component.idle_timeout)
+    if component.retries:
+        # Only what surely has not reached the application is tried again: right for every method.
+        safe = "connect-failure,refused-stream,reset-before-request"
+        grpc = ",unavailable" if component.protocol is Protocol.GRPC else ""
+        action.retry_policy = RetryPolicy(retry_on=safe + grpc, num_retries=component.retries)
+    return action
