@@ -9,11 +9,13 @@ Importing this module does nothing.
 import asyncio
 import contextlib
 import fcntl
+import ipaddress
 import os
 import signal
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -29,9 +31,11 @@ from xds_server.engine_process import EngineProcess
 from xds_server.errors import ConflictError, StoreError
 from xds_server.lifecycle.clock import SystemClock
 from xds_server.lifecycle.controller import Controller
+from xds_server.lifecycle.groups import group_of
 from xds_server.lifecycle.publisher import Publisher
 from xds_server.placement.local import LocalInventory
 from xds_server.protocol.board import StatusBoard
+from xds_server.protocol.fetch import fetch
 from xds_server.protocol.server import XdsServer
 from xds_server.runtime.factory import make_runtimes
 from xds_server.store.sqlite import SqliteStore
@@ -61,7 +65,11 @@ async def analyze(settings: Settings) -> None:
     """
     logging_setup.configure(settings.log)
     engine = AnalysisEngine(
-        settings=settings.engine, node=settings.node.name, state=settings.state / "engine", clock=SystemClock()
+        settings=settings.engine,
+        node=settings.node.name,
+        state=settings.state / "engine",
+        clock=SystemClock(),
+        grouping=lambda node: group_of(node).name,
     )
     await engine.start()
     try:
@@ -99,19 +107,26 @@ async def manager(settings: Settings) -> AsyncIterator[dict[str, int]]:
             board=board,
             extra_handlers=(collector.handler,),
         )
+        stack.callback(collector.close)
         await controller.start()
         stack.push_async_callback(xds.stop, settings.xds.grace)
-        stack.push_async_callback(controller.stop)
+        stack.push_async_callback(controller.stop, keep_shadows=settings.keep_shadows)
         await xds.start()
+        engine = EngineProcess(settings, manager=reachable(settings.xds.address, xds.port))
         if settings.engine.spawn:
-            reach = "127.0.0.1" if settings.xds.address in {"0.0.0.0", "::"} else settings.xds.address  # noqa: S104 - compared, not bound
-            engine = EngineProcess(settings, manager=f"{reach}:{xds.port}", port=settings.engine.port)
             await engine.start()
             stack.push_async_callback(engine.stop)
-        app = create_app(controller, settings.http)
+        app = create_app(controller, settings.http, fetch=partial(fetch, cache=cache, grouping=publisher.group_of))
         server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off", access_log=False, ws="none"))
         stack.push_async_callback(_stop_http, server, asyncio.create_task(_serve_http(server, http_socket)))
-        yield {"http": http_socket.getsockname()[1], "xds": xds.port, "engine": settings.engine.port}
+        yield {"http": http_socket.getsockname()[1], "xds": xds.port, "engine": engine.port}
+
+
+def reachable(address: str, port: int) -> str:
+    """Return `host:port` at which a neighbour on this machine reaches what listens on `address`."""
+    if ipaddress.ip_address(address).is_unspecified:
+        address = "::1" if ":" in address else "127.0.0.1"
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
 @contextmanager

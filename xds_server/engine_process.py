@@ -8,6 +8,7 @@ Not guaranteed: that the engine is up when `start` returns; Envoys and the manag
 import asyncio
 import contextlib
 import os
+import socket
 import subprocess
 import sys
 
@@ -30,10 +31,12 @@ LOG_LIMIT = 10_000_000
 class EngineProcess:
     """Keeps one `shadowmesh analyze` running."""
 
-    def __init__(self, settings: Settings, *, manager: str, port: int) -> None:
-        """Name the manager (`host:port` of its xDS server) and the port that Envoys send their access log to."""
+    def __init__(self, settings: Settings, *, manager: str) -> None:
+        """Name the manager: `host:port` of its xDS server."""
         self._settings = settings
-        self._wanted = {"manager": manager, "port": port, "address": settings.engine.address}
+        self._manager = manager
+        self.port = settings.engine.port
+        """Port that Envoys send their access log to; known from `start` on when the settings say 0."""
         self._folder = settings.state / "engine"
         self._record = self._folder / "process.json"
         self._watch: asyncio.Task[None] | None = None
@@ -44,6 +47,7 @@ class EngineProcess:
         self._folder.mkdir(parents=True, exist_ok=True)
         self._process = self._find()
         if self._process is None:
+            self.port = self.port or _free_port(self._settings.engine.address)
             self._spawn()
         self._watch = asyncio.create_task(self._keep(), name="engine-process")
 
@@ -84,19 +88,23 @@ class EngineProcess:
                 return None
         except (OSError, ValueError, KeyError, psutil.Error):
             return None
-        if record.get("wanted") == self._wanted and _alive(process):
+        self.port = self.port or int(record.get("port", 0))
+        if record.get("wanted") == self._wanted() and _alive(process):
             log.info("the analysis engine of the manager before is still there", pid=process.pid)
             return process
         _end(process)
         return None
+
+    def _wanted(self) -> dict[str, str | int]:
+        return {"manager": self._manager, "port": self.port, "address": self._settings.engine.address}
 
     def _spawn(self) -> None:
         engine = self._settings.engine
         environment = {
             **os.environ,
             **{f"SHADOWMESH_ENGINE_{k.upper()}": str(v) for k, v in engine.model_dump(exclude={"spawn"}).items()},
-            "SHADOWMESH_ENGINE_MANAGER": str(self._wanted["manager"]),
-            "SHADOWMESH_ENGINE_PORT": str(self._wanted["port"]),
+            "SHADOWMESH_ENGINE_MANAGER": self._manager,
+            "SHADOWMESH_ENGINE_PORT": str(self.port),
             "SHADOWMESH_STATE": str(self._settings.state.absolute()),
             "SHADOWMESH_NODE_NAME": self._settings.node.name,
             "SHADOWMESH_LOG_LEVEL": self._settings.log.level,
@@ -114,9 +122,21 @@ class EngineProcess:
                 stderr=output,
                 start_new_session=True,
             )
-        record = {"pid": self._process.pid, "started": self._process.create_time(), "wanted": self._wanted}
+        record = {
+            "pid": self._process.pid,
+            "started": self._process.create_time(),
+            "port": self.port,
+            "wanted": self._wanted(),
+        }
         self._record.write_bytes(orjson.dumps(record))
         log.info("started the analysis engine", pid=self._process.pid, log=str(log_path))
+
+
+def _free_port(address: str) -> int:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.bind((address, 0))
+        return int(probe.getsockname()[1])
 
 
 def _alive(process: psutil.Process) -> bool:
