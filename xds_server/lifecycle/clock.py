@@ -47,5 +47,5 @@ class SystemClock:
 
     async def sleep_until(self, when: datetime) -> None:
         """Return as soon as the wall clock says `when` or later."""
-        while (left := (when - self.now()).total_seconds()) > 0:
+        while (left := (when - self.now()).total_seconds()) > 0:  # noqa: ASYNC110 - time is no event to wait for
             await asyncio.sleep(min(left, SLICE))

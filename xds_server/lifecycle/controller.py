@@ -1,60 +1,193 @@
 """The manager's front desk: every question and every change of networks, profiles, instances and faults comes here.
 
-Guarantees: what a method accepted is on disk before it returns; what it refused left nothing behind. Changes of one
-network happen one after another, those of different networks side by side. The original's resources never depend on a
-shadow: whatever goes wrong with one, Envoys keep the last good configuration.
+Guarantees: what a method accepted is on disk before it returns; what it refused left nothing behind; a caller that goes
+away does not leave a change half made. Changes of one network happen one after another, those of different networks
+side by side. The original's resources never depend on a shadow: whatever goes wrong with one, Envoys keep the last good
+configuration.
 Not guaranteed: that Envoys have ACKed a change when its method returns (see `status`), or that a shadow is Running
 when its profile was created (it is Pending until it has answered its health check).
 """
 
-from collections.abc import Sequence
-from typing import Any
+import asyncio
+from collections.abc import Coroutine, Mapping, Sequence
+from typing import Any, TypeVar
 
-from xds_server.lifecycle.views import NetworkStatus, ProfileChange, ProfileView
+import structlog
+
+from xds_server.analysis.collector import Collector
+from xds_server.analysis.example import Example
+from xds_server.config import Settings
+from xds_server.errors import NotFoundError, ShadowmeshError, StoreError, UnavailableError
+from xds_server.lifecycle.clock import Clock
+from xds_server.lifecycle.context import Context, check_open
+from xds_server.lifecycle.deadlines import Deadlines
+from xds_server.lifecycle.faults import FAULT_KEY, Faults
+from xds_server.lifecycle.networks import Networks
+from xds_server.lifecycle.places import Places
+from xds_server.lifecycle.profiles import IdempotencyKey, Profiles
+from xds_server.lifecycle.publisher import Publisher
+from xds_server.lifecycle.registry import NetworkRecord, Registry
+from xds_server.lifecycle.restore import drop_dead_faults, fill, restore
+from xds_server.lifecycle.shadows import Parts, Shadows
+from xds_server.lifecycle.summaries import Summaries
+from xds_server.lifecycle.transitions import Event
+from xds_server.lifecycle.views import InstanceView, NetworkStatus, ProfileChange, ProfileView
 from xds_server.model.ids import FaultID, InstanceID, ProfileID
 from xds_server.model.network import VirtualNetwork
 from xds_server.model.profile import Fault, FaultParameters, ShadowingProfile
+from xds_server.placement.choice import Choice
+from xds_server.placement.node import Inventory, Node
+from xds_server.protocol.board import StatusBoard
+from xds_server.runtime.base import Runtime
+from xds_server.store.base import Changes, Store
+
+log = structlog.get_logger(__name__)
+
+_T = TypeVar("_T")
 
 
 class Controller:
     """Create, change and end things; see the module. All methods belong on one event loop.
 
     A `ref` is a network's id or its name. Ids of what is handed in may be empty (`""`): the controller chooses them.
+
+    Args:
+        store: opened by `start`, closed by `stop`.
+        runtimes: by kind.
+        inventory: the nodes.
+        publisher: serves the Envoys.
+        collector: the comparisons.
+        board: what the Envoys have.
+        clock: wall clock and monotonic time.
+        settings: of the whole process.
     """
 
     def __init__(
         self,
         *,
-        store: Any,
-        runtimes: Any,
-        inventory: Any,
-        publisher: Any,
-        collector: Any,
-        board: Any,
-        clock: Any,
-        settings: Any,
+        store: Store,
+        runtimes: Mapping[str, Runtime],
+        inventory: Inventory,
+        publisher: Publisher,
+        collector: Collector,
+        board: StatusBoard,
+        clock: Clock,
+        settings: Settings,
     ) -> None:
-        """See the class."""
+        self._collector = collector
+        self._publisher = publisher
+        self._store = store
+        self._registry = Registry()
+        self._deadlines = Deadlines(clock=clock, due=self._due)
+        parts = Parts(
+            store=store,
+            runtimes=runtimes,
+            publisher=publisher,
+            board=board,
+            clock=clock,
+            settings=settings,
+            registry=self._registry,
+            deadlines=self._deadlines,
+        )
+        self._shadows = Shadows(parts)
+        self._context = Context(
+            parts=parts,
+            shadows=self._shadows,
+            faults=Faults(parts),
+            places=Places(inventory=inventory, running=self._shadows.by_node),
+            summaries=Summaries(clock=clock, store=store, collector=collector, profiles=self._profile_ids),
+        )
+        self._networks = Networks(self._context)
+        self._profiles = Profiles(self._context)
+        self._open = False
+        self._jobs: set[asyncio.Task[Any]] = set()
+        self._background: list[asyncio.Task[None]] = []
+
+    # Start and stop.
 
     async def start(self) -> None:
-        """Read the state from disk, take up shadows that still run, publish every network. Raises: StoreError."""
-        raise NotImplementedError
+        """Read the state from disk, take up shadows that still run, publish every network.
+
+        When this returns every network is published with the shadows that were found alive, so xDS may be served.
+
+        Raises:
+            StoreError: the state cannot be read.
+        """
+        await self._store.open()
+        try:
+            await self._restore()
+        except BaseException:
+            await self._store.close()
+            raise
+        summaries = self._context.summaries
+        for work in (self._deadlines.run, self._shadows.sampler.run, summaries.run):
+            self._background.append(asyncio.create_task(work(), name=f"lifecycle {work.__qualname__}"))
+        self._open = True
+
+    async def _restore(self) -> None:
+        parts = self._context.parts
+        contents = await self._store.load()
+        fill(contents, parts)
+        for profile, data in contents.summaries.items():
+            self._context.summaries.load(profile, data)
+        await drop_dead_faults(parts)
+        actors = await restore(parts, self._shadows)
+        for record in self._registry:
+            for fault in record.faults.values():
+                self._context.faults.schedule(fault)
+            self._publisher.publish(record.state())
+            await asyncio.sleep(0)  # a thousand networks are no reason to let everything else wait
+        for actor in actors:
+            self._shadows.launch(actor)
+        for record in self._registry:
+            if record.ending:
+                self._later(self._networks.finish_deletion(record))
+            else:
+                for ending in tuple(record.ending_profiles):
+                    self._later(self._profiles.finish_deletion(record, ending))
 
     async def stop(self, *, keep_shadows: bool = False) -> None:
-        """Mirroring off, wait (bounded) for Envoys, end the shadows unless they are kept, write the rest, close."""
-        raise NotImplementedError
+        """Mirroring off, wait (bounded) for Envoys, end the shadows unless they are kept, write the rest, close.
+
+        Args:
+            keep_shadows: leave them running for the manager that comes next; it finds them again.
+        """
+        if not self._open:
+            return
+        self._open = False
+        try:
+            if keep_shadows:
+                await self._silence()
+            self._shadows.post_all(Event.MANAGER_LEAVING if keep_shadows else Event.MANAGER_STOPPING)
+            await self._shadows.gone()
+            if self._jobs:
+                await asyncio.wait(self._jobs)
+            for task in self._background:
+                task.cancel()
+            await asyncio.gather(*self._background, return_exceptions=True)
+            self._publisher.close()
+            await self._context.summaries.save()
+        finally:
+            await self._store.close()
+
+    async def _silence(self) -> None:
+        for record in self._registry:
+            self._publisher.publish(record.state(silent=True))
+        await asyncio.gather(*(self._context.parts.settled(record.network.id) for record in self._registry))
+
+    # Networks.
 
     async def create_network(self, network: VirtualNetwork) -> VirtualNetwork:
         """Create a network; the answer carries id, revision 1 and time. Raises: InvalidError, ConflictError."""
-        raise NotImplementedError
+        return await self._to_the_end(self._networks.create(network))
 
     async def networks(self) -> Sequence[VirtualNetwork]:
         """Return all networks, oldest first."""
-        raise NotImplementedError
+        return [record.network for record in self._registry if not record.ending]
 
     async def network(self, ref: str) -> VirtualNetwork:
         """Return one network. Raises: NotFoundError."""
-        raise NotImplementedError
+        return self._registry.find(ref).network
 
     async def replace_network(
         self, ref: str, network: VirtualNetwork, *, if_match: int | None = None
@@ -63,11 +196,19 @@ class Controller:
 
         Raises: NotFoundError, StaleError, InvalidError (another name), ConflictError (a component with profiles gone).
         """
-        raise NotImplementedError
+        record = self._registry.find(ref)
+        return await self._to_the_end(self._networks.replace(record, network, if_match=if_match))
 
     async def delete_network(self, ref: str, *, if_match: int | None = None) -> None:
         """End all its shadows, then take it from its Envoys. Returns when done. Raises: NotFoundError, StaleError."""
-        raise NotImplementedError
+        record = self._registry.find(ref)
+        await self._to_the_end(self._delete_network(record, if_match=if_match))
+
+    async def _delete_network(self, record: NetworkRecord, *, if_match: int | None) -> None:
+        await self._networks.begin_deletion(record, if_match=if_match)
+        await self._networks.finish_deletion(record)
+
+    # Profiles.
 
     async def create_profile(
         self,
@@ -79,71 +220,182 @@ class Controller:
     ) -> tuple[ProfileView, bool]:
         """Create a profile and, at a percentage above 0, its instances (Pending). True: created just now.
 
+        Args:
+            ref: the network.
+            profile: what is wanted.
+            idempotency_key: the client's; the same key with the same body gives the same profile again, for 24 hours.
+            body_hash: of what the client sent with it.
+
         Raises: NotFoundError, InvalidError, ConflictError, UnavailableError (no node has room).
         """
-        raise NotImplementedError
+        record = self._registry.find(ref)
+        key = None if idempotency_key is None else IdempotencyKey(idempotency_key, body_hash or "")
+        created, fresh = await self._to_the_end(self._profiles.create(record, profile, key=key))
+        return self._view(record, created), fresh
 
     async def profiles(self, ref: str) -> Sequence[ProfileView]:
         """Return a network's profiles, oldest first. Raises: NotFoundError."""
-        raise NotImplementedError
+        record = self._registry.find(ref)
+        return [self._view(record, profile) for profile in record.live_profiles()]
 
     async def profile(self, ref: str, profile: str) -> ProfileView:
         """Return one profile by id or name. Raises: NotFoundError."""
-        raise NotImplementedError
+        record = self._registry.find(ref)
+        return self._view(record, record.profile(profile))
 
     async def change_profile(
         self, ref: str, profile: str, change: ProfileChange, *, if_match: int | None = None
     ) -> ProfileView:
-        """Change percentage, TTL or faults; published when this returns.
+        """Change percentage, TTL or faults; published when this returns. Nothing new keeps the revision.
+
+        Percentage 0 ends the mirroring and leaves the instances to their TTL; a raised one makes an instance of each
+        variant that has none.
 
         Raises: NotFoundError, StaleError, InvalidError, ConflictError, UnavailableError.
         """
-        raise NotImplementedError
+        record = self._registry.find(ref)
+        work = self._profiles.change(record, profile, change, if_match=if_match)
+        return self._view(record, await self._to_the_end(work))
 
     async def delete_profile(self, ref: str, profile: str, *, if_match: int | None = None) -> None:
         """Mirroring off, shadows ended, profile gone; returns when done. Raises: NotFoundError, StaleError."""
-        raise NotImplementedError
+        await self._to_the_end(self._delete_profile(self._registry.find(ref), profile, if_match=if_match))
+
+    async def _delete_profile(self, record: NetworkRecord, profile: str, *, if_match: int | None) -> None:
+        ending = await self._profiles.begin_deletion(record, profile, if_match=if_match)
+        await self._profiles.finish_deletion(record, ending.id)
+
+    # Faults.
 
     async def inject_fault(
-        self, ref: str, instance_id: InstanceID, parameters: FaultParameters, *, duration: float | None = None
+        self, ref: str, instance_id: InstanceID | str, parameters: FaultParameters, *, duration: float | None = None
     ) -> Fault:
         """Put a fault on one instance, for `duration` seconds or until lifted (or the instance ends).
 
         Raises: NotFoundError, InvalidError, ConflictError (the instance has ended).
         """
-        raise NotImplementedError
+        record = self._registry.find(ref)
+        return await self._to_the_end(self._inject(record, instance_id, parameters, duration=duration))
+
+    async def _inject(
+        self, record: NetworkRecord, instance: str, parameters: FaultParameters, *, duration: float | None
+    ) -> Fault:
+        async with record.lock:
+            check_open(record)
+            return await self._context.faults.inject(record, instance, parameters, duration=duration)
 
     async def faults(self, ref: str) -> Sequence[Fault]:
         """Return the faults in force, oldest first. Raises: NotFoundError."""
-        raise NotImplementedError
+        return list(self._registry.find(ref).faults.values())
 
-    async def lift_fault(self, ref: str, fault_id: FaultID) -> None:
+    async def lift_fault(self, ref: str, fault_id: FaultID | str) -> None:
         """Take a fault away before its time. Raises: NotFoundError."""
-        raise NotImplementedError
+        await self._to_the_end(self._lift(self._registry.find(ref), fault_id))
+
+    async def _lift(self, record: NetworkRecord, fault: str) -> None:
+        async with record.lock:
+            await self._context.faults.lift(record, fault)
+
+    # Questions.
 
     async def status(self, ref: str) -> NetworkStatus:
         """Return everything known of a network at this moment. Raises: NotFoundError."""
-        raise NotImplementedError
+        record = self._registry.find(ref)
+        network = record.network
+        return NetworkStatus(
+            network=network,
+            profiles=tuple(self._view(record, profile) for profile in record.live_profiles()),
+            envoys=tuple(self._context.parts.board.envoys(self._publisher.groups(network.id))),
+            engines=tuple(self._collector.engines()),
+            problem=self._publisher.problem(network.id) or record.trouble,
+        )
 
-    async def nodes(self, ref: str) -> Sequence[Any]:
-        """Return the candidate nodes (`placement.Node`). Raises: NotFoundError."""
-        raise NotImplementedError
+    async def nodes(self, ref: str) -> Sequence[Node]:
+        """Return the candidate nodes with their load now. Raises: NotFoundError."""
+        self._registry.find(ref)
+        return await self._context.places.nodes()
 
-    async def select_node(self, ref: str, component: str) -> Any:
-        """Return the `placement.Choice` that a shadow of this component would get now, and why.
+    async def select_node(self, ref: str, component: str) -> Choice:
+        """Return the choice that a shadow of this component would get now, and why.
 
         Raises: NotFoundError.
         """
-        raise NotImplementedError
+        network = self._registry.find(ref).network
+        found = network.component(component)
+        if found is None:
+            raise NotFoundError(
+                f'network "{network.name}" has no component "{component}"',
+                field="componentName",
+                hint=f"components: {', '.join(c.name for c in network.components)}",
+            )
+        return await self._context.places.choose(found)
 
     async def examples(
         self,
         ref: str,
-        profile: str | ProfileID,
+        profile: str,
         *,
         endpoint: str | None = None,
         field: str | None = None,
         kind: str | None = None,
-    ) -> Sequence[Any]:
+    ) -> Sequence[Example]:
         """Return differing pairs of a profile (`analysis.Example`), filtered. Raises: NotFoundError."""
-        raise NotImplementedError
+        found = self._registry.find(ref).profile(profile)
+        return self._collector.examples(found.id, endpoint=endpoint, field=field, kind=kind)
+
+    def _view(self, record: NetworkRecord, profile: ShadowingProfile) -> ProfileView:
+        return ProfileView(
+            profile=profile,
+            instances=tuple(
+                InstanceView(
+                    instance=instance,
+                    faults=record.faults_of(instance.id),
+                    performance=self._shadows.sampler.performance(instance.id),
+                    comparison=self._collector.summary(profile.id, instance.id),
+                )
+                for instance in record.instances_of(profile.id)
+            ),
+            comparison=self._collector.summary(profile.id),
+        )
+
+    # Behind the desk.
+
+    def _profile_ids(self) -> list[ProfileID]:
+        return [profile.id for record in self._registry for profile in record.live_profiles()]
+
+    async def _to_the_end(self, work: Coroutine[Any, Any, _T]) -> _T:
+        """Do it even if the caller goes away: half a change is worse than one that nobody waits for."""
+        if not self._open:
+            work.close()
+            raise UnavailableError("the manager is not running, or stopping", hint="try again in a moment")
+        return await asyncio.shield(self._job(work))
+
+    def _later(self, work: Coroutine[Any, Any, None]) -> None:
+        self._job(work)
+
+    def _job(self, work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
+        task = asyncio.create_task(work)
+        self._jobs.add(task)
+        task.add_done_callback(self._job_done)
+        return task
+
+    def _job_done(self, task: asyncio.Task[Any]) -> None:
+        self._jobs.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not isinstance(error, ShadowmeshError):
+            log.error("an unexpected error", exc_info=error)
+
+    def _due(self, key: str) -> None:
+        if not key.startswith(FAULT_KEY):
+            self._shadows.ttl_over(key)
+            return
+        over = self._context.faults.over(key)
+        if over is not None:
+            self._later(self._drop_fault(*over))
+
+    async def _drop_fault(self, record: NetworkRecord, fault: FaultID) -> None:
+        try:
+            async with record.lock:
+                await self._store.apply(Changes(drop_faults=(fault,)))
+        except StoreError as error:  # it is lifted all the same; the next start finds that its time is over
+            record.trouble = str(error)

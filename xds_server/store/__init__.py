@@ -1,1 +1,6 @@
-"""What survives a restart. One file a backend."""
+"""What survives a restart: networks, profiles, instances, faults, summaries."""
+
+from xds_server.store.base import Changes, Contents, IdempotencyRecord, Store
+from xds_server.store.sqlite import SqliteStore
+
+__all__ = ["Changes", "Contents", "IdempotencyRecord", "SqliteStore", "Store"]

@@ -1,0 +1,25 @@
+"""What the analysis is told of the profiles of a network. Pure."""
+
+from collections.abc import Iterator
+
+from xds_server.analysis.profile_config import ProfileConfig
+from xds_server.model.state import NetworkState
+
+__all__ = ["ProfileConfig", "profile_configs"]
+
+
+def profile_configs(state: NetworkState) -> Iterator[ProfileConfig]:
+    """Return the configuration of each profile whose component is there, with the shadows mirrored to now."""
+    for active in state.profiles:
+        profile = active.profile
+        component = state.network.component(profile.component_name)
+        if component is not None:
+            yield ProfileConfig(
+                profile_id=profile.id,
+                network=state.network.name,
+                component=component.name,
+                protocol=component.protocol.value,
+                shadows={shadow.instance_id: shadow.variant for shadow in active.shadows},
+                head_bytes=profile.capture.head_bytes,
+                keep_credentials=profile.keep_credentials,
+            )

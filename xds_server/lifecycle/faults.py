@@ -1,0 +1,147 @@
+"""The fault schedule: injected, in force, lifted early or when their time is over.
+
+Guarantees: a fault with a duration is lifted at its end, also after a restart: from the Envoys first, then from disk.
+The profile's own faults live as long as the instance, or until the profile has others.
+Not guaranteed: that Envoys lift it at that very moment; they do when the change has reached them.
+"""
+
+import math
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from uuid import uuid4
+
+from xds_server.errors import ConflictError, InvalidError, NotFoundError
+from xds_server.lifecycle.registry import NetworkRecord
+from xds_server.lifecycle.shadows import Parts
+from xds_server.lifecycle.validation import MAX_FAULTS, MAX_TTL
+from xds_server.model.ids import FaultID, InstanceID
+from xds_server.model.profile import Fault, FaultParameters, ShadowingProfile
+from xds_server.model.shadow import ShadowInstance
+from xds_server.store.base import Changes
+from xds_server.translate import check_profile
+
+FAULT_KEY = "fault/"
+"""Prefix of the deadlines of faults."""
+
+
+def new_fault(
+    instance: InstanceID, parameters: FaultParameters, *, now: datetime, duration: float | None = None
+) -> Fault:
+    """Return a fault that a user injects."""
+    return Fault(
+        id=FaultID(str(uuid4())),
+        instance_id=instance,
+        parameters=parameters,
+        created_at=now,
+        expires_at=None if duration is None else now + timedelta(seconds=duration),
+    )
+
+
+def profile_faults(profile: ShadowingProfile, instances: Iterable[ShadowInstance], *, now: datetime) -> list[Fault]:
+    """Return the faults that a profile puts on its instances: one each, or none."""
+    if not profile.faults:
+        return []
+    return [replace(new_fault(i.id, profile.faults, now=now), from_profile=True) for i in instances]
+
+
+class Faults:
+    """Injects and lifts; the deadlines call `over`.
+
+    Args:
+        parts: the records, the disk, the Envoys, the clock.
+    """
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    async def inject(
+        self, record: NetworkRecord, instance: str, parameters: FaultParameters, *, duration: float | None
+    ) -> Fault:
+        """Put a fault on an instance; the caller holds the network's lock.
+
+        Raises:
+            NotFoundError: there is no such instance.
+            InvalidError: nothing to inject, or a duration out of range.
+            ConflictError: the instance has ended, or has too many faults.
+        """
+        target = record.instance(instance)
+        _check(record, target, parameters, duration=duration)
+        fault = new_fault(target.id, parameters, now=self._parts.clock.now(), duration=duration)
+        self._parts.publisher.check(_with(record, fault).state())
+        await self._parts.store.apply(Changes(faults=(fault,)))
+        if record.instances[target.id].ended:  # it ended while this was written
+            await self._parts.store.apply(Changes(drop_faults=(fault.id,)))
+            raise _ended(record.instances[target.id])
+        record.faults[fault.id] = fault
+        self.schedule(fault)
+        self._parts.publisher.publish(record.state())
+        return fault
+
+    async def lift(self, record: NetworkRecord, fault: str) -> None:
+        """Take a fault away; the caller holds the network's lock.
+
+        Raises:
+            NotFoundError: there is none, or its time is over.
+        """
+        found = record.faults.get(FaultID(fault))
+        if found is None:
+            raise NotFoundError(
+                f'network "{record.network.name}" has no fault "{fault}" in force', hint="it may be over already"
+            )
+        # Lifting is always safe, so Envoys come first: a full disk must not keep a fault in force.
+        self._gone(record, found.id)
+        await self._parts.store.apply(Changes(drop_faults=(found.id,)))
+
+    def schedule(self, fault: Fault) -> None:
+        """Wait for the end of a fault that has one."""
+        if fault.expires_at is not None:
+            self._parts.deadlines.set(FAULT_KEY + fault.id, fault.expires_at)
+
+    def over(self, key: str) -> tuple[NetworkRecord, FaultID] | None:
+        """Handle a deadline of ours: the Envoys are told now; return what is to be dropped from the disk."""
+        fault = FaultID(key.removeprefix(FAULT_KEY))
+        for record in self._parts.registry:
+            if fault in record.faults:
+                self._gone(record, fault)
+                return record, fault
+        return None
+
+    def _gone(self, record: NetworkRecord, fault: FaultID) -> None:
+        record.faults.pop(fault, None)
+        self._parts.deadlines.cancel(FAULT_KEY + fault)
+        self._parts.publisher.publish(record.state())
+
+
+def _check(
+    record: NetworkRecord, target: ShadowInstance, parameters: FaultParameters, *, duration: float | None
+) -> None:
+    if not parameters:
+        raise InvalidError(
+            "there is nothing to inject",
+            field="faultInjectionParameters",
+            hint="at least one of delay, abort, responseRateLimit",
+        )
+    if duration is not None and not (math.isfinite(duration) and 0.0 < duration <= MAX_TTL):
+        raise InvalidError(f"{duration:g} s", field="duration", hint="above 0, 24h at most")
+    if target.ended:
+        raise _ended(target)
+    if len(record.faults_of(target.id)) >= MAX_FAULTS:
+        raise ConflictError(
+            f"{MAX_FAULTS} faults are in force on it already", field="instanceID", hint="lift some of them first"
+        )
+    # What the profile's component cannot have (a gRPC status over HTTP/1, for one) is refused in the same words.
+    profile = record.profiles[target.profile_id]
+    others = [p for p in record.live_profiles() if p.id != profile.id]
+    check_profile(record.network, others, replace(profile, faults=parameters))
+
+
+def _with(record: NetworkRecord, fault: Fault) -> NetworkRecord:
+    return replace(record, faults={**record.faults, fault.id: fault})
+
+
+def _ended(instance: ShadowInstance) -> ConflictError:
+    why = f": {instance.reason}" if instance.reason else ""
+    return ConflictError(
+        f"the instance is {instance.status.value}{why}", field="instanceID", hint="choose one that is Running"
+    )

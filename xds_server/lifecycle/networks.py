@@ -1,0 +1,104 @@
+"""Create, replace and delete virtual networks.
+
+Guarantees: everything is checked before anything is stored; a deletion is on disk before a shadow is touched, so
+a crash in the middle of it is finished by the next start.
+Not guaranteed: that Envoys have let go of a deleted network when `finish` returns; they are told.
+"""
+
+import asyncio
+from dataclasses import replace
+from uuid import uuid4
+
+from xds_server.errors import ConflictError
+from xds_server.lifecycle.context import Context, check_open, check_revision
+from xds_server.lifecycle.registry import NetworkRecord
+from xds_server.lifecycle.transitions import Event
+from xds_server.lifecycle.validation import check_network, check_replacement
+from xds_server.model.ids import NetworkID
+from xds_server.model.network import VirtualNetwork
+from xds_server.model.state import NetworkState
+from xds_server.store.base import Changes
+
+
+class Networks:
+    """See the module."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._parts = context.parts
+        self._naming = asyncio.Lock()
+
+    async def create(self, network: VirtualNetwork) -> VirtualNetwork:
+        """Create one. Raises: InvalidError, ConflictError, StoreError."""
+        created = replace(
+            network,
+            id=network.id or NetworkID(str(uuid4())),
+            revision=1,
+            created_at=self._parts.clock.now(),
+        )
+        check_network(created)
+        async with self._naming:
+            self._check_free(created)
+            self._parts.publisher.check(NetworkState(created))
+            await self._parts.store.apply(Changes(networks=(created,)))
+            record = NetworkRecord(created)
+            self._parts.registry.add(record)
+        self._parts.publisher.publish(record.state())
+        return created
+
+    def _check_free(self, network: VirtualNetwork) -> None:
+        registry = self._parts.registry
+        if registry.taken(network.name):
+            raise ConflictError(
+                f'there is a network "{network.name}" already', field="name", hint="another name, or replace that one"
+            )
+        if registry.taken(network.id):
+            raise ConflictError(f'there is a network with the id "{network.id}" already', field="id")
+
+    async def replace(self, record: NetworkRecord, network: VirtualNetwork, *, if_match: int | None) -> VirtualNetwork:
+        """Replace the definition. Raises: StaleError, InvalidError, ConflictError, StoreError."""
+        async with record.lock:
+            check_open(record)
+            before = record.network
+            check_revision(before.revision, if_match, what=f'network "{before.name}"')
+            same = replace(network, id=before.id, revision=before.revision, created_at=before.created_at)
+            if same == before:
+                return before
+            after = replace(same, revision=before.revision + 1)
+            check_network(after)
+            check_replacement(before, after, record.live_profiles())
+            self._parts.publisher.check(replace(record.state(), network=after))
+            await self._parts.store.apply(Changes(networks=(after,)))
+            record.network = after
+            self._context.shadows.post(
+                [i for i in record.instances.values() if _changed(before, after, i.component_name)],
+                Event.COMPONENT_CHANGED,
+            )
+            self._parts.publisher.publish(record.state())
+            return after
+
+    async def begin_deletion(self, record: NetworkRecord, *, if_match: int | None) -> None:
+        """Accept a deletion; from now on nobody finds the network. Raises: StaleError, StoreError."""
+        async with record.lock:
+            check_open(record)
+            check_revision(record.network.revision, if_match, what=f'network "{record.network.name}"')
+            await self._parts.store.apply(Changes(ending_networks=(record.network.id,)))
+            record.ending = True
+            record.ending_profiles.update(record.profiles)
+            self._context.shadows.post(list(record.instances.values()), Event.NETWORK_DELETED)
+            self._parts.publisher.publish(record.state())
+
+    async def finish_deletion(self, record: NetworkRecord) -> None:
+        """Wait until the shadows of an ending network are gone, then forget it. Raises: StoreError."""
+        await self._context.shadows.gone(list(record.instances.values()))
+        self._parts.publisher.withdraw(record.network.id)
+        await self._parts.store.apply(Changes(drop_networks=(record.network.id,)))
+        self._parts.registry.remove(record)
+        for instance in record.instances:
+            self._context.shadows.sampler.drop(instance)
+        for profile in record.profiles:
+            self._context.summaries.forget(profile)
+
+
+def _changed(before: VirtualNetwork, after: VirtualNetwork, component: str) -> bool:
+    return before.component(component) != after.component(component)

@@ -1,0 +1,290 @@
+"""Create, change and delete shadowing profiles: the specification's pseudocode, as far as it is not Envoy's.
+
+    shadowingEnabled         percentage > 0, and the component is there
+    selectIntermediateNode   `Places`
+    createShadowInstance     a row that says Pending, then its actor
+    random() < percentage    in the Envoy (RTDS)
+    duplicateRequest         in the Envoy, once the instance is Running and published
+
+Guarantees: everything is checked before anything is stored, and one transaction holds a profile with its instances and
+faults: nothing is ever half created. A deletion is on disk before the first shadow is touched.
+Not guaranteed: that instances are Running when `create` returns.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from uuid import uuid4
+
+from xds_server.errors import ConflictError, InvalidError
+from xds_server.lifecycle.context import Context, check_open, check_revision
+from xds_server.lifecycle.faults import profile_faults
+from xds_server.lifecycle.registry import NetworkRecord
+from xds_server.lifecycle.transitions import Event
+from xds_server.lifecycle.validation import check_new_profile, check_percentage, check_ttl
+from xds_server.lifecycle.views import ProfileChange
+from xds_server.model.ids import FaultID, InstanceID, ProfileID
+from xds_server.model.network import Address, Component
+from xds_server.model.profile import Fault, ShadowingProfile, Variant
+from xds_server.model.shadow import InstanceStatus, ShadowInstance
+from xds_server.model.state import ActiveProfile, ActiveShadow, NetworkState
+from xds_server.runtime.factory import runtime_for
+from xds_server.store.base import Changes, IdempotencyRecord
+from xds_server.translate import check_profile
+
+KEY_LIFE = timedelta(hours=24)
+"""How long an idempotency key is remembered."""
+MAX_KEY = 255
+"""Characters of an idempotency key."""
+_TRIAL = Address("127.0.0.1", 1)
+
+
+@dataclass(frozen=True, slots=True)
+class IdempotencyKey:
+    """A key of the client's choice, and the hash of what it was sent with."""
+
+    key: str
+    body_hash: str
+
+    def record(self, profile: ShadowingProfile) -> IdempotencyRecord:
+        """Return what is remembered of a profile that was created under it."""
+        if profile.created_at is None:
+            raise ValueError("a profile without a time of creation was not created")
+        return IdempotencyRecord(profile.network_id, self.key, self.body_hash, profile.id, profile.created_at)
+
+
+class Profiles:
+    """See the module."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._parts = context.parts
+
+    async def create(
+        self, record: NetworkRecord, profile: ShadowingProfile, *, key: IdempotencyKey | None
+    ) -> tuple[ShadowingProfile, bool]:
+        """Create a profile with its instances; False: it was created under this key before.
+
+        Raises:
+            InvalidError, ConflictError, UnavailableError, StoreError.
+        """
+        async with record.lock:
+            check_open(record)
+            if key is not None and (earlier := await self._recall(record, key)) is not None:
+                return earlier, False
+            now = self._parts.clock.now()
+            created = replace(
+                profile,
+                id=profile.id or ProfileID(str(uuid4())),
+                network_id=record.network.id,
+                revision=1,
+                created_at=now,
+            )
+            component = self._check_new(record, created)
+            variants = created.variants if created.percentage > 0 else ()
+            async with self._context.places.reserved(component, [v.spec for v in variants]) as nodes:
+                instances = self._pending(created, variants, nodes)
+                faults = profile_faults(created, instances, now=now)
+                await self._parts.store.apply(
+                    Changes(
+                        profiles=(created,),
+                        instances=instances,
+                        faults=tuple(faults),
+                        remember=key.record(created) if key else None,
+                    )
+                )
+                record.profiles[created.id] = created
+                self._take(record, instances, faults)
+                self._parts.publisher.publish(record.state())
+        return created, True
+
+    async def change(
+        self, record: NetworkRecord, ref: str, change: ProfileChange, *, if_match: int | None
+    ) -> ShadowingProfile:
+        """Change percentage, TTL or faults.
+
+        Raises:
+            NotFoundError, StaleError, InvalidError, ConflictError, UnavailableError, StoreError.
+        """
+        async with record.lock:
+            check_open(record)
+            before = record.profile(ref)
+            check_revision(before.revision, if_match, what=f'profile "{before.name or before.id}"')
+            same = _changed(before, change)
+            if same == before:
+                return before
+            after = replace(same, revision=before.revision + 1)
+            component = self._check_changed(record, after)
+            raised = after.percentage > before.percentage
+            variants = _missing(record, after) if raised else ()
+            async with self._context.places.reserved(component, [v.spec for v in variants]) as nodes:
+                await self._write_change(record, before, after, self._pending(after, variants, nodes))
+            return after
+
+    async def begin_deletion(self, record: NetworkRecord, ref: str, *, if_match: int | None) -> ShadowingProfile:
+        """Accept a deletion; mirroring is off when this returns. Raises: NotFoundError, StaleError, StoreError."""
+        async with record.lock:
+            check_open(record)
+            profile = record.profile(ref)
+            check_revision(profile.revision, if_match, what=f'profile "{profile.name or profile.id}"')
+            await self._parts.store.apply(Changes(ending_profiles=(profile.id,)))
+            record.ending_profiles.add(profile.id)
+            self._context.shadows.post(record.instances_of(profile.id), Event.PROFILE_DELETED)
+            self._parts.publisher.publish(record.state())
+            return profile
+
+    async def finish_deletion(self, record: NetworkRecord, profile: ProfileID) -> None:
+        """Wait until the shadows of an ending profile are gone, then forget it. Raises: StoreError."""
+        instances = record.instances_of(profile)
+        await self._context.shadows.gone(instances)
+        async with record.lock:
+            await self._parts.store.apply(Changes(drop_profiles=(profile,)))
+            for instance in record.instances_of(profile):
+                for fault in record.faults_of(instance.id):
+                    record.faults.pop(fault.id, None)
+                record.instances.pop(instance.id, None)
+                self._context.shadows.sampler.drop(instance.id)
+            record.profiles.pop(profile, None)
+            record.ending_profiles.discard(profile)
+        self._context.summaries.forget(profile)
+
+    async def _recall(self, record: NetworkRecord, key: IdempotencyKey) -> ShadowingProfile | None:
+        if not 0 < len(key.key) <= MAX_KEY:
+            raise InvalidError(
+                "the key is empty or too long", field="Idempotency-Key", hint=f"1 to {MAX_KEY} characters"
+            )
+        earlier = await self._parts.store.recall(record.network.id, key.key, since=self._parts.clock.now() - KEY_LIFE)
+        if earlier is None:
+            return None
+        if earlier.body_hash != key.body_hash:
+            raise ConflictError(
+                "this key was used for another request", field="Idempotency-Key", hint="a new key for a new request"
+            )
+        found = record.profiles.get(earlier.profile_id)
+        if found is None or found.id in record.ending_profiles:
+            raise ConflictError(
+                f"the profile {earlier.profile_id} was created under this key and has been deleted since",
+                field="Idempotency-Key",
+                hint="a new key creates another one",
+            )
+        return found
+
+    def _check_new(self, record: NetworkRecord, profile: ShadowingProfile) -> Component:
+        if profile.id in record.profiles:
+            raise ConflictError(f'there is a profile with the id "{profile.id}" already', field="id")
+        check_new_profile(record.network, record.live_profiles(), profile)
+        for index, variant in enumerate(profile.variants):
+            try:
+                runtime_for(variant.spec, self._parts.runtimes).check(variant.spec)
+            except InvalidError as error:
+                where = f"variants[{index}]" + (f".{error.field}" if error.field else "")
+                raise InvalidError(error.detail, field=where, hint=error.hint) from error
+        return self._check_translates(record, profile)
+
+    def _check_changed(self, record: NetworkRecord, profile: ShadowingProfile) -> Component:
+        check_percentage(profile.percentage)
+        check_ttl(profile.ttl)
+        check_profile(record.network, [p for p in record.live_profiles() if p.id != profile.id], profile)
+        return self._check_translates(record, profile)
+
+    def _check_translates(self, record: NetworkRecord, profile: ShadowingProfile) -> Component:
+        """Refuse what would turn out not to be servable only once its shadows run."""
+        now = record.state()
+        others = tuple(p for p in now.profiles if p.profile.id != profile.id)
+        self._parts.publisher.check(NetworkState(now.network, (*others, self._trial(profile))))
+        component = record.network.component(profile.component_name)
+        if component is None:  # a component that has profiles cannot be removed
+            raise ConflictError(f'component "{profile.component_name}" is gone', field="componentName")
+        return component
+
+    def _trial(self, profile: ShadowingProfile) -> ActiveProfile:
+        now = self._parts.clock.now()
+        shadows = []
+        for index, variant in enumerate(profile.variants):
+            trial = InstanceID(f"trial-{index}")
+            faults = (
+                (Fault(FaultID(trial), trial, profile.faults, created_at=now, from_profile=True),)
+                if profile.faults
+                else ()
+            )
+            shadows.append(ActiveShadow(trial, variant.name, _TRIAL, faults))
+        return ActiveProfile(profile, tuple(shadows))
+
+    def _pending(
+        self, profile: ShadowingProfile, variants: Sequence[Variant], nodes: Sequence[str]
+    ) -> tuple[ShadowInstance, ...]:
+        now = self._parts.clock.now()
+        return tuple(
+            ShadowInstance(
+                id=InstanceID(str(uuid4())),
+                network_id=profile.network_id,
+                profile_id=profile.id,
+                component_name=profile.component_name,
+                variant=variant.name,
+                node=node,
+                status=InstanceStatus.PENDING,
+                created_at=now,
+                expires_at=now + timedelta(seconds=profile.ttl),
+            )
+            for variant, node in zip(variants, nodes, strict=True)
+        )
+
+    async def _write_change(
+        self,
+        record: NetworkRecord,
+        before: ShadowingProfile,
+        after: ShadowingProfile,
+        new: tuple[ShadowInstance, ...],
+    ) -> None:
+        now = self._parts.clock.now()
+        live = [i for i in record.instances_of(after.id) if not i.ended]
+        moved = (
+            [replace(i, expires_at=i.created_at + timedelta(seconds=after.ttl)) for i in live]
+            if after.ttl != before.ttl
+            else []
+        )
+        other_faults = after.faults != before.faults
+        dropped = [f for i in live for f in record.faults_of(i.id) if f.from_profile] if other_faults else []
+        added = profile_faults(after, [*live, *new] if other_faults else new, now=now)
+        await self._parts.store.apply(
+            Changes(
+                profiles=(after,),
+                instances=(*moved, *new),
+                faults=tuple(added),
+                drop_faults=tuple(f.id for f in dropped),
+            )
+        )
+        record.profiles[after.id] = after
+        for fault in dropped:
+            record.faults.pop(fault.id, None)
+        for instance in moved:
+            # Field by field: its status may have changed while this was written.
+            self._context.shadows.reschedule(record.update(instance.id, expires_at=instance.expires_at))
+        self._take(record, new, [f for f in added if f.instance_id not in _ended(record)])
+        if after.percentage != before.percentage:
+            event = Event.PERCENTAGE_RAISED if after.percentage > before.percentage else Event.PERCENTAGE_LOWERED
+            self._context.shadows.post(live, Event.PERCENTAGE_ZERO if after.percentage == 0 else event)
+        self._parts.publisher.publish(record.state())
+
+    def _take(self, record: NetworkRecord, instances: Sequence[ShadowInstance], faults: Sequence[Fault]) -> None:
+        record.instances.update({i.id: i for i in instances})
+        record.faults.update({f.id: f for f in faults})
+        self._context.shadows.create(record, instances)
+
+
+def _changed(profile: ShadowingProfile, change: ProfileChange) -> ShadowingProfile:
+    return replace(
+        profile,
+        percentage=profile.percentage if change.percentage is None else change.percentage,
+        ttl=profile.ttl if change.ttl is None else change.ttl,
+        faults=profile.faults if change.faults is None else change.faults,
+    )
+
+
+def _missing(record: NetworkRecord, profile: ShadowingProfile) -> tuple[Variant, ...]:
+    live = {i.variant for i in record.instances_of(profile.id) if not i.ended}
+    return tuple(v for v in profile.variants if v.name not in live)
+
+
+def _ended(record: NetworkRecord) -> set[InstanceID]:
+    return {i.id for i in record.instances.values() if i.ended}

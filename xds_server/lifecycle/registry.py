@@ -1,0 +1,150 @@
+"""Everything the manager knows, in memory: one record a network.
+
+Guarantees: what is here is what the store has, but for an instance's status while an actor is about to record it.
+Not guaranteed: anything across threads; all of it belongs on the event loop.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from xds_server.errors import NotFoundError
+from xds_server.model.ids import FaultID, InstanceID, NetworkID, ProfileID
+from xds_server.model.network import VirtualNetwork
+from xds_server.model.profile import Fault, ShadowingProfile, VariantSpec
+from xds_server.model.shadow import InstanceStatus, ShadowInstance
+from xds_server.model.state import ActiveProfile, ActiveShadow, NetworkState
+
+KEPT_ENDED = 10
+"""Ended instances of a profile that are kept, so that their end can be read; older ones are dropped."""
+
+
+@dataclass(slots=True)
+class NetworkRecord:
+    """One network with all that belongs to it. `lock` is held from the first check to the last write of a change."""
+
+    network: VirtualNetwork
+    profiles: dict[ProfileID, ShadowingProfile] = field(default_factory=dict)
+    instances: dict[InstanceID, ShadowInstance] = field(default_factory=dict)
+    faults: dict[FaultID, Fault] = field(default_factory=dict)
+    ending: bool = False
+    ending_profiles: set[ProfileID] = field(default_factory=set)
+    trouble: str = ""
+    """What went wrong on our side (the disk, for one); shown in the status."""
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def live_profiles(self) -> list[ShadowingProfile]:
+        """Return the profiles that nobody has deleted, oldest first."""
+        return [p for p in self.profiles.values() if p.id not in self.ending_profiles]
+
+    def profile(self, ref: str) -> ShadowingProfile:
+        """Return a profile by id or name. Raises: NotFoundError."""
+        live = self.live_profiles()
+        found = next((p for p in live if p.id == ref), None) or next(
+            (p for p in live if p.name and p.name == ref), None
+        )
+        if found is None:
+            raise NotFoundError(
+                f'network "{self.network.name}" has no shadowing profile "{ref}"',
+                hint=_known("profiles", [p.name or p.id for p in live]),
+            )
+        return found
+
+    def instance(self, ref: str) -> ShadowInstance:
+        """Return an instance by id. Raises: NotFoundError."""
+        found = self.instances.get(InstanceID(ref))
+        if found is None or found.profile_id in self.ending_profiles:
+            raise NotFoundError(
+                f'network "{self.network.name}" has no shadow instance "{ref}"',
+                field="instanceID",
+                hint=_known("live instances", [i.id for i in self.instances.values() if not i.ended]),
+            )
+        return found
+
+    def instances_of(self, profile: ProfileID) -> list[ShadowInstance]:
+        """Return a profile's instances, oldest first."""
+        return [i for i in self.instances.values() if i.profile_id == profile]
+
+    def faults_of(self, instance: InstanceID) -> tuple[Fault, ...]:
+        """Return the faults on an instance, oldest first."""
+        return tuple(f for f in self.faults.values() if f.instance_id == instance)
+
+    def spec_of(self, instance: ShadowInstance) -> VariantSpec:
+        """Return what an instance runs."""
+        variants = self.profiles[instance.profile_id].variants
+        return next(v.spec for v in variants if v.name == instance.variant)
+
+    def update(self, instance: InstanceID, **changes: Any) -> ShadowInstance:
+        """Change fields of an instance in memory; return what it is now."""
+        self.instances[instance] = updated = replace(self.instances[instance], **changes)
+        return updated
+
+    def state(self, *, silent: bool = False) -> NetworkState:
+        """Return what the translation is given; `silent`: with every percentage at 0."""
+        return NetworkState(
+            network=self.network,
+            profiles=tuple(
+                ActiveProfile(
+                    profile=replace(profile, percentage=0.0) if silent else profile,
+                    shadows=tuple(
+                        ActiveShadow(
+                            instance_id=i.id, variant=i.variant, address=i.address, faults=self.faults_of(i.id)
+                        )
+                        for i in self.instances_of(profile.id)
+                        if i.status is InstanceStatus.RUNNING and i.address is not None
+                    ),
+                )
+                for profile in self.live_profiles()
+                if not self.ending
+            ),
+        )
+
+    def surplus(self, profile: ProfileID) -> list[InstanceID]:
+        """Return the ended instances of a profile that are too many to keep, oldest first."""
+        done = [i.id for i in self.instances_of(profile) if i.ended and not i.handle]
+        return done[: max(0, len(done) - KEPT_ENDED)]
+
+
+class Registry:
+    """All records. An ending network is found by nobody, and its name stays taken until it is gone."""
+
+    def __init__(self) -> None:
+        self._records: dict[NetworkID, NetworkRecord] = {}
+        self._by_name: dict[str, NetworkID] = {}
+
+    def __iter__(self) -> Iterator[NetworkRecord]:
+        return iter(list(self._records.values()))
+
+    def add(self, record: NetworkRecord) -> None:
+        """Put a network in."""
+        self._records[record.network.id] = record
+        self._by_name[record.network.name] = record.network.id
+
+    def remove(self, record: NetworkRecord) -> None:
+        """Take a network out."""
+        self._records.pop(record.network.id, None)
+        self._by_name.pop(record.network.name, None)
+
+    def taken(self, ref: str) -> bool:
+        """Tell whether a name or id is in use, also by a network that is ending."""
+        return ref in self._by_name or ref in self._records
+
+    def find(self, ref: str) -> NetworkRecord:
+        """Return a network by id or name. Raises: NotFoundError."""
+        record = self._records.get(NetworkID(ref)) or self._records.get(self._by_name.get(ref, NetworkID("")))
+        if record is None or record.ending:
+            names = [r.network.name for r in self._records.values() if not r.ending]
+            raise NotFoundError(f'there is no network "{ref}"', hint=_known("networks", names))
+        return record
+
+    def by_id(self, network: NetworkID) -> NetworkRecord:
+        """Return a network that is known to be there, ending or not."""
+        return self._records[network]
+
+
+def _known(what: str, names: list[str], limit: int = 10) -> str:
+    if not names:
+        return f"there are no {what} yet"
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return f"{what}: {', '.join(names[:limit])}{more}"

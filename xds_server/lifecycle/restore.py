@@ -1,0 +1,132 @@
+"""After a restart: find again what was running, finish what was half done, sweep away what belongs to nobody.
+
+Guarantees: when `restore` returns, every instance has a status that was checked against the world (a look that takes
+longer than `LOOK_TIMEOUT` counts as dead), so the first thing an Envoy is served is what it had before. Half-done work
+(a start without a handle, an end that was not finished, a deletion) is taken up by the actors.
+Not guaranteed: that half-done work is finished when it returns.
+"""
+
+import asyncio
+
+import structlog
+
+from xds_server.errors import ShadowmeshError
+from xds_server.lifecycle.actor import Actor
+from xds_server.lifecycle.registry import NetworkRecord
+from xds_server.lifecycle.shadows import Parts, Shadows
+from xds_server.lifecycle.transitions import Event
+from xds_server.model.ids import InstanceID, NetworkID
+from xds_server.model.shadow import InstanceStatus, ShadowInstance
+from xds_server.runtime.base import Condition, Life
+from xds_server.runtime.factory import runtime_for
+from xds_server.store.base import Changes, Contents
+
+log = structlog.get_logger(__name__)
+
+LOOK_TIMEOUT = 5.0
+"""Longest look at one instance, in seconds."""
+LOOKS = 32
+"""Instances that are looked at side by side."""
+SWEEP_TIMEOUT = 15.0
+"""Longest wait for a runtime to sweep; it is asked again at the next start."""
+
+
+def fill(contents: Contents, parts: Parts) -> None:
+    """Make the records of what was on disk."""
+    records: dict[NetworkID, NetworkRecord] = {}
+    for network in contents.networks:
+        records[network.id] = record = NetworkRecord(network, ending=network.id in contents.ending_networks)
+        parts.registry.add(record)
+    for profile in contents.profiles:
+        record = records[profile.network_id]
+        record.profiles[profile.id] = profile
+        if profile.id in contents.ending_profiles or record.ending:
+            record.ending_profiles.add(profile.id)
+    homes: dict[InstanceID, NetworkRecord] = {}
+    for instance in contents.instances:
+        homes[instance.id] = records[instance.network_id]
+        records[instance.network_id].instances[instance.id] = instance
+    for fault in contents.faults:
+        homes[fault.instance_id].faults[fault.id] = fault
+
+
+async def drop_dead_faults(parts: Parts) -> None:
+    """Lift the faults whose time, or whose instance, was over while the manager was away."""
+    now = parts.clock.now()
+    for record in parts.registry:
+        over = tuple(
+            fault.id
+            for fault in record.faults.values()
+            if (fault.expires_at is not None and fault.expires_at <= now) or record.instances[fault.instance_id].ended
+        )
+        if over:
+            await parts.store.apply(Changes(drop_faults=over))
+            for fault_id in over:
+                del record.faults[fault_id]
+
+
+async def restore(parts: Parts, shadows: Shadows) -> list[Actor]:
+    """Look at every instance and post what was found; return the actors, to be launched after the first publish."""
+    unfinished = [
+        (record, instance)
+        for record in parts.registry
+        for instance in list(record.instances.values())
+        if not instance.ended or instance.handle
+    ]
+    looks = asyncio.Semaphore(LOOKS)
+    found = await asyncio.gather(*(_look(parts, record, instance, looks) for record, instance in unfinished))
+    actors = []
+    for (record, instance), condition in zip(unfinished, found, strict=True):
+        actor = shadows.take(record, instance)
+        _post(actor, instance, condition)
+        if instance.profile_id in record.ending_profiles:
+            actor.post(Event.PROFILE_DELETED)
+        elif record.network.component(instance.component_name) is None:
+            actor.post(Event.COMPONENT_REMOVED)
+        elif instance.expires_at <= parts.clock.now():
+            actor.post(Event.TTL_OVER)
+        actors.append(actor)
+    await _sweep(parts, [i.id for _, i in unfinished if i.handle])
+    return actors
+
+
+def _post(actor: Actor, instance: ShadowInstance, condition: Condition | None) -> None:
+    if condition is None:
+        actor.post(Event.FOUND_DEAD if instance.status is not InstanceStatus.PENDING else Event.FOUND_UNSTARTED)
+    elif condition.alive:
+        actor.post(Event.FOUND_ALIVE)
+    else:
+        actor.post(
+            Event.FOUND_DEAD,
+            reason=f"while the manager was away: {condition.describe()}",
+            log_tail=condition.log,
+        )
+
+
+async def _look(
+    parts: Parts, record: NetworkRecord, instance: ShadowInstance, looks: asyncio.Semaphore
+) -> Condition | None:
+    if not instance.handle:
+        return None
+    async with looks:
+        try:
+            runtime = runtime_for(record.spec_of(instance), parts.runtimes)
+            async with asyncio.timeout(LOOK_TIMEOUT):
+                return await runtime.adopt(instance.handle)
+        except TimeoutError:
+            return Condition(Life.UNKNOWN, detail=f"it could not be looked at within {LOOK_TIMEOUT:g} s")
+        except (ShadowmeshError, OSError) as error:
+            log.warning("shadow: it could not be looked at", instance=instance.id, error=str(error))
+            return Condition(Life.UNKNOWN, detail=f"it could not be looked at: {error}")
+
+
+async def _sweep(parts: Parts, known: list[InstanceID]) -> None:
+    for kind, runtime in parts.runtimes.items():
+        try:
+            async with asyncio.timeout(SWEEP_TIMEOUT):
+                ended = await runtime.sweep(known)
+        except (TimeoutError, ShadowmeshError, OSError) as error:
+            log.warning("orphans could not be swept", runtime=kind, error=str(error) or "too slow")
+        else:
+            if ended:
+                log.info("orphans ended", runtime=kind, instances=ended)

@@ -1,0 +1,177 @@
+"""The actors of all live instances, and the desk that they work at.
+
+Guarantees: one actor an instance; what it changes is written under the lock of its network, so it never crosses a
+change of a user. Not guaranteed: that a record reaches a full disk; then the network's `trouble` says so, and the
+shadow is ended all the same.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from xds_server.config import Settings
+from xds_server.errors import StoreError
+from xds_server.lifecycle.actor import Actor, Site
+from xds_server.lifecycle.clock import Clock
+from xds_server.lifecycle.deadlines import Deadlines
+from xds_server.lifecycle.publisher import Publisher
+from xds_server.lifecycle.registry import NetworkRecord, Registry
+from xds_server.lifecycle.sampler import Sampler
+from xds_server.lifecycle.transitions import Event
+from xds_server.model.ids import InstanceID, NetworkID
+from xds_server.model.shadow import InstanceStatus, ShadowInstance
+from xds_server.placement.choice import Demand
+from xds_server.protocol.board import StatusBoard
+from xds_server.runtime.base import Runtime
+from xds_server.runtime.factory import kind_of, runtime_for
+from xds_server.store.base import Changes, Store
+
+TTL_KEY = "ttl/"
+"""Prefix of the deadlines of instances."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the life cycle is put together from."""
+
+    store: Store
+    runtimes: Mapping[str, Runtime]
+    publisher: Publisher
+    board: StatusBoard
+    clock: Clock
+    settings: Settings
+    registry: Registry
+    deadlines: Deadlines
+
+    async def settled(self, network: NetworkID) -> bool:
+        """Wait until a network's Envoys have answered everything, `xds.removal_timeout` at most; tell whether."""
+        return await self.board.settled(self.publisher.groups(network), self.settings.xds.removal_timeout)
+
+
+class Shadows:
+    """All actors; also their `Desk`."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._actors: dict[InstanceID, Actor] = {}
+        self._home: dict[InstanceID, NetworkRecord] = {}
+        self.sampler = Sampler(clock=parts.clock, running=self._running)
+
+    def __len__(self) -> int:
+        return len(self._actors)
+
+    def take(self, record: NetworkRecord, instance: ShadowInstance) -> Actor:
+        """Return the new actor of an instance; it does nothing until something is posted and it is launched."""
+        spec = record.spec_of(instance)
+        site = Site(runtime_for(spec, self._parts.runtimes), spec)
+        actor = Actor(instance.id, site=site, desk=self, clock=self._parts.clock)
+        self._actors[instance.id] = actor
+        self._home[instance.id] = record
+        if not instance.ended:
+            self._parts.deadlines.set(TTL_KEY + instance.id, instance.expires_at)
+        return actor
+
+    def launch(self, actor: Actor) -> None:
+        """Let an actor begin; it is forgotten when it is done."""
+        actor.launch(done=self._done)
+
+    def create(self, record: NetworkRecord, instances: Iterable[ShadowInstance]) -> None:
+        """Bring up instances whose rows have just been written as Pending."""
+        for instance in instances:
+            actor = self.take(record, instance)
+            actor.created()
+            self.launch(actor)
+
+    def post(self, instances: Iterable[ShadowInstance], event: Event) -> None:
+        """Let something happen to instances; those without an actor have nothing left to happen to."""
+        for instance in instances:
+            actor = self._actors.get(instance.id)
+            if actor is not None:
+                actor.post(event)
+
+    def post_all(self, event: Event) -> None:
+        """Let something happen to every instance."""
+        for actor in list(self._actors.values()):
+            actor.post(event)
+
+    def reschedule(self, instance: ShadowInstance) -> None:
+        """Take note of a new TTL."""
+        if instance.id in self._actors:
+            self._parts.deadlines.set(TTL_KEY + instance.id, instance.expires_at)
+            self._actors[instance.id].post(Event.TTL_CHANGED)
+
+    def ttl_over(self, key: str) -> None:
+        """Handle a deadline of ours."""
+        actor = self._actors.get(InstanceID(key.removeprefix(TTL_KEY)))
+        if actor is not None:
+            actor.post(Event.TTL_OVER)
+
+    async def gone(self, instances: Iterable[ShadowInstance] | None = None) -> None:
+        """Return when nothing is left to do for these (all without)."""
+        wanted = set(self._actors) if instances is None else {i.id for i in instances}
+        await asyncio.gather(*(actor.gone() for id_, actor in list(self._actors.items()) if id_ in wanted))
+
+    def by_node(self) -> Counter[str]:
+        """Count the shadows that take a place, by node."""
+        counts: Counter[str] = Counter()
+        for instance_id in self._actors:
+            record = self._home[instance_id]
+            instance = record.instances[instance_id]
+            counts[instance.node] += Demand.of(kind_of(record.spec_of(instance))).slots
+        return counts
+
+    # The desk.
+
+    def instance(self, instance: InstanceID) -> ShadowInstance:
+        """See `Desk`."""
+        return self._home[instance].instances[instance]
+
+    def update(self, instance: InstanceID, **changes: Any) -> ShadowInstance:
+        """See `Desk`."""
+        return self._home[instance].update(instance, **changes)
+
+    async def record(self, instance: InstanceID) -> None:
+        """See `Desk`. The faults of an ended instance go with it, and ended instances beyond those that are kept."""
+        record = self._home[instance]
+        async with record.lock:
+            now = record.instances[instance]
+            faults = tuple(f.id for f in record.faults_of(instance)) if now.ended else ()
+            surplus = tuple(i for i in record.surplus(now.profile_id) if i not in self._actors)
+            try:
+                await self._parts.store.apply(Changes(instances=(now,), drop_faults=faults, drop_instances=surplus))
+            except StoreError as error:
+                record.trouble = str(error)
+                raise
+            record.trouble = ""
+            for fault in faults:
+                record.faults.pop(fault, None)
+            for old in surplus:
+                record.instances.pop(old, None)
+                self.sampler.drop(old)
+
+    def publish(self, instance: InstanceID) -> None:
+        """See `Desk`."""
+        self._parts.publisher.publish(self._home[instance].state())
+
+    async def settle(self, instance: InstanceID) -> None:
+        """See `Desk`."""
+        await self._parts.settled(self._home[instance].network.id)
+
+    def ended(self, instance: InstanceID) -> None:
+        """See `Desk`."""
+        self._parts.deadlines.cancel(TTL_KEY + instance)
+
+    def _done(self, actor: Actor) -> None:
+        self._actors.pop(actor.id, None)
+        self._home.pop(actor.id, None)
+
+    def _running(self) -> Iterator[tuple[ShadowInstance, Runtime]]:
+        for instance_id in list(self._actors):
+            record = self._home.get(instance_id)
+            if record is None:
+                continue
+            instance = record.instances[instance_id]
+            if instance.status is InstanceStatus.RUNNING:
+                yield instance, runtime_for(record.spec_of(instance), self._parts.runtimes)

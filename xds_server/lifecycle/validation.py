@@ -1,0 +1,154 @@
+"""What can be wrong with a request in the light of what is there already. Pure; raises before anything is stored.
+
+Guarantees: an error names the field as the user wrote it (names of the specification) and what would be right.
+Not guaranteed: the shape of single values (types, lengths, spelling of names); the REST API has checked those.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+
+from xds_server.errors import ConflictError, InvalidError, ShadowmeshError
+from xds_server.model.network import Component, VirtualNetwork
+from xds_server.model.profile import PERFORMANCE_METRICS, ShadowingProfile
+from xds_server.translate import check_profile
+
+MAX_TTL = 86_400.0
+"""Longest `shadowInstanceTTL`: a shadow is short-lived."""
+MAX_FAULTS = 20
+"""Faults on one instance at once."""
+_ANYWHERE = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared with, not listened on
+
+
+def check_network(network: VirtualNetwork) -> None:
+    """Refuse components with one name, or on one port without hosts that tell them apart.
+
+    Raises:
+        InvalidError: naming the component.
+    """
+    if not network.name:
+        raise InvalidError("a network needs a name", field="name")
+    for index, component in enumerate(network.components):
+        for other in network.components[:index]:
+            _check_pair(component, other, field=f"components[{index}]")
+
+
+def _check_pair(component: Component, other: Component, *, field: str) -> None:
+    if component.name == other.name:
+        raise InvalidError(f'"{component.name}" is there twice', field=f"{field}.name", hint="a name of its own")
+    mine, theirs = component.listen, other.listen
+    if mine.port != theirs.port:
+        return
+    if mine.address != theirs.address:
+        if {mine.address, theirs.address} & _ANYWHERE:
+            raise InvalidError(
+                f'{mine.address}:{mine.port} overlaps with {theirs.address}:{theirs.port} of component "{other.name}"',
+                field=f"{field}.listen",
+                hint="another port, or the same address and hosts of its own",
+            )
+        return
+    shared = {h.lower() for h in component.hosts} & {h.lower() for h in other.hosts}
+    if shared:
+        raise InvalidError(
+            f'{mine.address}:{mine.port} is taken by component "{other.name}" for host {min(shared)}',
+            field=f"{field}.listen",
+            hint="another port, or hosts of its own for each of the two",
+        )
+
+
+def check_replacement(before: VirtualNetwork, after: VirtualNetwork, profiles: Sequence[ShadowingProfile]) -> None:
+    """Refuse a new definition that the network's profiles cannot live with.
+
+    Raises:
+        InvalidError: another name.
+        ConflictError: a component that has profiles is gone, or a profile does not fit it any more.
+    """
+    if after.name != before.name:
+        raise InvalidError(
+            f'the network is called "{before.name}" and cannot be renamed: its Envoys name it in node.cluster',
+            field="name",
+            hint=f'"{before.name}", or create another network',
+        )
+    for profile in profiles:
+        if after.component(profile.component_name) is None:
+            raise ConflictError(
+                f'component "{profile.component_name}" has the shadowing profile "{profile.name or profile.id}"',
+                field="components",
+                hint="delete the profile first, or keep the component",
+            )
+    for index, profile in enumerate(profiles):
+        try:
+            check_profile(after, profiles[:index], profile)
+        except ShadowmeshError as error:
+            raise ConflictError(
+                f'profile "{profile.name or profile.id}" does not fit the new definition: {error}',
+                field="components",
+                hint="change or delete the profile first",
+            ) from error
+
+
+def check_new_profile(network: VirtualNetwork, others: Sequence[ShadowingProfile], profile: ShadowingProfile) -> None:
+    """Refuse a profile that cannot be.
+
+    Raises:
+        InvalidError: an unknown component or metric, a value out of range, variants that are called alike.
+        ConflictError: a name that is taken, samples that would be more than all requests.
+    """
+    if network.component(profile.component_name) is None:
+        names = ", ".join(c.name for c in network.components) or "none"
+        raise InvalidError(
+            f'network "{network.name}" has no component "{profile.component_name}"',
+            field="componentName",
+            hint=f"components: {names}",
+        )
+    check_percentage(profile.percentage)
+    check_ttl(profile.ttl)
+    for index, metric in enumerate(profile.metrics):
+        if metric not in PERFORMANCE_METRICS:
+            raise InvalidError(
+                f'unknown metric "{metric}"',
+                field=f"performanceMetrics[{index}]",
+                hint=f"one of: {', '.join(PERFORMANCE_METRICS)}",
+            )
+    _check_variants(profile)
+    if profile.name and profile.name in {p.name for p in others}:
+        raise ConflictError(
+            f'network "{network.name}" has a profile "{profile.name}" already',
+            field="name",
+            hint="another name, or change that profile",
+        )
+    check_profile(network, others, profile)
+
+
+def _check_variants(profile: ShadowingProfile) -> None:
+    if not profile.variants:
+        raise InvalidError("there is nothing to shadow with", field="variants", hint="at least one variant")
+    twice = _first_twice(v.name for v in profile.variants)
+    if twice is not None:
+        raise InvalidError(
+            f'"{profile.variants[twice].name}" is there twice',
+            field=f"variants[{twice}].name",
+            hint="a name of its own",
+        )
+
+
+def check_percentage(percentage: float) -> None:
+    """Refuse a share outside 0.0-1.0. Raises: InvalidError."""
+    if not (math.isfinite(percentage) and 0.0 <= percentage <= 1.0):
+        raise InvalidError(
+            f"{percentage} is no share", field="trafficShadowingPercentage", hint="0.0 (nothing) to 1.0 (everything)"
+        )
+
+
+def check_ttl(ttl: float) -> None:
+    """Refuse a TTL that is none, or as good as for ever. Raises: InvalidError."""
+    if not (math.isfinite(ttl) and 0.0 < ttl <= MAX_TTL):
+        raise InvalidError(f"{ttl:g} s", field="shadowInstanceTTL", hint="above 0, 24h at most")
+
+
+def _first_twice(names: Iterable[str]) -> int | None:
+    seen: set[str] = set()
+    for index, name in enumerate(names):
+        if name in seen:
+            return index
+        seen.add(name)
+    return None

@@ -1,0 +1,82 @@
+"""What a store is: everything that must survive a restart, changed in whole steps.
+
+Guarantees that each store gives: `apply` is all or nothing and durable when it returns; calls take effect in the order
+in which they were made. Not guaranteed: that two processes may use one store at once; the second is refused at `open`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from xds_server.model.ids import FaultID, InstanceID, NetworkID, ProfileID
+from xds_server.model.network import VirtualNetwork
+from xds_server.model.profile import Fault, ShadowingProfile
+from xds_server.model.shadow import ShadowInstance
+
+
+@dataclass(frozen=True, slots=True)
+class IdempotencyRecord:
+    """What was created under a key that the client chose. `body_hash` tells a retry from a mistake."""
+
+    network_id: NetworkID
+    key: str
+    body_hash: str
+    profile_id: ProfileID
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """One step: what is written and what is dropped, in one transaction.
+
+    Dropping a network drops its profiles, dropping a profile its instances, dropping an instance its faults. A network
+    or profile that is `ending` was deleted by a user and waits only for its shadows to be gone; a restart finishes it.
+    """
+
+    networks: tuple[VirtualNetwork, ...] = ()
+    profiles: tuple[ShadowingProfile, ...] = ()
+    instances: tuple[ShadowInstance, ...] = ()
+    faults: tuple[Fault, ...] = ()
+    summaries: Mapping[ProfileID, bytes] = field(default_factory=dict)
+    remember: IdempotencyRecord | None = None
+    ending_networks: tuple[NetworkID, ...] = ()
+    ending_profiles: tuple[ProfileID, ...] = ()
+    drop_networks: tuple[NetworkID, ...] = ()
+    drop_profiles: tuple[ProfileID, ...] = ()
+    drop_instances: tuple[InstanceID, ...] = ()
+    drop_faults: tuple[FaultID, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """Everything but the idempotency keys; each sort in the order in which it was first written."""
+
+    networks: tuple[VirtualNetwork, ...] = ()
+    profiles: tuple[ShadowingProfile, ...] = ()
+    instances: tuple[ShadowInstance, ...] = ()
+    faults: tuple[Fault, ...] = ()
+    summaries: Mapping[ProfileID, bytes] = field(default_factory=dict)
+    ending_networks: frozenset[NetworkID] = frozenset()
+    ending_profiles: frozenset[ProfileID] = frozenset()
+
+
+class Store(Protocol):
+    """See the module. Every method may raise StoreError."""
+
+    async def open(self) -> None:
+        """Open it, bring its schema up to date and check it."""
+
+    async def close(self) -> None:
+        """Finish what was asked for and let go of it. Idempotent."""
+
+    async def load(self) -> Contents:
+        """Return everything."""
+        ...
+
+    async def apply(self, changes: Changes) -> None:
+        """Make one step durable."""
+
+    async def recall(self, network_id: NetworkID, key: str, *, since: datetime) -> IdempotencyRecord | None:
+        """Return what was created under this key at `since` or later."""
+        ...

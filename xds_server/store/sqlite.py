@@ -1,0 +1,246 @@
+"""The state in one SQLite file, written by one thread.
+
+Guarantees: WAL with `synchronous=FULL`, so what `apply` returned from survives a power cut; the file is checked at
+`open` and refused when it is damaged; it is readable by its owner only (variants may carry secrets in `env`).
+Not guaranteed: speed beyond what `fsync` allows; callers that can wait put several changes in one `apply`.
+
+Why sqlite3 of the standard library and one thread: docs/decisions/0010-sqlite-in-one-thread.md.
+"""
+
+import asyncio
+import fcntl
+import os
+import sqlite3
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from xds_server.errors import StoreError, cut
+from xds_server.model.ids import NetworkID, ProfileID
+from xds_server.store import codec, schema
+from xds_server.store.base import Changes, Contents, IdempotencyRecord
+from xds_server.store.codec_time import time_from, time_to
+
+MAX_KEYS = 10_000
+"""Idempotency keys kept; the oldest go first."""
+
+_T = TypeVar("_T")
+
+
+class SqliteStore:
+    """A `Store` in a file; see the module.
+
+    Args:
+        path: the database; its folder is made when it is not there.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._thread: ThreadPoolExecutor | None = None
+        self._connection: sqlite3.Connection | None = None
+        self._lock: int | None = None
+
+    async def open(self) -> None:
+        """Open the file, bring its schema up to date and check it.
+
+        Raises:
+            StoreError: it is damaged, no database, in use by another manager, or of a newer Shadowmesh.
+        """
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store")
+        try:
+            await self._call(self._open)
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Finish what was asked for, close the file, end the thread. Idempotent."""
+        thread, self._thread = self._thread, None
+        if thread is None:
+            return
+        try:
+            await asyncio.shield(asyncio.get_running_loop().run_in_executor(thread, self._close))
+        finally:
+            thread.shutdown(wait=True)
+
+    async def load(self) -> Contents:
+        """Return everything. Raises: StoreError."""
+        return await self._call(self._load)
+
+    async def apply(self, changes: Changes) -> None:
+        """Make one step durable, or nothing of it. Raises: StoreError."""
+        await self._call(self._apply, changes)
+
+    async def recall(self, network_id: NetworkID, key: str, *, since: datetime) -> IdempotencyRecord | None:
+        """Return what was created under this key at `since` or later. Raises: StoreError."""
+        return await self._call(self._recall, network_id, key, since)
+
+    async def _call(self, function: Callable[..., _T], *args: Any) -> _T:
+        if self._thread is None:
+            raise StoreError("the database is closed")
+        # Shielded: a write that was handed to the thread happens, so its caller must not believe that it did not.
+        call = asyncio.get_running_loop().run_in_executor(self._thread, function, *args)
+        try:
+            return await asyncio.shield(call)
+        except asyncio.CancelledError:
+            await asyncio.wait((call,))
+            if not call.cancelled():
+                call.exception()
+            raise
+        except sqlite3.Error as error:
+            raise self._explain(error) from error
+        except OSError as error:
+            raise StoreError(
+                f"{self._path}: {error.strerror or error}", hint="choose a state folder that can be written"
+            ) from error
+
+    def _explain(self, error: sqlite3.Error) -> StoreError:
+        text = f"{self._path}: {cut(str(error), 200)}"
+        if "full" in str(error):
+            return StoreError(text, hint="make room on the disk; what was accepted before is safe")
+        if "not a database" in str(error) or "malformed" in str(error):
+            return StoreError(text, hint="restore the file from a copy, or start with another state folder")
+        return StoreError(text)
+
+    # Everything below runs in the thread.
+
+    def _open(self) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = os.open(self._path.with_name(self._path.name + ".lock"), os.O_CREAT | os.O_RDWR, 0o600)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise StoreError(
+                f"{self._path} is in use by another manager",
+                hint="end that one first, or start with another state folder",
+            ) from error
+        os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
+        self._connection = db = sqlite3.connect(self._path, isolation_level=None, timeout=5.0)
+        db.execute("PRAGMA foreign_keys = ON")
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = FULL")
+        found = [row[0] for row in db.execute("PRAGMA integrity_check (3)")]
+        if found != ["ok"]:
+            raise StoreError(
+                f"{self._path} is damaged: {cut('; '.join(found), 300)}",
+                hint="restore the file from a copy, or start with another state folder",
+            )
+        schema.migrate(db)
+
+    def _close(self) -> None:
+        connection, self._connection = self._connection, None
+        lock, self._lock = self._lock, None
+        try:
+            if connection is not None:
+                connection.close()
+        finally:
+            if lock is not None:
+                os.close(lock)
+
+    def _load(self) -> Contents:
+        db = self._database()
+
+        def documents(table: str) -> Iterable[bytes]:
+            return (row[0] for row in db.execute(f"SELECT document FROM {table} ORDER BY seq"))  # noqa: S608 - our names
+
+        return Contents(
+            networks=tuple(map(codec.decode_network, documents("networks"))),
+            profiles=tuple(map(codec.decode_profile, documents("profiles"))),
+            instances=tuple(map(codec.decode_instance, documents("instances"))),
+            faults=tuple(map(codec.decode_fault, documents("faults"))),
+            summaries={ProfileID(row[0]): row[1] for row in db.execute("SELECT profile_id, document FROM summaries")},
+            ending_networks=frozenset(
+                NetworkID(row[0]) for row in db.execute("SELECT id FROM networks WHERE ending = 1")
+            ),
+            ending_profiles=frozenset(
+                ProfileID(row[0]) for row in db.execute("SELECT id FROM profiles WHERE ending = 1")
+            ),
+        )
+
+    def _apply(self, changes: Changes) -> None:
+        db = self._database()
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            self._write(db, changes)
+            self._drop(db, changes)
+            db.execute("COMMIT")
+        except BaseException:
+            if db.in_transaction:  # a full disk has rolled it back by itself
+                db.execute("ROLLBACK")
+            raise
+
+    def _write(self, db: sqlite3.Connection, changes: Changes) -> None:
+        db.executemany(
+            "INSERT INTO networks (id, name, document) VALUES (?, ?, ?)"
+            " ON CONFLICT (id) DO UPDATE SET name = excluded.name, document = excluded.document",
+            [(n.id, n.name, codec.encode_network(n)) for n in changes.networks],
+        )
+        db.executemany(
+            "INSERT INTO profiles (id, network_id, document) VALUES (?, ?, ?)"
+            " ON CONFLICT (id) DO UPDATE SET document = excluded.document",
+            [(p.id, p.network_id, codec.encode_profile(p)) for p in changes.profiles],
+        )
+        db.executemany(
+            "INSERT INTO instances (id, profile_id, document) VALUES (?, ?, ?)"
+            " ON CONFLICT (id) DO UPDATE SET document = excluded.document",
+            [(i.id, i.profile_id, codec.encode_instance(i)) for i in changes.instances],
+        )
+        db.executemany(
+            "INSERT INTO faults (id, instance_id, document) VALUES (?, ?, ?)"
+            " ON CONFLICT (id) DO UPDATE SET document = excluded.document",
+            [(f.id, f.instance_id, codec.encode_fault(f)) for f in changes.faults],
+        )
+        db.executemany(
+            # A profile that was deleted meanwhile needs no summary.
+            "INSERT INTO summaries (profile_id, document)"
+            " SELECT ?, ? WHERE EXISTS (SELECT 1 FROM profiles WHERE id = ?)"
+            " ON CONFLICT (profile_id) DO UPDATE SET document = excluded.document",
+            [(profile, document, profile) for profile, document in changes.summaries.items()],
+        )
+        if changes.remember is not None:
+            self._remember(db, changes.remember)
+        db.executemany("UPDATE networks SET ending = 1 WHERE id = ?", [(i,) for i in changes.ending_networks])
+        db.executemany("UPDATE profiles SET ending = 1 WHERE id = ?", [(i,) for i in changes.ending_profiles])
+
+    def _drop(self, db: sqlite3.Connection, changes: Changes) -> None:
+        db.executemany("DELETE FROM faults WHERE id = ?", [(i,) for i in changes.drop_faults])
+        db.executemany("DELETE FROM instances WHERE id = ?", [(i,) for i in changes.drop_instances])
+        db.executemany("DELETE FROM profiles WHERE id = ?", [(i,) for i in changes.drop_profiles])
+        db.executemany("DELETE FROM networks WHERE id = ?", [(i,) for i in changes.drop_networks])
+
+    def _remember(self, db: sqlite3.Connection, record: IdempotencyRecord) -> None:
+        db.execute(
+            "INSERT OR REPLACE INTO idempotency (network_id, key, body_hash, profile_id, created_at)"
+            " VALUES (?, ?, ?, ?, ?)",
+            (record.network_id, record.key, record.body_hash, record.profile_id, time_to(record.created_at)),
+        )
+        db.execute(
+            "DELETE FROM idempotency WHERE (network_id, key) IN"
+            " (SELECT network_id, key FROM idempotency ORDER BY created_at DESC LIMIT -1 OFFSET ?)",
+            (MAX_KEYS,),
+        )
+
+    def _recall(self, network_id: NetworkID, key: str, since: datetime) -> IdempotencyRecord | None:
+        row = (
+            self._database()
+            .execute(
+                "SELECT body_hash, profile_id, created_at FROM idempotency"
+                " WHERE network_id = ? AND key = ? AND created_at >= ?",
+                (network_id, key, time_to(since)),
+            )
+            .fetchone()
+        )
+        return row and IdempotencyRecord(
+            network_id=network_id,
+            key=key,
+            body_hash=row[0],
+            profile_id=ProfileID(row[1]),
+            created_at=time_from(row[2]),
+        )
+
+    def _database(self) -> sqlite3.Connection:
+        if self._connection is None:
+            raise StoreError("the database is closed")
+        return self._connection
