@@ -1,0 +1,139 @@
+"""Envoy's access log messages into records.
+
+Source: envoy/service/accesslog/v3/als.proto, envoy/data/accesslog/v3/accesslog.proto.
+
+Guarantees: no message, however broken, raises; what cannot be used is counted. A record never keeps the message it
+came from alive. Speed is the reason for the style here: each submessage is fetched once (a fetch costs about 100 ns,
+a record about 5 us), and bodies stay base64 until somebody needs to look at them.
+Not guaranteed: order; Envoy's workers each send their own stream.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from envoy.config.core.v3 import base_pb2
+from envoy.service.accesslog.v3 import als_pb2
+from google.protobuf.message import DecodeError
+
+from xds_server.analysis.ending import ending_of
+from xds_server.analysis.record import Record
+from xds_server.model.names import CAPTURE_METADATA, LOG_NAME, PAIR_HEADER, SHADOW_HEADER
+
+DROPPED_HEADER = "x-shadowmesh-dropped"
+"""Set to 1 on a copy whose credentials were removed."""
+SERVICE = "envoy.service.accesslog.v3.AccessLogService"
+METHOD = "StreamAccessLogs"
+
+_parse = als_pb2.StreamAccessLogsMessage.FromString
+_METHODS = {number: name if number else "" for name, number in base_pb2.RequestMethod.items()}
+_NANO = 1e-9
+
+
+@dataclass(slots=True)
+class Batch:
+    """What one message held. `node` and `log_name` are in the first message of a stream only (the proto says so)."""
+
+    node: str | None = None
+    cluster: str | None = None
+    log_name: str | None = None
+    records: list[Record] = field(default_factory=list)
+    foreign: int = 0
+    """Entries without our pair header: another access log that was pointed here."""
+    broken: int = 0
+    """Messages that are not the protobuf they should be."""
+
+
+def read_batch(message: bytes) -> Batch:
+    """Return what one encoded `StreamAccessLogsMessage` holds."""
+    batch = Batch()
+    try:
+        parsed = _parse(message)
+    except DecodeError:
+        batch.broken = 1
+        return batch
+    if parsed.HasField("identifier"):
+        identifier = parsed.identifier
+        batch.node, batch.cluster = identifier.node.id, identifier.node.cluster
+        batch.log_name = identifier.log_name
+        if batch.log_name not in {"", LOG_NAME}:
+            batch.foreign = len(parsed.http_logs.log_entry)
+            return batch
+    keep = batch.records.append
+    for entry in parsed.http_logs.log_entry:
+        record = _record(entry)
+        if record is None:
+            batch.foreign += 1
+        else:
+            keep(record)
+    return batch
+
+
+def _record(entry: Any) -> Record | None:
+    request = entry.request
+    headers = request.request_headers
+    pair = headers.get(PAIR_HEADER)
+    if not pair:
+        return None
+    common, response = entry.common_properties, entry.response
+    details = response.response_code_details
+    flags = common.response_flags
+    if not flags.ByteSize():
+        flags = None
+    capture = common.metadata.filter_metadata.get(CAPTURE_METADATA)
+    head = head_headers = checksum = None
+    size, cut_off, credentials = response.response_body_bytes, False, False
+    if capture is not None:
+        fields = capture.fields
+        head, head_headers = fields["b"].string_value, fields["h"].string_value
+        # The filter writes `t` as true at the headers and as false at the end; a body that was cut has no `n`.
+        cut_off = "t" in fields and fields["t"].bool_value
+        if not cut_off:
+            size = int(fields["n"].number_value)
+            if "c" in fields:
+                checksum = int(fields["c"].number_value)
+        credentials = "k" in fields and fields["k"].bool_value
+    answer = response.response_headers
+    grpc_status, grpc_message = answer.get("grpc-status", ""), answer.get("grpc-message", "")
+    trailers = response.response_trailers
+    if trailers:
+        grpc_status = trailers.get("grpc-status", grpc_status)
+        grpc_message = trailers.get("grpc-message", grpc_message)
+    start, lasted = common.start_time, common.duration
+    started = start.seconds + start.nanos * _NANO
+    duration = lasted.seconds + lasted.nanos * _NANO
+    moment = common.time_to_last_upstream_tx_byte
+    sent = moment.seconds + moment.nanos * _NANO
+    moment = common.time_to_first_upstream_rx_byte
+    first = moment.seconds + moment.nanos * _NANO
+    moment = common.time_to_last_upstream_rx_byte
+    last = moment.seconds + moment.nanos * _NANO
+    response_time = None
+    if first > 0.0:
+        # An answer that begins before the request is sent whole took no time; it cannot take less.
+        response_time = first - sent if first > sent else 0.0
+    elif sent > 0.0:
+        response_time = duration - sent
+    shadow = headers.get(SHADOW_HEADER, "")
+    return Record(
+        pair,
+        shadow,
+        _METHODS.get(request.request_method, ""),
+        request.original_path or request.path,
+        response.response_code.value,
+        ending_of(details, flags, copy=shadow != ""),
+        started,
+        started + duration,
+        response_time,
+        last - sent if last > sent else None,
+        head,
+        head_headers,
+        size,
+        checksum,
+        cut_off,
+        flags is not None and flags.delay_injected,
+        headers.get(DROPPED_HEADER) == "1",
+        credentials,
+        grpc_status,
+        grpc_message,
+        details,
+    )

@@ -1,0 +1,217 @@
+"""The engine without its sockets: messages of the access log in, tallies out.
+
+Guarantees: no I/O, no clock of its own; nothing that arrives raises; memory bounded by the settings. A pair is in
+exactly one tally: that of its profile and instance, in the window in which it was completed.
+Not guaranteed: thread safety; it belongs to one event loop.
+"""
+
+from collections.abc import Callable, Iterable
+
+from xds_server.analysis.als import Batch, read_batch
+from xds_server.analysis.compare import DEFAULT_RULES, Outcome, Rules, compare
+from xds_server.analysis.endpoints import Endpoints, Names
+from xds_server.analysis.example import make_example
+from xds_server.analysis.kinds import OTHER, Lost
+from xds_server.analysis.pairing import ANYONE, Pairing, profile_of
+from xds_server.analysis.profile_config import ProfileConfig
+from xds_server.analysis.record import Record
+from xds_server.analysis.tally import EndpointTally, FieldTally, LegTally, Tally
+from xds_server.config import EngineSettings
+
+MAX_PROFILES = 10_000
+"""Profiles told apart; the pair header is a request header, so its values cannot be trusted to be few."""
+EXAMPLES_A_WINDOW = 200
+"""Examples of one tally at most, so that a window stays well below gRPC's message limit."""
+SERVER_ERROR = 500
+
+_UNKNOWN_PROFILE = "unknown"
+
+
+class _Profile:
+    """What the analyser keeps of a profile from window to window."""
+
+    __slots__ = ("endpoints", "expected", "fields", "rules")
+
+    def __init__(self, settings: EngineSettings) -> None:
+        self.endpoints = Endpoints(settings.max_endpoints)
+        self.fields = Names(settings.max_differences)
+        self.expected = ANYONE
+        self.rules: Rules = DEFAULT_RULES
+
+
+class Analyser:
+    """Pairs, compares and counts.
+
+    Args:
+        settings: the bounds.
+        wall: the wall clock, seconds since the epoch.
+    """
+
+    def __init__(self, settings: EngineSettings, *, wall: Callable[[], float]) -> None:
+        self._settings = settings
+        self._wall = wall
+        self._profiles: dict[str, _Profile] = {}
+        self._tallies: dict[tuple[str, str], Tally] = {}
+        self._examples_left: dict[tuple[str, str], int] = {}
+        self.pairing = Pairing(
+            expected=self._expected,
+            lost=self.lost,
+            timeout=settings.pair_timeout,
+            max_waiting=settings.max_waiting,
+            max_bytes=settings.max_waiting_bytes,
+        )
+        self.records = 0
+        """Records received since the start."""
+        self.pairs = 0
+        """Pairs completed since the start, judged or not."""
+        self.news = False
+        """Whether a profile and instance have appeared since the last window that no window told of yet."""
+        self._told: set[tuple[str, str]] = set()
+        self._owners: dict[str, str] = {}
+        self.foreign = 0
+        self.broken = 0
+
+    def configure(self, profiles: Iterable[ProfileConfig]) -> None:
+        """Take over which instances each profile has now and how it compares; forget profiles that are gone."""
+        wanted = {config.profile_id: config for config in profiles}
+        for gone in [name for name in self._profiles if name not in wanted]:
+            del self._profiles[gone]
+        for name, config in wanted.items():
+            profile = self._profile(name)
+            profile.expected, profile.rules = frozenset(config.shadows), config.rules
+
+    def feed(self, message: bytes, now: float) -> Batch:
+        """Take one encoded `StreamAccessLogsMessage` in; `now` is a monotonic time in seconds."""
+        batch = read_batch(message)
+        self.records += len(batch.records)
+        self.foreign += batch.foreign
+        self.broken += batch.broken
+        add, judge = self.pairing.add, self._judge
+        for record in batch.records:
+            for original, shadow in add(record, now):
+                judge(original, shadow)
+        return batch
+
+    def expire(self, now: float) -> None:
+        """Give up legs that have waited too long."""
+        self.pairing.expire(now)
+
+    def take(self) -> list[Tally]:
+        """Close the window: return what was seen since the last call, one tally a profile and instance."""
+        taken = [tally for tally in self._tallies.values() if tally]
+        self._tallies = {}
+        self._examples_left = {}
+        self.news = False
+        return taken
+
+    def profile_of_instance(self, instance: str) -> str | None:
+        """Return the profile that a shadow instance was seen to belong to."""
+        return self._owners.get(instance)
+
+    def lost(self, kind: Lost, profile: str, instance: str, count: int = 1) -> None:
+        """Count a loss; negative when it turned out to be less."""
+        if count:
+            self._tally(profile, instance).lost[kind] += count
+
+    def _expected(self, profile: str) -> frozenset[str]:
+        known = self._profiles.get(profile)
+        return known.expected if known is not None else ANYONE
+
+    def _profile(self, name: str) -> _Profile:
+        profile = self._profiles.get(name)
+        if profile is None:
+            if len(self._profiles) >= MAX_PROFILES and name != _UNKNOWN_PROFILE:
+                return self._profile(_UNKNOWN_PROFILE)
+            profile = self._profiles[name] = _Profile(self._settings)
+        return profile
+
+    def _tally(self, profile: str, instance: str) -> Tally:
+        key = profile, instance
+        tally = self._tallies.get(key)
+        if tally is None:
+            if len(self._tallies) >= MAX_PROFILES and profile != _UNKNOWN_PROFILE:
+                return self._tally(_UNKNOWN_PROFILE, "")
+            tally = self._tallies[key] = Tally(profile, instance, keep=self._settings.examples)
+            self._examples_left[key] = EXAMPLES_A_WINDOW
+            if key not in self._told and instance:
+                if len(self._told) >= MAX_PROFILES:
+                    self._told.clear()
+                    self._owners.clear()
+                self._told.add(key)
+                self._owners[instance] = profile
+                self.news = True
+        tally.seen(self._wall())
+        return tally
+
+    def _judge(self, original: Record, shadow: Record) -> None:
+        self.pairs += 1
+        name = profile_of(original.pair)
+        profile = self._profile(name)
+        outcome = compare(original, shadow, profile.rules)
+        tally = self._tally(name, shadow.shadow)
+        endpoint_name = profile.endpoints.of(original.method, original.path)
+        endpoint = tally.endpoints.get(endpoint_name)
+        if endpoint is None:
+            endpoint = tally.endpoints[endpoint_name] = EndpointTally()
+        if outcome.reason is not None:
+            endpoint.not_judged[outcome.reason] += 1
+            return
+        endpoint.pairs += 1
+        # An injected delay says nothing about the shadow's own time; the pair stays a pair, so both legs are left out.
+        timed = not shadow.delayed
+        _leg(endpoint.original, original, timed=timed)
+        _leg(endpoint.shadow, shadow, timed=timed)
+        if not timed:
+            tally.counts["delayed"] += 1
+        if outcome.head_only:
+            tally.counts["head_only"] += 1
+        if outcome.differences:
+            self._differs((original, shadow), outcome, profile=profile, tally=tally, endpoint_name=endpoint_name)
+
+    def _differs(
+        self,
+        pair: tuple[Record, Record],
+        outcome: Outcome,
+        *,
+        profile: _Profile,
+        tally: Tally,
+        endpoint_name: str,
+    ) -> None:
+        endpoint = tally.endpoints[endpoint_name]
+        endpoint.discrepancies += 1
+        moment = pair[0].started
+        example = None
+        classes, fields = set(), set()
+        for difference in outcome.differences:
+            kind = str(difference.kind)
+            classes.add(kind)
+            known = profile.fields.admit(f"{endpoint_name}\0{kind}\0{difference.field}") != OTHER
+            fields.add((difference.field if known else OTHER, kind))
+        for kind in classes:
+            tally.classes[kind] += 1
+        left = self._examples_left.get((tally.profile, tally.instance), 0)
+        for name in fields:
+            found = endpoint.fields.get(name)
+            if found is None:
+                found = endpoint.fields[name] = FieldTally(first=moment, last=moment)
+            found.count += 1
+            found.first, found.last = min(found.first, moment), max(found.last, moment)
+            if len(found.examples) < tally.keep and (left > 0 or example is not None):
+                if example is None:
+                    example = make_example(*pair, endpoint=endpoint_name, differences=outcome.differences)
+                    self._examples_left[tally.profile, tally.instance] = left - 1
+                found.examples.append(example)
+
+
+def _leg(leg: LegTally, record: Record, *, timed: bool) -> None:
+    leg.count += 1
+    status = str(record.status)
+    statuses = leg.statuses
+    statuses[status] = statuses.get(status, 0) + 1
+    if record.status >= SERVER_ERROR or record.status == 0 or (record.grpc_status and record.grpc_status != "0"):
+        leg.errors += 1
+    if timed:
+        if record.response_time is not None:
+            leg.response.add(record.response_time)
+        if record.last_byte_time is not None:
+            leg.last_byte.add(record.last_byte_time)

@@ -1,0 +1,144 @@
+"""A pair, judged or not, and if judged, how the two answers differ.
+
+Guarantees: pure; never raises on what a service may answer; equal answers are told from their base64 alone.
+Order of questions: whose ending it is (CORRECTIONS 6), credentials (8), conditional answers (25), status, gRPC status
+(7), completeness, headers, body. Answers of different status are not compared further: an error page differs from an
+item in everything, and that says nothing more.
+"""
+
+from dataclasses import dataclass, field
+
+from xds_server.analysis.bodies import body_differences
+from xds_server.analysis.decode import unbase64
+from xds_server.analysis.difference import Difference
+from xds_server.analysis.headers import IGNORED, header_differences
+from xds_server.analysis.kinds import Ending, Kind, Reason
+from xds_server.analysis.record import Record
+
+_REASONS = {
+    Ending.INJECTED: Reason.INJECTED,
+    Ending.GUARD: Reason.GUARD,
+    Ending.CANCELLED: Reason.CANCELLED,
+    Ending.CLIENT_GONE: Reason.CLIENT_GONE,
+}
+_TURNED_AWAY = frozenset({301, 302, 303, 307, 308, 401, 403})
+_GRPC_TURNED_AWAY = frozenset({"7", "16"})
+"""PERMISSION_DENIED and UNAUTHENTICATED."""
+_CONDITIONAL = frozenset({206, 304})
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a profile leaves out of the comparison. A later version adds tolerance, kinds of values, noise.
+
+    `ignore_headers` holds names in lower case, with those that are always ignored; `ignore_fields` holds fields as
+    they are reported (`$.items[*].updated`).
+    """
+
+    ignore_headers: frozenset[str] = IGNORED
+    ignore_fields: frozenset[str] = frozenset()
+    keep_credentials: bool = False
+
+
+DEFAULT_RULES = Rules()
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of a pair. With a `reason` it is not judged; else it is identical when there are no differences."""
+
+    reason: Reason | None = None
+    differences: list[Difference] = field(default_factory=list)
+    head_only: bool = False
+    """Identical as far as could be seen, which was not to the end of the body."""
+
+
+_IDENTICAL = Outcome()
+
+
+def compare(original: Record, shadow: Record, rules: Rules = DEFAULT_RULES) -> Outcome:
+    """Return what became of a pair. The outcome may be shared: do not change it."""
+    outcome = _by_ending_and_status(original, shadow, rules)
+    return outcome if outcome is not None else _by_content(original, shadow, rules)
+
+
+def _by_ending_and_status(original: Record, shadow: Record, rules: Rules) -> Outcome | None:
+    if original.ending is not Ending.OWN or shadow.ending is not Ending.OWN or original.cut_off:
+        return Outcome(_unjudged(original, shadow))
+    if original.status != shadow.status:
+        return _different_status(original, shadow, rules)
+    if original.grpc_status != shadow.grpc_status or original.grpc_message != shadow.grpc_message:
+        return _different_grpc_status(original, shadow, rules)
+    if original.by_envoy or shadow.by_envoy:
+        return _answered_by_envoy(original, shadow, rules)
+    return None
+
+
+def _by_content(original: Record, shadow: Record, rules: Rules) -> Outcome:
+    if shadow.cut_off:
+        return Outcome(None, [Difference("body", Kind.INCOMPLETE, f"{original.size} bytes", f"{shadow.size} bytes")])
+    if original.head is None or shadow.head is None:
+        return Outcome(Reason.NOT_CAPTURED)
+    same_headers = original.headers == shadow.headers
+    same_body = _same_body(original, shadow)
+    # Equal base64 of a whole body, or of a head with an equal checksum, need no look inside.
+    if same_body and same_headers:
+        return _IDENTICAL
+    headers = unbase64(original.headers), unbase64(shadow.headers)
+    found = [] if same_headers else header_differences(*headers, rules.ignore_headers)
+    head_only = False
+    if not same_body:
+        result = body_differences(original, shadow, headers)
+        found += result.differences
+        head_only = result.head_only
+    if found and rules.ignore_fields:
+        found = [d for d in found if d.field not in rules.ignore_fields]
+    return Outcome(None, found, head_only) if found or head_only else _IDENTICAL
+
+
+def _same_body(original: Record, shadow: Record) -> bool:
+    if original.head != shadow.head or original.size != shadow.size or original.checksum != shadow.checksum:
+        return False
+    if original.checksum is not None:
+        return True
+    head = original.head or ""
+    return original.size <= len(head) * 3 // 4 - head[-2:].count("=")
+
+
+def _unjudged(original: Record, shadow: Record) -> Reason:
+    reason = _REASONS.get(original.ending) or _REASONS.get(shadow.ending)
+    return reason or Reason.ORIGINAL_INCOMPLETE
+
+
+def _different_status(original: Record, shadow: Record, rules: Rules) -> Outcome:
+    if shadow.status in _TURNED_AWAY and _without_credentials(original, shadow, rules):
+        return Outcome(Reason.CREDENTIALS_DROPPED)
+    statuses = {original.status, shadow.status}
+    if 200 in statuses and statuses & _CONDITIONAL:  # noqa: PLR2004 - OK
+        return Outcome(Reason.CONDITIONAL)
+    return _judged(Difference("status", Kind.STATUS, original.status, shadow.status), rules)
+
+
+def _answered_by_envoy(original: Record, shadow: Record, rules: Rules) -> Outcome:
+    """Statuses agree, and one at least is Envoy's word for a service that did not answer."""
+    if original.by_envoy and shadow.by_envoy:
+        return _IDENTICAL
+    said = [f"{r.status} ({r.details})" if r.by_envoy else str(r.status) for r in (original, shadow)]
+    return _judged(Difference("status", Kind.STATUS, *said), rules)
+
+
+def _different_grpc_status(original: Record, shadow: Record, rules: Rules) -> Outcome:
+    if original.grpc_status != shadow.grpc_status:
+        if shadow.grpc_status in _GRPC_TURNED_AWAY and _without_credentials(original, shadow, rules):
+            return Outcome(Reason.CREDENTIALS_DROPPED)
+        values = original.grpc_status or "none", shadow.grpc_status or "none"
+        return _judged(Difference("grpc-status", Kind.GRPC_STATUS, *values), rules)
+    return _judged(Difference("grpc-message", Kind.GRPC_STATUS, original.grpc_message, shadow.grpc_message), rules)
+
+
+def _without_credentials(original: Record, shadow: Record, rules: Rules) -> bool:
+    return shadow.credentials_dropped or (original.carried_credentials and not rules.keep_credentials)
+
+
+def _judged(difference: Difference, rules: Rules) -> Outcome:
+    return _IDENTICAL if difference.field in rules.ignore_fields else Outcome(None, [difference])

@@ -1,0 +1,165 @@
+"""The comparison as a person reads it: a picture of tallies at one moment.
+
+Units in JSON: response times in milliseconds, rates 0.0-1.0, counts in pairs.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from xds_server.analysis.example import Example
+from xds_server.analysis.kinds import Reason
+from xds_server.analysis.sketch import Sketch
+from xds_server.analysis.tally import EndpointTally, Field, FieldTally, LegTally, Tally
+
+QUANTILES = (0.5, 0.9, 0.99)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What is known of a profile, or of one of its instances.
+
+    `pairs` are the judged ones: identical and discrepancies. `not_judged` are pairs that arrived and are no evidence,
+    by reason. `lost` is by kind; the kinds overlap (see `Lost`).
+    """
+
+    pairs: int
+    discrepancies: int
+    not_judged: Mapping[str, int]
+    by_class: Mapping[str, int]
+    lost: Mapping[str, int]
+    delayed: int
+    """Judged pairs whose copy an injected fault held back; their response times are left out."""
+    head_only: int
+    """Identical pairs whose bodies could not be compared to their end."""
+    endpoints: tuple["EndpointComparison", ...]
+    since: datetime | None
+    until: datetime | None
+
+    @property
+    def identical(self) -> int:
+        """Judged pairs without a difference."""
+        return self.pairs - self.discrepancies
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as REST shows it."""
+        return {
+            "pairs": self.pairs,
+            "identical": self.identical,
+            "discrepancies": self.discrepancies,
+            "notJudged": dict(self.not_judged),
+            "byClass": dict(self.by_class),
+            "lost": dict(self.lost),
+            "injected": {"aborted": self.not_judged.get(Reason.INJECTED, 0), "delayed": self.delayed},
+            "guard": self.not_judged.get(Reason.GUARD, 0),
+            "cancelled": self.not_judged.get(Reason.CANCELLED, 0),
+            "headOnly": self.head_only,
+            "hint": self.hint,
+            "endpoints": [endpoint.as_json() for endpoint in self.endpoints],
+            "since": _moment(self.since),
+            "until": _moment(self.until),
+        }
+
+    @property
+    def hint(self) -> str:
+        """What a user could change so that more can be judged; empty when nothing."""
+        refused = self.not_judged.get(Reason.CREDENTIALS_DROPPED, 0)
+        if not refused:
+            return ""
+        return (
+            f"{refused} copies were turned away (401, 403 or a redirect) after their credentials were removed; "
+            "set keepCredentials in the profile to send them along"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointComparison:
+    """One endpoint; `tally` is a copy, so it does not change."""
+
+    name: str
+    tally: EndpointTally
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as REST shows it; the most frequent differences first."""
+        fields = sorted(self.tally.fields.items(), key=lambda item: (-item[1].count, item[0]))
+        return {
+            "endpoint": self.name,
+            "pairs": self.tally.pairs,
+            "discrepancies": self.tally.discrepancies,
+            "notJudged": dict(self.tally.not_judged),
+            "original": _leg(self.tally.original),
+            "shadow": _leg(self.tally.shadow),
+            "differences": [_difference(field, found) for field, found in fields],
+        }
+
+
+def comparison_of(tally: Tally) -> Comparison:
+    """Return the picture of a merged tally; endpoints that differ most come first."""
+    not_judged: Counter[str] = Counter()
+    for endpoint in tally.endpoints.values():
+        not_judged.update(endpoint.not_judged)
+    ordered = sorted(tally.endpoints.items(), key=lambda item: (-item[1].discrepancies, -item[1].pairs, item[0]))
+    return Comparison(
+        pairs=sum(endpoint.pairs for endpoint in tally.endpoints.values()),
+        discrepancies=sum(endpoint.discrepancies for endpoint in tally.endpoints.values()),
+        not_judged=_positive(not_judged),
+        by_class=_positive(tally.classes),
+        lost=_positive(tally.lost),
+        delayed=tally.counts["delayed"],
+        head_only=tally.counts["head_only"],
+        endpoints=tuple(EndpointComparison(name, endpoint) for name, endpoint in ordered),
+        since=datetime.fromtimestamp(tally.since, UTC) if tally.since else None,
+        until=datetime.fromtimestamp(tally.until, UTC) if tally.until else None,
+    )
+
+
+def _positive(counts: Counter[str]) -> dict[str, int]:
+    return {str(name): count for name, count in sorted(counts.items()) if count > 0}
+
+
+def _moment(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _leg(leg: LegTally) -> dict[str, Any]:
+    return {
+        "count": leg.count,
+        "errorRate": leg.errors / leg.count if leg.count else 0.0,
+        "statuses": dict(sorted(leg.statuses.items())),
+        **_quantiles(leg.response),
+        "lastByte": _quantiles(leg.last_byte),
+    }
+
+
+def _quantiles(sketch: Sketch) -> dict[str, float | None]:
+    values = sketch.quantiles(QUANTILES)
+    return {
+        f"p{round(q * 100)}": None if v is None else round(v * 1000, 3) for q, v in zip(QUANTILES, values, strict=True)
+    }
+
+
+def _difference(field: Field, tally: FieldTally) -> dict[str, Any]:
+    name, kind = field
+    return {
+        "field": name,
+        "class": kind,
+        "count": tally.count,
+        "since": _moment(datetime.fromtimestamp(tally.first, UTC)),
+        "until": _moment(datetime.fromtimestamp(tally.last, UTC)),
+        "example": _excerpt(field, tally.examples[0]) if tally.examples else None,
+    }
+
+
+def _excerpt(field: Field, example: Example) -> dict[str, Any]:
+    """Return the one difference of an example that a field is about, and where to find the rest."""
+    shown = example.data["differences"]
+    found = next((d for d in shown if (d["field"], d["class"]) == field), shown[0])
+    return {
+        "id": example.id,
+        "path": example.data["path"],
+        "at": found["at"],
+        "original": found["original"],
+        "shadow": found["shadow"],
+    }

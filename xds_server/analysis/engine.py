@@ -1,0 +1,198 @@
+"""The analysis engine of a node: access log and counters of the node's Envoys in, windows to the manager out.
+
+Guarantees: it works without the manager (windows wait, merged), and its books of losses survive a restart. While the
+manager is away it serves the last good resources on the same port, so that an Envoy that starts then serves the
+original.
+Not guaranteed: an Envoy's entries while the engine is away; they are counted lost (`als_gap`).
+"""
+
+import asyncio
+import contextlib
+import uuid
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+import structlog
+
+from xds_server.analysis.analyser import Analyser
+from xds_server.analysis.clock import Clock
+from xds_server.analysis.last_good import LastGoodStore, write_whole
+from xds_server.analysis.ledger import Ledger
+from xds_server.analysis.link import Link
+from xds_server.analysis.profile_config import unpack_profile
+from xds_server.analysis.servicers import Servicers
+from xds_server.analysis.wire import VERSION
+from xds_server.cache.cache import SnapshotCache
+from xds_server.config import EngineSettings, XdsSettings
+from xds_server.errors import ConflictError
+from xds_server.protocol.board import StatusBoard
+from xds_server.protocol.node import Grouping, NodeInfo
+from xds_server.protocol.server import XdsServer
+
+log = structlog.get_logger(__name__)
+
+STEP = 0.05
+"""Seconds between looks whether a window should be closed early (a profile's first pair)."""
+GRACE = 0.5
+"""Seconds that Envoys' streams are given at a stop."""
+DRAIN = 2.0
+"""Seconds that the last windows are given to reach the manager at a stop."""
+
+
+def by_cluster(node: NodeInfo) -> str:
+    """Return the group of an Envoy that listens where its network says."""
+    return node.cluster
+
+
+class AnalysisEngine:
+    """One engine; `start`, and `stop` when done.
+
+    Args:
+        settings: address, port, bounds, where the manager is.
+        node: name of the node it runs on.
+        state: folder that is the engine's alone; made when missing.
+        clock: the time.
+        grouping: which group of the last good resources an Envoy gets; the manager's own grouping.
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: EngineSettings,
+        node: str,
+        state: Path,
+        clock: Clock,
+        grouping: Grouping = by_cluster,
+    ) -> None:
+        self._settings = settings
+        self._node = node
+        self._state = state
+        self._clock = clock
+        self._id = uuid.uuid4().hex
+        self._cache = SnapshotCache()
+        self._last_good = LastGoodStore(state / "last-good", self._cache)
+        self.analyser = Analyser(settings, wall=lambda: clock.now().timestamp())
+        self._instances: dict[str, str] = {}
+        self.ledger = Ledger(self._missing)
+        self._books: bytes = b""
+        self._servicers = Servicers(self.analyser, self.ledger, clock)
+        self._link = Link(settings.manager, hello=self._hello, received=self._received, clock=clock)
+        self._server = XdsServer(
+            settings=XdsSettings(address=settings.address, port=settings.port),
+            cache=self._cache,
+            grouping=grouping,
+            board=StatusBoard(),
+            extra_handlers=self._servicers.handlers,
+        )
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def port(self) -> int:
+        """The port that is served; 0 before `start`."""
+        return self._server.port
+
+    @property
+    def connected(self) -> bool:
+        """Whether the manager is attached now."""
+        return self._link.connected
+
+    async def start(self) -> None:
+        """Read the state, serve, and look for the manager. Raises: ConflictError when the port is taken."""
+        self._last_good.load()
+        self._load("profiles.json", self._configure)
+        self._load("books.json", self.ledger.load)
+        try:
+            await self._server.start()
+        except ConflictError as error:
+            raise ConflictError(error.detail, field="engine.port", hint=error.hint) from error
+        self._tasks = [asyncio.create_task(self._link.run()), asyncio.create_task(self._work())]
+
+    async def stop(self) -> None:
+        """Stop serving, count what waits as lost, hand the last windows over (briefly), end."""
+        await self._server.stop(GRACE)
+        if self._tasks:
+            self.analyser.pairing.stop()
+            self._close_window()
+            if await self._link.drained(DRAIN):
+                self._write_books()
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _work(self) -> None:
+        closes = self._clock.monotonic() + self._settings.window
+        while True:
+            await self._clock.sleep(min(STEP, self._settings.window))
+            now = self._clock.monotonic()
+            self.analyser.expire(now)
+            if now >= closes or self.analyser.news:
+                self.ledger.settle(now)
+                if self._link.outbox.empty:
+                    self._write_books()
+                self._close_window()
+                closes = now + self._settings.window
+
+    def _close_window(self) -> None:
+        self._link.send(self.analyser.take(), self._figures())
+        # These books hold when the window just closed has reached the manager, not before.
+        self._books = orjson.dumps(self.ledger.pack())
+
+    def _write_books(self) -> None:
+        if self._books:
+            write_whole(self._state / "books.json", self._books)
+
+    def _figures(self) -> dict[str, Any]:
+        return {
+            "records": self.analyser.records,
+            "pairs": self.analyser.pairs,
+            "waiting": self.analyser.pairing.waiting,
+            "waitingBytes": self.analyser.pairing.waiting_bytes,
+            "foreign": self.analyser.foreign,
+            "broken": self.analyser.broken,
+            "missing": self.ledger.missing(),
+        }
+
+    def _missing(self, kind: Any, instance: str, change: int) -> None:
+        profile = self._instances.get(instance) or self.analyser.profile_of_instance(instance)
+        if profile is not None:
+            self.analyser.lost(kind, profile, instance, change)
+
+    def _hello(self) -> Mapping[str, Any]:
+        return {
+            "engine": self._id,
+            "node": self._node,
+            "version": VERSION,
+            "lastGood": dict(self._last_good.versions),
+        }
+
+    def _received(self, message: Mapping[str, Any]) -> None:
+        try:
+            if "config" in message:
+                self._configure(message["config"])
+                write_whole(self._state / "profiles.json", orjson.dumps(message["config"]))
+            elif "lastGood" in message:
+                offered = message["lastGood"]
+                if "groups" in offered:
+                    self._last_good.keep_only(offered["groups"])
+                else:
+                    self._last_good.take(offered["group"], offered["version"], offered["resources"])
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            log.warning("the manager sent what cannot be read", error=repr(error))
+
+    def _configure(self, packed: Any) -> None:
+        profiles = [unpack_profile(one) for one in packed]
+        self.analyser.configure(profiles)
+        self._instances = {instance: p.profile_id for p in profiles for instance in p.shadows}
+
+    def _load(self, name: str, take: Callable[[Any], None]) -> None:
+        path = self._state / name
+        if not path.exists():
+            return
+        with contextlib.suppress(FileNotFoundError):
+            try:
+                take(orjson.loads(path.read_bytes()))
+            except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
+                log.warning("the engine's state cannot be read and begins anew", path=str(path), error=repr(error))

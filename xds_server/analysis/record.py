@@ -1,0 +1,60 @@
+"""One leg of a pair: what the analysis keeps of an access log entry.
+
+A plain slotted class, not a frozen value: tens of thousands are made a second, and a frozen dataclass costs three
+times as much to construct. Nobody changes one after it was made.
+"""
+
+from dataclasses import dataclass
+
+from xds_server.analysis.kinds import Ending
+
+OVERHEAD = 1200
+"""Bytes that a waiting record is taken to need besides its body and headers."""
+
+
+@dataclass(slots=True)
+class Record:
+    """A finished request, of the original (`shadow` is empty) or of a copy (`shadow` is the instance's id).
+
+    Times are seconds. `head` and `headers` are base64 as captured; None when nothing was captured. `response_time` is
+    from the last byte sent upstream to the first byte received (CORRECTIONS 5), or when none came, to the end: a hang
+    counts with the time it was given. It is None when the request never reached an upstream.
+    """
+
+    pair: str
+    shadow: str
+    method: str
+    path: str
+    status: int
+    ending: Ending
+    started: float
+    """Seconds since the epoch, Envoy's clock."""
+    completed: float
+    response_time: float | None
+    last_byte_time: float | None
+    head: str | None
+    headers: str | None
+    size: int
+    """Bytes of the whole body as on the wire."""
+    checksum: int | None
+    cut_off: bool
+    """The body ended without its end."""
+    delayed: bool
+    """An injected delay held the copy back."""
+    credentials_dropped: bool
+    carried_credentials: bool
+    grpc_status: str
+    """Empty when the answer carried none."""
+    grpc_message: str
+    details: str
+    """Envoy's `response_code_details`."""
+
+    @property
+    def by_envoy(self) -> bool:
+        """True when the answer is Envoy's word for a service that gave none; its body says nothing of the service."""
+        return self.details != "via_upstream" and not self.cut_off
+
+    @property
+    def weight(self) -> int:
+        """Bytes it holds while it waits, about."""
+        return OVERHEAD + len(self.head or "") + len(self.headers or "")

@@ -1,0 +1,93 @@
+"""A mergeable quantile sketch with a stated relative accuracy.
+
+The buckets are those of DDSketch (Masson, Rim, Lee: "DDSketch: a fast and fully-mergeable quantile sketch with
+relative-error guarantees", VLDB 2019): bucket i holds the values in (gamma^(i-1), gamma^i].
+
+Guarantees: a quantile is within `ACCURACY` (relative) of the value at that rank, for values within [LEAST, MOST];
+merging is exact, associative and commutative, and the size is bounded (about 1,300 buckets) because values outside
+are taken for the nearest bound.
+Not guaranteed: sums or means.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+
+ACCURACY = 0.01
+LEAST = 1e-6
+"""One microsecond, when the values are seconds."""
+MOST = 1e5
+
+_GAMMA = (1 + ACCURACY) / (1 - ACCURACY)
+_SCALE = 1 / math.log(_GAMMA)
+_MIDDLE = 2 / (1 + _GAMMA)
+_log = math.log
+_ceil = math.ceil
+
+
+class Sketch:
+    """Counts of values by logarithmic bucket."""
+
+    __slots__ = ("_buckets",)
+
+    def __init__(self, values: Iterable[float] = ()) -> None:
+        self._buckets: dict[int, int] = {}
+        for value in values:
+            self.add(value)
+
+    def add(self, value: float) -> None:
+        """Count one value; seconds by convention."""
+        value = LEAST if value < LEAST else min(value, MOST)
+        bucket = _ceil(_log(value) * _SCALE)
+        buckets = self._buckets
+        buckets[bucket] = buckets.get(bucket, 0) + 1
+
+    @property
+    def count(self) -> int:
+        """How many values were added."""
+        return sum(self._buckets.values())
+
+    def merge(self, other: "Sketch") -> None:
+        """Add what the other sketch holds."""
+        buckets = self._buckets
+        for bucket, count in other._buckets.items():  # noqa: SLF001 - the same class
+            buckets[bucket] = buckets.get(bucket, 0) + count
+
+    def quantile(self, q: float) -> float | None:
+        """Return the value that a share of `q` (0-1) does not exceed (nearest rank); None while empty."""
+        return self.quantiles((q,))[0]
+
+    def quantiles(self, qs: Sequence[float]) -> list[float | None]:
+        """Return the values at several ranks, in the order asked."""
+        if not self._buckets:
+            return [None] * len(qs)
+        ordered = sorted(self._buckets.items())
+        total = self.count
+        found = []
+        for q in qs:
+            rank, seen = max(0, math.ceil(q * total) - 1), 0
+            for bucket, count in ordered:
+                seen += count
+                if seen > rank:
+                    found.append(_MIDDLE * _GAMMA**bucket)
+                    break
+        return list(found)
+
+    def as_json(self) -> list[int]:
+        """Return buckets and counts in turn, in order of bucket."""
+        return [number for pair in sorted(self._buckets.items()) for number in pair]
+
+    @classmethod
+    def from_json(cls, flat: Sequence[int]) -> "Sketch":
+        """Return the sketch that `as_json` described."""
+        sketch = cls()
+        sketch._buckets = {int(b): int(c) for b, c in zip(flat[::2], flat[1::2], strict=True)}
+        return sketch
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sketch) and self._buckets == other._buckets
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __repr__(self) -> str:
+        return f"Sketch(count={self.count}, p50={self.quantile(0.5)})"
