@@ -18,7 +18,7 @@ import orjson
 from envoy.service.discovery.v3 import discovery_pb2
 from grpc.aio import EOF
 
-from tests.conformance.resources import runtime
+from tests.xds_resources import runtime
 from xds_server.cache import SnapshotCache, make_snapshot
 from xds_server.cache.resource import RUNTIME
 from xds_server.config import XdsSettings

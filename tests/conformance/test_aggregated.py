@@ -5,7 +5,7 @@ import pytest
 
 from tests.conformance.client import Client
 from tests.conformance.conftest import Start, World
-from tests.conformance.resources import cluster, endpoints, listener, routes, runtime
+from tests.xds_resources import cluster, endpoints, listener, routes, runtime
 from xds_server.cache import Resource
 from xds_server.cache.resource import CLUSTER, ENDPOINTS, LISTENER, ROUTES, RUNTIME
 from xds_server.protocol.services import SINGLE_TYPES, SingleType

@@ -1,7 +1,7 @@
 """XDS.md rows 13 to 18."""
 
 from tests.conformance.conftest import Start, World
-from tests.conformance.resources import cluster, endpoints
+from tests.xds_resources import cluster, endpoints
 from xds_server.cache import Resource
 from xds_server.cache.resource import CLUSTER, ENDPOINTS, LISTENER
 

@@ -9,7 +9,7 @@ from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
 from tests.conformance.conftest import World
-from tests.conformance.resources import cluster, listener, routes, runtime
+from tests.xds_resources import cluster, listener, routes, runtime
 from xds_server.cache.resource import CLUSTER, ROUTES
 from xds_server.protocol import fetch
 

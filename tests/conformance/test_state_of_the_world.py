@@ -1,7 +1,7 @@
 """XDS.md rows 1 to 9. What holds in both variants runs in both."""
 
 from tests.conformance.conftest import World
-from tests.conformance.resources import cluster, endpoints, listener, routes
+from tests.xds_resources import cluster, endpoints, listener, routes
 from xds_server.cache.resource import CLUSTER, ENDPOINTS, LISTENER, ROUTES
 
 

@@ -9,7 +9,7 @@ import grpc
 import pytest
 
 from tests.conformance.conftest import Start, World
-from tests.conformance.resources import cluster, endpoints, listener, routes, runtime
+from tests.xds_resources import cluster, endpoints, listener, routes, runtime
 from xds_server.cache import Resource
 from xds_server.cache.resource import CLUSTER, ENDPOINTS, LISTENER, RUNTIME
 from xds_server.errors import ConflictError, InconsistentError
