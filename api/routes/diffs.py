@@ -59,6 +59,8 @@ async def list_diffs(
 
 
 def _key(item: dict[str, Any]) -> str:
+    if "id" in item:
+        return str(item["id"])
     return hashlib.blake2b(orjson.dumps(item, option=orjson.OPT_SORT_KEYS), digest_size=9).hexdigest()
 
 
@@ -68,7 +70,7 @@ def _cursor(item: dict[str, Any], position: int) -> str:
 
 def _begin(items: Sequence[dict[str, Any]], cursor: str) -> int:
     try:
-        position, _, key = base64.b64decode(cursor, altchars=b"-_", validate=True).decode("ascii").partition(":")
+        position, _, key = base64.b64decode(cursor, altchars=b"-_", validate=True).decode().partition(":")
         fallback = int(position[:12])
     except (binascii.Error, UnicodeDecodeError, ValueError) as error:
         hint = "the nextCursor of the page before, as it was"

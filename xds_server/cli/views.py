@@ -190,13 +190,18 @@ def _rejected(found: Iterable[JSON]) -> Iterator[RenderableType]:
 
 def diffs(items: Iterable[JSON]) -> Table:
     """Return differing pairs as a table."""
-    made = table("ENDPOINT", "CLASS", "FIELD", "ORIGINAL", "SHADOW")
-    return rows(made, (_diff(one) for one in items))
+    made = table("REQUEST", "CLASS", "FIELD", "ORIGINAL", "SHADOW", "AGE")
+    return rows(made, (line for one in items for line in _diff(one)))
 
 
-def _diff(one: JSON) -> Sequence[Any]:
-    kind = one.get("class") or one.get("kind")
-    return (one.get("endpoint"), kind, one.get("field"), _value(one.get("original")), _value(one.get("shadow")))
+def _diff(one: JSON) -> Iterator[Sequence[Any]]:
+    request, age = _value(f"{one['method']} {one['path']}"), since(one["time"])
+    for difference in one["differences"]:
+        values = (_value(difference.get("original")), _value(difference.get("shadow")))
+        yield (request, difference["class"], difference["field"], *values, age)
+        request, age = Text(""), " "
+    if more := one.get("moreDifferences"):
+        yield (Text(f"and {more} more differences", style="dim"), Text(""), Text(""), Text(""), Text(""), Text(""))
 
 
 def _value(value: Any) -> Text:

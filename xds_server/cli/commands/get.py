@@ -45,7 +45,10 @@ _SINGULAR = {kind.value.removesuffix("s"): kind for kind in Kind}
 
 
 def _kind(text: str) -> Kind:
-    return _SINGULAR[text.removesuffix("s")] if text.removesuffix("s") in _SINGULAR else Kind(text)
+    found = _SINGULAR.get(text.removesuffix("s"))
+    if found is None:
+        raise typer.BadParameter(f"'{text}' is not one of {', '.join(Kind)}.")
+    return found
 
 
 def command(

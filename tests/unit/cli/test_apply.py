@@ -1,0 +1,145 @@
+"""Apply and delete: created, configured, unchanged."""
+
+import io
+from pathlib import Path
+
+import pytest
+
+from tests.unit.api.fake import FakeController
+from tests.unit.cli.conftest import SHOP, Shell
+from xds_server.model.shadow import InstanceStatus
+
+
+def said(out: str) -> list[str]:
+    return [" ".join(line.split()[:2]) for line in out.splitlines()]
+
+
+def test_what_is_new_is_created_and_the_second_time_unchanged(shell: Shell, shop: Path) -> None:
+    done = shell("apply", "-f", str(shop))
+    assert (done.code, said(done.out)) == (0, ["network/shop created", "profile/shop/catalog-v2 created"])
+    assert "mirrors 50 % of GET /… to v2 for 10m" in done.out
+    done = shell("apply", "-f", str(shop))
+    assert (done.code, said(done.out)) == (0, ["network/shop unchanged", "profile/shop/catalog-v2 unchanged"])
+
+
+def test_a_change_that_a_living_profile_can_make_is_configured(shell: Shell, shop: Path, desk: FakeController) -> None:
+    shell("apply", "-f", str(shop))
+    shop.write_text(SHOP.replace("0.5 #", "0.25 #").replace("10m", "20m").replace("port: 9001", "port: 9005"))
+    done = shell("apply", "-f", str(shop))
+    assert said(done.out) == ["network/shop configured", "profile/shop/catalog-v2 configured"]
+    profile = next(iter(desk.views.values())).profile
+    assert (profile.percentage, profile.ttl, profile.revision) == (0.25, 1200.0, 2)
+
+
+def test_faults_that_are_gone_from_a_manifest_are_taken_away(shell: Shell, shop: Path, desk: FakeController) -> None:
+    faults = "  faultInjectionParameters: {abort: {httpStatus: 503}}\n  performanceMetrics"
+    shop.write_text(SHOP.replace("  performanceMetrics", faults))
+    shell("apply", "-f", str(shop))
+    assert next(iter(desk.views.values())).profile.faults
+    shop.write_text(SHOP)
+    assert said(shell("apply", "-f", str(shop)).out)[1] == "profile/shop/catalog-v2 configured"
+    assert not next(iter(desk.views.values())).profile.faults
+
+
+def test_a_change_that_it_cannot_make_is_refused_by_name_or_replaces(
+    shell: Shell, shop: Path, desk: FakeController
+) -> None:
+    shell("apply", "-f", str(shop))
+    before = set(desk.views)
+    shop.write_text(SHOP.replace("app.py", "other.py"))
+    done = shell("apply", "-f", str(shop))
+    assert done.code == 4
+    assert done.err == (
+        "error: profile/shop/catalog-v2: variants cannot be changed while the profile lives "
+        "(--replace ends the profile and creates it anew)\n"
+    )
+    assert set(desk.views) == before
+    done = shell("apply", "--replace", "-f", str(shop))
+    assert (done.code, said(done.out)[1]) == (0, "profile/shop/catalog-v2 replaced")
+    assert set(desk.views).isdisjoint(before)
+
+
+def test_a_profile_that_has_ended_is_said_to_have(shell: Shell, shop: Path, desk: FakeController) -> None:
+    shell("apply", "-f", str(shop))
+    desk.later_status = InstanceStatus.STOPPED
+    done = shell("apply", "-f", str(shop))
+    assert "catalog-v2 unchanged (ended: Stopped; --replace runs it again)" in done.out
+    assert said(shell("apply", "--replace", "-f", str(shop)).out)[1] == "profile/shop/catalog-v2 replaced"
+
+
+def test_a_dry_run_changes_nothing(shell: Shell, shop: Path, desk: FakeController) -> None:
+    shop.write_text(SHOP.split("---")[0])
+    assert shell("apply", "--dry-run", "-f", str(shop)).out == "network/shop created (dry run)\n"
+    assert desk.kept == {}
+
+
+def test_folders_and_several_files_are_taken_networks_first(shell: Shell, tmp_path: Path) -> None:
+    network, profile = SHOP.split("---\n")
+    (tmp_path / "a-profile.yml").write_text(profile)
+    (tmp_path / "b-network.yaml").write_text(network)
+    (tmp_path / "notes.txt").write_text("not a manifest")
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "more.yaml").write_text(network.replace("shop", "more").replace("10000", "10001"))
+    done = shell("apply", "-f", str(tmp_path), "-f", str(other / "more.yaml"))
+    assert said(done.out) == ["network/shop created", "network/more created", "profile/shop/catalog-v2 created"]
+
+
+def test_standard_input_is_taken(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(SHOP.encode())))
+    assert shell("apply", "-f", "-").code == 0
+
+
+def test_a_failure_does_not_keep_the_others_back_and_decides_the_exit_code(
+    shell: Shell, shop: Path, desk: FakeController
+) -> None:
+    shop.write_text(SHOP.replace("componentName: catalog", "componentName: nope"))
+    done = shell("apply", "-f", str(shop))
+    assert (done.code, said(done.out)) == (3, ["network/shop created"])
+    assert done.err.startswith("error: profile/shop/catalog-v2: componentName: there is no component")
+    assert desk.views == {}
+
+
+def test_waiting_ends_when_all_run(shell: Shell, shop: Path, desk: FakeController) -> None:
+    desk.later_status = InstanceStatus.RUNNING
+    done = shell("apply", "--wait", "-f", str(shop))
+    assert (done.code, done.out.splitlines()[-1]) == (0, "profile/shop/catalog-v2 is running")
+
+
+def test_waiting_ends_with_the_reason_of_a_failure(shell: Shell, shop: Path, desk: FakeController) -> None:
+    desk.later_status = InstanceStatus.FAILED
+    done = shell("apply", "--wait", "-f", str(shop))
+    assert done.code == 1
+    assert "v2 is Failed: exited with code 1" in done.err
+
+
+def test_waiting_ends_in_time(shell: Shell, shop: Path) -> None:
+    done = shell("apply", "--wait", "--timeout", "50ms", "-f", str(shop))
+    assert done.code == 6
+    assert "v2 still Pending after 50ms" in done.err
+
+
+def test_a_fault_percentage_that_looks_like_a_share_is_warned_of(shell: Shell, shop: Path) -> None:
+    faults = "  faultInjectionParameters: {abort: {httpStatus: 503, percentage: 0.5}}\n  performanceMetrics"
+    shop.write_text(SHOP.replace("  performanceMetrics", faults))
+    done = shell("apply", "-f", str(shop))
+    assert done.code == 0
+    assert done.err.startswith("warning: faultInjectionParameters.abort.percentage: 0.5 means half a percent")
+
+
+def test_what_manifests_name_is_deleted(shell: Shell, shop: Path, desk: FakeController) -> None:
+    shell("apply", "-f", str(shop))
+    done = shell("delete", "-f", str(shop))
+    assert done.out == "profile/shop/catalog-v2 deleted\nnetwork/shop deleted\n"
+    assert desk.kept == {}
+    assert shell("delete", "-f", str(shop)).code == 3
+    assert shell("delete", "--ignore-not-found", "-f", str(shop)).code == 0
+
+
+def test_what_is_named_is_deleted(shell: Shell, shop: Path) -> None:
+    shell("apply", "-f", str(shop))
+    assert shell("delete", "profile", "catalog-v2").out == "profile/shop/catalog-v2 deleted\n"
+    assert shell("delete", "network", "shop").out == "network/shop deleted\n"
+    assert shell("delete", "network", "shop").code == 3
+    assert shell("delete").code == 2
+    assert shell("delete", "network").code == 2

@@ -1,0 +1,130 @@
+"""Get, status, diffs, and faults from the command line."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.unit.api.fake import FakeController
+from tests.unit.cli.conftest import Shell
+from xds_server.cli.output import clean, number, since
+from xds_server.model.shadow import InstanceStatus
+
+
+@pytest.fixture
+def applied(shell: Shell, shop: Path, desk: FakeController) -> Shell:
+    desk.first_status = InstanceStatus.RUNNING
+    assert shell("apply", "-f", str(shop)).code == 0
+    return shell
+
+
+@pytest.mark.parametrize(
+    ("kind", "shown"),
+    [
+        ("networks", "shop"),
+        ("network", "catalog"),
+        ("profiles", "catalog-v2"),
+        ("instances", "Running"),
+        ("faults", "FAULT"),
+        ("envoys", "ACKED 1/1"),
+        ("nodes", "local"),
+    ],
+)
+def test_each_kind_is_listed_as_a_table(applied: Shell, kind: str, shown: str) -> None:
+    done = applied("get", kind)
+    assert (done.code, done.err) == (0, "")
+    assert shown in done.out
+
+
+def test_lists_are_json_and_yaml_for_programs(applied: Shell) -> None:
+    as_json = applied("get", "networks", "-o", "json").json
+    assert as_json["items"][0]["name"] == "shop"
+    assert yaml.safe_load(applied("get", "networks", "-o", "yaml").out) == as_json
+
+
+def test_one_thing_is_found_by_name(applied: Shell) -> None:
+    assert applied("get", "profile", "catalog-v2", "-o", "json").json["componentName"] == "catalog"
+    done = applied("get", "profile", "nope")
+    assert (done.code, done.err) == (3, 'error: there is no profile "nope" (get profiles lists them)\n')
+
+
+def test_the_status_shows_shadows_comparison_and_envoys(applied: Shell) -> None:
+    out = applied("status").out
+    for part in ("network shop", "mirrors 50 % of GET", "Running", "edge-1", "nothing compared yet"):
+        assert part in out
+    assert applied("status", "shop", "-o", "json").json["name"] == "shop"
+
+
+def test_the_network_must_be_named_when_there_are_several(applied: Shell, tmp_path: Path, shop: Path) -> None:
+    other = tmp_path / "other.yaml"
+    other.write_text(shop.read_text().split("---")[0].replace("name: shop", "name: other"))
+    applied("apply", "-f", str(other))
+    done = applied("status")
+    assert (done.code, done.err) == (2, "error: network: there are 2 networks (name one: shop, other)\n")
+    assert applied("get", "profiles", "-n", "other").code == 0
+
+
+def test_a_fault_is_injected_by_the_name_of_the_version_and_lifted(applied: Shell, desk: FakeController) -> None:
+    done = applied("inject", "v2", "--abort", "503", "--delay", "200ms", "--delay-percentage", "50", "--duration", "1m")
+    assert (done.code, done.err) == (0, "")
+    fault = next(iter(desk.in_force.values()))
+    assert fault.parameters.delay is not None
+    assert (fault.parameters.delay.percentage, fault.expires_at is not None) == (50, True)
+    assert applied("lift", fault.id[:8]).out == f"fault/{fault.id} lifted\n"
+    assert desk.in_force == {}
+
+
+def test_all_injected_faults_are_lifted_at_once(applied: Shell, desk: FakeController) -> None:
+    for _ in range(2):
+        applied("inject", "v2", "--rate-limit", "64", "--header", "x-chaos")
+    assert applied("lift", "--all").code == 0
+    assert desk.in_force == {}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["v2"], "names no fault"),
+        (["v2", "--abort", "99"], "httpStatus: 99 is out of range"),
+        (["v2", "--delay", "200"], 'delay.fixedDelay: "200" is not a duration'),
+        (["v2", "--delay-percentage", "5"], "--delay-percentage is given without --delay"),
+        (["v2", "--abort", "503", "--grpc-abort", "14"], "exactly one of httpStatus, grpcStatus"),
+        (["v2", "--abort", "503", "--duration", "0s"], "duration"),
+        (["v9", "--abort", "503"], 'no living instance is called "v9"'),
+    ],
+)
+def test_a_bad_fault_is_one_clear_line(applied: Shell, desk: FakeController, arguments: list[str], told: str) -> None:
+    done = applied("inject", *arguments)
+    assert done.code in {2, 3}
+    assert told in done.err
+    assert len(done.err.splitlines()) == 1
+    assert desk.in_force == {}
+
+
+def test_differing_pairs_are_shown_a_page_at_a_time(applied: Shell, desk: FakeController) -> None:
+    desk.found = [
+        {
+            "id": f"p{n}",
+            "time": "2026-01-01T00:00:00Z",
+            "endpoint": "GET /items/{}",
+            "method": "GET",
+            "path": f"/items/{n}",
+            "differences": [{"field": "$.price", "class": "type", "original": "9.5", "shadow": '"9.5"\x1b[31m'}],
+        }
+        for n in range(3)
+    ]
+    done = applied("diffs", "--limit", "2")
+    assert "GET /items/1" in done.out
+    assert "2 of 3" in done.out
+    assert "\x1b" not in done.out
+    cursor = applied("diffs", "--limit", "2", "-o", "json").json["nextCursor"]
+    assert "GET /items/2" in applied("diffs", "--cursor", cursor).out
+
+
+def test_numbers_and_times_read_as_people_read_them() -> None:
+    assert number(0.0123, "s") == "12.3 ms"
+    assert number(3 * 1024 * 1024, "bytes") == "3 MiB"
+    assert number(0.125, "%") == "12.5 %"
+    assert number(None) == ""
+    assert since(None) == ""
+    assert clean("a\x1b[31m\tb\x9b") == "a\\x1b[31m\tb\\x9b"
