@@ -8,7 +8,7 @@ such (`UO`); the outer breaker is wider, since what it refuses leaves only a cou
 
 import ipaddress
 from collections.abc import Iterable
-from functools import cache, lru_cache
+from functools import cache
 
 from envoy_data_plane.envoy.config.cluster.v3 import (
     CircuitBreakers,
@@ -18,25 +18,13 @@ from envoy_data_plane.envoy.config.cluster.v3 import (
     ClusterEdsClusterConfig,
 )
 from envoy_data_plane.envoy.config.core.v3 import (
-    Address as EnvoyAddress,
-)
-from envoy_data_plane.envoy.config.core.v3 import (
     DataSource,
-    EnvoyInternalAddress,
     Http1ProtocolOptions,
     Http2ProtocolOptions,
     TransportSocket,
 )
 from envoy_data_plane.envoy.config.core.v3 import (
     HttpProtocolOptions as CommonHttpProtocolOptions,
-)
-from envoy_data_plane.envoy.config.endpoint.v3 import (
-    ClusterLoadAssignment,
-    LbEndpoint,
-    LocalityLbEndpoints,
-)
-from envoy_data_plane.envoy.config.endpoint.v3 import (
-    Endpoint as EnvoyEndpoint,
 )
 from envoy_data_plane.envoy.extensions.transport_sockets.tls.v3 import (
     CertificateValidationContext,
@@ -57,7 +45,7 @@ from xds_server.model.ids import InstanceID
 from xds_server.model.names import component_cluster, shadow_cluster, shadow_in_cluster, shadow_listener
 from xds_server.model.network import Address, Component, Endpoint, Protocol, UpstreamTLS
 from xds_server.translate.encode import from_ads, packed, seconds
-from xds_server.translate.endpoints import load_assignment
+from xds_server.translate.endpoints import cluster_of, internal_cluster_of
 
 CONNECT_TIMEOUT = 5.0
 STUFFED_TIMEOUT = 1.0
@@ -68,64 +56,64 @@ are thin, and a copy that meets a server's closing would count as the shadow's e
 SHADOW_REQUESTS = 1024
 SHADOW_IN_REQUESTS = 4096
 _UNLIMITED = 2**32 - 1
-_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 
-@lru_cache(maxsize=4096)
-def component_cluster_message(component: Component) -> Cluster:
+def component_cluster_bytes(component: Component) -> bytes:
     """Return the cluster of a component's endpoints: by EDS, or when one is a DNS name, resolved by Envoy."""
     name = component_cluster(component.name)
+    shared = _original(component.protocol, resolved=by_dns(component.endpoints), upgrades=bool(component.upgrades))
+    secured = b"" if component.tls is None else bytes(Cluster(transport_socket=_tls(component.tls, component)))
+    return shared + secured + cluster_of(name, component.endpoints if by_dns(component.endpoints) else None)
+
+
+def shadow_cluster_bytes(instance: InstanceID, address: Address, protocol: Protocol) -> bytes:
+    """Return the cluster of the shadow itself."""
+    endpoint = Endpoint(address.address, address.port)
+    return _shadow(protocol, resolved=by_dns([endpoint])) + cluster_of(shadow_cluster(instance), [endpoint])
+
+
+def shadow_in_cluster_bytes(instance: InstanceID) -> bytes:
+    """Return the cluster that leads copies into the shadow's internal listener, always over HTTP/2."""
+    return _shadow_in() + internal_cluster_of(shadow_in_cluster(instance), shadow_listener(instance))
+
+
+@cache
+def _original(protocol: Protocol, *, resolved: bool, upgrades: bool) -> bytes:
     cluster = Cluster(
-        name=name,
         connect_timeout=seconds(CONNECT_TIMEOUT),
         circuit_breakers=_breakers(_UNLIMITED),
-        typed_extension_protocol_options={
-            _OPTIONS: _protocol_options(component.protocol, None, _connects(component)),
-        },
+        typed_extension_protocol_options=_options(protocol, upgrades=upgrades),
     )
-    if by_dns(component.endpoints):
+    if resolved:
         cluster.type = ClusterDiscoveryType.STRICT_DNS
-        cluster.load_assignment = ClusterLoadAssignment.parse(load_assignment(name, component.endpoints))
     else:
         cluster.type = ClusterDiscoveryType.EDS
         cluster.eds_cluster_config = ClusterEdsClusterConfig(eds_config=from_ads())
-    if component.tls is not None:
-        cluster.transport_socket = _tls(component.tls, component)
-    return cluster
+    return bytes(cluster)
 
 
-def shadow_cluster_message(instance: InstanceID, address: Address, protocol: Protocol) -> Cluster:
-    """Return the cluster of the shadow itself."""
-    name = shadow_cluster(instance)
-    endpoint = Endpoint(address.address, address.port)
-    return Cluster(
-        name=name,
-        type=ClusterDiscoveryType.STRICT_DNS if by_dns([endpoint]) else ClusterDiscoveryType.STATIC,
-        load_assignment=ClusterLoadAssignment.parse(load_assignment(name, (endpoint,))),
+@cache
+def _shadow(protocol: Protocol, *, resolved: bool) -> bytes:
+    cluster = Cluster(
+        type=ClusterDiscoveryType.STRICT_DNS if resolved else ClusterDiscoveryType.STATIC,
         connect_timeout=seconds(CONNECT_TIMEOUT),
         per_connection_buffer_high_watermark_timeout=seconds(STUFFED_TIMEOUT),
         circuit_breakers=_breakers(SHADOW_REQUESTS),
-        typed_extension_protocol_options={_OPTIONS: _protocol_options(protocol, SHADOW_IDLE_TIMEOUT, False)},  # noqa: FBT003 - cached, hence positional
+        typed_extension_protocol_options=_options(protocol, idle_timeout=SHADOW_IDLE_TIMEOUT),
     )
+    return bytes(cluster)
 
 
-def shadow_in_cluster_message(instance: InstanceID) -> Cluster:
-    """Return the cluster that leads copies into the shadow's internal listener, always over HTTP/2."""
-    name = shadow_in_cluster(instance)
-    inside = EnvoyInternalAddress(server_listener_name=shadow_listener(instance))
-    endpoint = LbEndpoint(endpoint=EnvoyEndpoint(address=EnvoyAddress(envoy_internal_address=inside)))
-    return Cluster(
-        name=name,
+@cache
+def _shadow_in() -> bytes:
+    cluster = Cluster(
         type=ClusterDiscoveryType.STATIC,
-        load_assignment=ClusterLoadAssignment(
-            cluster_name=name,
-            endpoints=[LocalityLbEndpoints(lb_endpoints=[endpoint])],
-        ),
         connect_timeout=seconds(CONNECT_TIMEOUT),
         per_connection_buffer_high_watermark_timeout=seconds(STUFFED_TIMEOUT),
         circuit_breakers=_breakers(SHADOW_IN_REQUESTS),
-        typed_extension_protocol_options={_OPTIONS: _protocol_options(Protocol.HTTP2, None, False)},  # noqa: FBT003
+        typed_extension_protocol_options=_options(Protocol.HTTP2),
     )
+    return bytes(cluster)
 
 
 def by_dns(endpoints: Iterable[Endpoint]) -> bool:
@@ -141,7 +129,6 @@ def _is_ip(address: str) -> bool:
     return True
 
 
-@cache
 def _breakers(limit: int) -> CircuitBreakers:
     threshold = CircuitBreakersThresholds(
         max_connections=limit,
@@ -152,21 +139,16 @@ def _breakers(limit: int) -> CircuitBreakers:
     return CircuitBreakers(thresholds=[threshold])
 
 
-def _connects(component: Component) -> bool:
-    return bool(component.upgrades)
-
-
-@cache
-def _protocol_options(protocol: Protocol, idle_timeout: float | None, allow_connect: bool) -> Any:  # noqa: FBT001
+def _options(protocol: Protocol, *, idle_timeout: float | None = None, upgrades: bool = False) -> dict[str, Any]:
     explicit = HttpProtocolOptionsExplicitHttpConfig()
     if protocol is Protocol.HTTP1:
         explicit.http_protocol_options = Http1ProtocolOptions()
     else:
-        explicit.http2_protocol_options = Http2ProtocolOptions(allow_connect=allow_connect)
+        explicit.http2_protocol_options = Http2ProtocolOptions(allow_connect=upgrades)
     options = HttpProtocolOptions(explicit_http_config=explicit)
     if idle_timeout is not None:
         options.common_http_protocol_options = CommonHttpProtocolOptions(idle_timeout=seconds(idle_timeout))
-    return packed(options)
+    return {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": packed(options)}
 
 
 def _tls(tls: UpstreamTLS, component: Component) -> TransportSocket:

@@ -20,20 +20,22 @@ from envoy_data_plane.envoy.config.core.v3 import (
 )
 from envoy_data_plane.envoy.type.v3 import FractionalPercent, FractionalPercentDenominatorType
 from envoy_data_plane.google.protobuf import Any
+from envoy_data_plane.message_pool import default_message_pool
+
+from xds_server.translate.fastbytes import fast_bytes
 
 NO_SHARE = FractionalPercent(numerator=0, denominator=FractionalPercentDenominatorType.MILLION)
 """Nobody: what a fraction is without a value in the runtime layer."""
 
 
-def packed(message: Message, *own: Message) -> Any:
-    """Return `message` as an Any; fields of `own`, messages of the same type, are merged into it."""
-    first = Any.pack(message)
-    return Any(type_url=first.type_url, value=first.value + b"".join(bytes(part) for part in own)) if own else first
+def packed(message: Message) -> Any:
+    """Return `message` as an Any."""
+    return Any(type_url=default_message_pool.type_to_url[type(message)], value=fast_bytes(message))
 
 
-def merged(shared: Any, *own: Message) -> Any:
-    """Return an Any of what is `shared` with the fields of `own`, messages of the type it holds."""
-    return Any(type_url=shared.type_url, value=shared.value + b"".join(bytes(part) for part in own))
+def merged(shared: Any, own: Message) -> Any:
+    """Return an Any of what is `shared` and the fields of `own`, a message of the type it holds."""
+    return Any(type_url=shared.type_url, value=shared.value + fast_bytes(own))
 
 
 def seconds(value: float) -> timedelta:

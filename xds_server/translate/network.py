@@ -25,11 +25,12 @@ from xds_server.model.profile import Capture, Fault
 from xds_server.model.state import ActiveProfile, ActiveShadow, NetworkState
 from xds_server.translate.clusters import (
     by_dns,
-    component_cluster_message,
-    shadow_cluster_message,
-    shadow_in_cluster_message,
+    component_cluster_bytes,
+    shadow_cluster_bytes,
+    shadow_in_cluster_bytes,
 )
 from xds_server.translate.endpoints import load_assignment
+from xds_server.translate.fastbytes import fast_bytes
 from xds_server.translate.faults import fault_values
 from xds_server.translate.listeners import component_listener_message, shadow_listener_message
 from xds_server.translate.routes import (
@@ -79,7 +80,7 @@ def translate(state: NetworkState, *, listen: Mapping[str, Address] = _AS_GIVEN,
 @lru_cache(maxsize=_CACHED)
 def _original(component: Component) -> tuple[Resource, ...]:
     name = component_cluster(component.name)
-    cluster = _resource(name, CLUSTER, component_cluster_message(component))
+    cluster = make_resource(name, CLUSTER, component_cluster_bytes(component))
     if by_dns(component.endpoints):
         return (cluster,)
     return (cluster, make_resource(name, ENDPOINTS, load_assignment(name, component.endpoints)))
@@ -116,8 +117,8 @@ def _leg(
         max_request_bytes=max_request_bytes,
     )
     return (
-        _resource(shadow_in_cluster(instance), CLUSTER, shadow_in_cluster_message(instance)),
-        _resource(shadow_cluster(instance), CLUSTER, shadow_cluster_message(instance, address, protocol)),
+        make_resource(shadow_in_cluster(instance), CLUSTER, shadow_in_cluster_bytes(instance)),
+        make_resource(shadow_cluster(instance), CLUSTER, shadow_cluster_bytes(instance, address, protocol)),
         _resource(shadow_listener(instance), LISTENER, listener),
     )
 
@@ -141,4 +142,4 @@ def _routes(name: str, behind: Entrances) -> Resource:
 
 
 def _resource(name: str, type_url: str, message: Message, *, ttl: float | None = None) -> Resource:
-    return make_resource(name, type_url, bytes(message), ttl=ttl)
+    return make_resource(name, type_url, fast_bytes(message), ttl=ttl)

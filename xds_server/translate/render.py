@@ -24,7 +24,7 @@ _TYPES: dict[str, type[Message]] = {
     ROUTES: RouteConfiguration,
     RUNTIME: Runtime,
 }
-_SURELY_TEXT = re.compile(r"[A-Za-z/@][A-Za-z0-9_./@-]{2,}")
+_SURELY_TEXT = re.compile(r"[A-Za-z/@][A-Za-z0-9_./@-]+")
 _NUMBERS = frozenset({"inf", "infinity", "nan"})
 
 
