@@ -7,16 +7,20 @@ Not guaranteed: thread safety; it belongs to one event loop.
 
 from collections.abc import Callable, Iterable
 
+import structlog
+
 from xds_server.analysis.als import Batch, read_batch
 from xds_server.analysis.compare import DEFAULT_RULES, Outcome, Rules, compare
 from xds_server.analysis.endpoints import Endpoints, Names
 from xds_server.analysis.example import make_example
-from xds_server.analysis.kinds import OTHER, Lost
+from xds_server.analysis.kinds import OTHER, Lost, Reason
 from xds_server.analysis.pairing import ANYONE, Pairing, profile_of
 from xds_server.analysis.profile_config import ProfileConfig
 from xds_server.analysis.record import Record
 from xds_server.analysis.tally import EndpointTally, FieldTally, LegTally, Tally
 from xds_server.config import EngineSettings
+
+log = structlog.get_logger(__name__)
 
 MAX_PROFILES = 10_000
 """Profiles told apart; the pair header is a request header, so its values cannot be trusted to be few."""
@@ -25,6 +29,7 @@ EXAMPLES_A_WINDOW = 200
 SERVER_ERROR = 500
 
 _UNKNOWN_PROFILE = "unknown"
+_FAILED = Outcome(Reason.FAILED)
 
 
 class _Profile:
@@ -68,6 +73,7 @@ class Analyser:
         """Whether a profile and instance have appeared since the last window that no window told of yet."""
         self._told: set[tuple[str, str]] = set()
         self._owners: dict[str, str] = {}
+        self._failed = False
         self.foreign = 0
         self.broken = 0
 
@@ -147,7 +153,14 @@ class Analyser:
         self.pairs += 1
         name = profile_of(original.pair)
         profile = self._profile(name)
-        outcome = compare(original, shadow, profile.rules)
+        try:
+            outcome = compare(original, shadow, profile.rules)
+        except Exception:
+            # One pair must not cost the others; it is counted, so it is not overlooked either.
+            if not self._failed:
+                log.exception("a pair could not be compared; the next ones are only counted", pair=original.pair)
+            self._failed = True
+            outcome = _FAILED
         tally = self._tally(name, shadow.shadow)
         endpoint_name = profile.endpoints.of(original.method, original.path)
         endpoint = tally.endpoints.get(endpoint_name)

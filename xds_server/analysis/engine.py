@@ -127,13 +127,19 @@ class AnalysisEngine:
         while True:
             await self._clock.sleep(min(STEP, self._settings.window))
             now = self._clock.monotonic()
-            self.analyser.expire(now)
-            if now >= closes or self.analyser.news:
-                self.ledger.settle(now)
-                if self._link.outbox.empty:
-                    self._write_books()
-                self._close_window()
-                closes = now + self._settings.window
+            try:
+                self.analyser.expire(now)
+                if now >= closes or self.analyser.news:
+                    closes = now + self._settings.window
+                    self._turn(now)
+            except Exception:
+                log.exception("a window could not be closed; the next one will be tried")
+
+    def _turn(self, now: float) -> None:
+        self.ledger.settle(now)
+        if self._link.outbox.empty:
+            self._write_books()
+        self._close_window()
 
     def _close_window(self) -> None:
         self._link.send(self.analyser.take(), self._figures())

@@ -61,6 +61,8 @@ class Reason(StrEnum):
     """304 or 206 against 200: the versions' validators or ranges differ, not what they say."""
     ORIGINAL_INCOMPLETE = "original_incomplete"
     """The original's own answer broke off."""
+    FAILED = "failed"
+    """Our own comparison failed on it; the log says how."""
     NOT_CAPTURED = "not_captured"
     """The statuses agree and at least one body was not captured."""
 
