@@ -1,0 +1,207 @@
+import gzip
+from collections.abc import Mapping
+from typing import Any
+
+import brotli
+import orjson
+import pytest
+import zstandard
+
+from tests.unit.analysis.entries import pair
+from xds_server.analysis.compare import Outcome, Rules, compare
+from xds_server.analysis.kinds import Reason
+
+GZIP = {"content-type": "application/json", "content-encoding": "gzip"}
+BR = {"content-type": "application/json", "content-encoding": "br"}
+TEXT = {"content-type": "text/plain"}
+GRPC = {"content-type": "application/grpc"}
+
+
+def outcome(
+    original: Mapping[str, Any] | None = None, shadow: Mapping[str, Any] | None = None, **rules: Any
+) -> Outcome:
+    return compare(*pair(original, shadow), Rules(**rules))
+
+
+def found(original: Mapping[str, Any] | None = None, shadow: Mapping[str, Any] | None = None) -> list[tuple[str, str]]:
+    result = outcome(original, shadow)
+    assert result.reason is None
+    return [(d.field, str(d.kind)) for d in result.differences]
+
+
+def test_equal_answers_are_identical() -> None:
+    assert found() == []
+
+
+def test_order_of_keys_and_spaces_do_not_matter() -> None:
+    assert found({"body": b'{"a":1,"b":2}'}, {"body": b'{ "b": 2, "a": 1 }'}) == []
+
+
+def test_another_status_is_all_that_is_said() -> None:
+    assert found({"body": b'{"a":1}'}, {"status": 500, "body": b"oops"}) == [("status", "status")]
+
+
+@pytest.mark.parametrize(("status", "other"), [(200, 304), (206, 200), (304, 200)])
+def test_conditional_and_range_answers_are_not_judged(status: int, other: int) -> None:
+    assert outcome({"status": status}, {"status": other}).reason is Reason.CONDITIONAL
+
+
+def test_two_answers_304_are_judged() -> None:
+    assert found({"status": 304, "body": b""}, {"status": 304, "body": b""}) == []
+
+
+@pytest.mark.parametrize("status", [401, 403, 302, 307])
+def test_a_copy_turned_away_without_its_credentials_is_not_judged(status: int) -> None:
+    assert outcome({"credentials": True}, {"status": status}).reason is Reason.CREDENTIALS_DROPPED
+
+
+def test_a_copy_turned_away_with_its_credentials_is_judged() -> None:
+    assert outcome({"credentials": True}, {"status": 401}, keep_credentials=True).reason is None
+    assert found({}, {"status": 401}) == [("status", "status")]
+
+
+def test_a_failure_without_credentials_is_judged() -> None:
+    assert found({"credentials": True}, {"status": 500}) == [("status", "status")]
+
+
+@pytest.mark.parametrize("where", ["trailers", "logged"])
+def test_the_grpc_status_is_read_from_trailers_and_from_headers(where: str) -> None:
+    legs = {"headers": GRPC, where: {"grpc-status": "0"}}, {"headers": GRPC, where: {"grpc-status": "5"}}
+    assert found(*legs) == [("grpc-status", "grpc_status")]
+
+
+def test_a_grpc_call_turned_away_without_credentials_is_not_judged() -> None:
+    legs = {"trailers": {"grpc-status": "0"}, "credentials": True}, {"trailers": {"grpc-status": "16"}}
+    assert outcome(*legs).reason is Reason.CREDENTIALS_DROPPED
+
+
+def test_another_grpc_message_is_a_difference() -> None:
+    legs = ({"trailers": {"grpc-status": "5", "grpc-message": text}} for text in ("no a", "no b"))
+    assert found(*legs) == [("grpc-message", "grpc_status")]
+
+
+def test_grpc_bodies_are_compared_as_bytes() -> None:
+    legs = (
+        {"headers": GRPC, "body": body, "trailers": {"grpc-status": "0"}} for body in (b"\0\0\0\0\1a", b"\0\0\0\0\1b")
+    )
+    assert found(*legs) == [("body", "bytes")]
+
+
+@pytest.mark.parametrize(("headers", "pack"), [(GZIP, gzip.compress), (BR, brotli.compress)])
+def test_bodies_are_compared_decoded(headers: Mapping[str, str], pack: Any) -> None:
+    one, other = (pack(orjson.dumps({"a": n, "pad": "x" * 50})) for n in (1, 2))
+    assert found({"body": one, "headers": headers}, {"body": other, "headers": headers}) == [("$.a", "value")]
+
+
+def test_an_encoded_and_a_plain_body_that_say_the_same_differ_in_the_header_only() -> None:
+    plain = orjson.dumps({"a": 1})
+    assert found({"body": plain}, {"body": gzip.compress(plain), "headers": GZIP}) == [
+        ("header:content-encoding", "header")
+    ]
+
+
+def test_gzip_with_another_level_or_time_is_identical() -> None:
+    text = orjson.dumps(list(range(500)))
+    bodies = (gzip.compress(text, compresslevel=level, mtime=level) for level in (1, 9))
+    assert found(*({"body": body, "headers": GZIP} for body in bodies)) == []
+
+
+BIG = b"[" + b",".join(b'{"n":%d}' % i for i in range(5000)) + b"]"
+
+
+def test_a_difference_in_the_head_of_a_large_body_is_found() -> None:
+    other = BIG.replace(b'{"n":3}', b'{"n":"3"}')
+    legs = ({"body": body, "head": 1000, "checksum": len(body)} for body in (BIG, other))
+    assert found(*legs) == [("$[*].n", "type")]
+
+
+def test_a_difference_beyond_the_head_is_found_by_the_checksum() -> None:
+    legs = ({"body": BIG, "head": 1000, "checksum": checksum} for checksum in (7, 8))
+    assert found(*legs) == [("body", "beyond_head")]
+
+
+def test_a_difference_beyond_the_head_is_found_by_the_size() -> None:
+    assert found({"body": BIG, "head": 1000}, {"body": BIG + b" ", "head": 1000}) == [("body", "beyond_head")]
+
+
+def test_equal_heads_without_a_checksum_are_identical_as_far_as_seen() -> None:
+    result = outcome({"body": BIG, "head": 1000}, {"body": BIG, "head": 1000})
+    assert result.head_only
+    assert not result.differences
+
+
+def test_equal_heads_with_equal_checksums_are_identical() -> None:
+    result = outcome(*({"body": BIG, "head": 1000, "checksum": 7} for _ in range(2)))
+    assert not result.head_only
+    assert not result.differences
+
+
+@pytest.mark.parametrize("head", [999, 1000, 1001])
+def test_a_body_one_byte_beyond_the_head_is_not_taken_for_seen(head: int) -> None:
+    result = outcome(*({"body": b"x" * 1000, "headers": TEXT, "head": head} for _ in range(2)))
+    assert result.head_only == (head < 1000)
+
+
+def test_a_head_that_cannot_be_decoded_proves_nothing() -> None:
+    headers = {"content-type": "application/json", "content-encoding": "zstd"}
+    bodies = (zstandard.ZstdCompressor(level=level).compress(BIG) for level in (1, 19))
+    result = outcome(*({"body": body, "headers": headers, "head": 1000} for body in bodies))
+    assert result.head_only
+    assert not result.differences
+
+
+def test_text_shows_the_place() -> None:
+    bodies = ({"headers": TEXT, "body": b"line one\nline " + word} for word in (b"two", b"2"))
+    (difference,) = outcome(*bodies).differences
+    assert difference.at == "line 2, character 14"
+    assert (difference.original, difference.shadow) == ("line one\nline two", "line one\nline 2")
+
+
+def test_bytes_are_told_by_size_and_checksum() -> None:
+    png = {"content-type": "image/png"}
+    (difference,) = outcome({"headers": png, "body": b"\x89P\0a"}, {"headers": png, "body": b"\x89P\0bc"}).differences
+    assert (str(difference.kind), difference.original[:8], difference.shadow[:8]) == ("bytes", "4 bytes,", "5 bytes,")
+
+
+def test_a_body_that_says_json_and_is_not_is_another_type() -> None:
+    assert found({"body": b'{"a":1}'}, {"body": b"<html>"}) == [("$", "type")]
+
+
+@pytest.mark.parametrize(
+    "body", [b"\xff\xfe", b'{"a":NaN}', b'{"a":1e400}', b"[" * 3000, b'{"a":1,"a":2}', b"", b"null"]
+)
+def test_strange_bodies_never_raise(body: bytes) -> None:
+    for headers in ({"content-type": "application/json"}, TEXT, {}, {"content-type": "application/grpc"}):
+        for head in (1, 16384):
+            outcome({"body": body, "headers": headers, "head": head}, {"body": b'{"a": 2}', "headers": headers})
+
+
+def test_an_answer_that_breaks_off_is_incomplete() -> None:
+    details = "upstream_reset_after_response_started{protocol_error}"
+    broken = {"cut": True, "details": details, "flags": ["upstream_protocol_error"], "last": None}
+    assert found({}, broken) == [("body", "incomplete")]
+    assert outcome(broken, {}).reason is Reason.ORIGINAL_INCOMPLETE
+
+
+def test_envoys_own_words_are_never_compared() -> None:
+    local = {
+        "status": 503,
+        "details": "upstream_reset_before_response_started{overflow}",
+        "flags": ["upstream_overflow"],
+    }
+    assert found({**local, "body": b"upstream connect error a"}, {**local, "body": b"upstream connect error b"}) == []
+
+
+def test_an_answer_503_differs_from_no_answer() -> None:
+    local = {"status": 503, "details": "no_healthy_upstream", "flags": ["no_healthy_upstream"]}
+    assert found({"status": 503}, local) == [("status", "status")]
+
+
+def test_without_captured_bodies_a_pair_is_not_judged_unless_the_status_differs() -> None:
+    assert outcome({"body": None}, {}).reason is Reason.NOT_CAPTURED
+    assert found({"body": None}, {"status": 500}) == [("status", "status")]
+
+
+def test_fields_and_headers_can_be_left_out() -> None:
+    legs = {"body": b'{"at":1,"b":1}'}, {"body": b'{"at":2,"b":1}', "status": 200}
+    assert outcome(*legs, ignore_fields=frozenset({"$.at"})).differences == []
