@@ -18,6 +18,7 @@ import yaml
 from tests.bench._children import ROOT, child
 from tests.bench._envoy import free_ports, until
 from tests.bench._http import call, call_json
+from tests.bench._xds_client import accepts
 
 START = 60.0
 COMMAND = [sys.executable, "-m", "xds_server.cli"]
@@ -28,10 +29,25 @@ JSON = dict[str, Any]
 class Manager:
     """A manager that runs. `http` and `xds` are `host:port`."""
 
-    pid: int
+    process: subprocess.Popen[bytes]
     http: str
     xds: str
     engine: str
+
+    @property
+    def pid(self) -> int:
+        """The manager's process."""
+        return self.process.pid
+
+    def accepts(self) -> bool:
+        """Tell whether the xDS port accepts."""
+        self.check()
+        return accepts(self.xds)
+
+    def check(self) -> None:
+        """Raise RuntimeError if the manager has ended."""
+        if (code := self.process.poll()) is not None:
+            raise RuntimeError(f"the manager ended with {code}")
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
         """Call the REST API; the answer as JSON."""
@@ -39,6 +55,7 @@ class Manager:
 
     def ready(self) -> bool:
         """Tell whether the REST API says that it is."""
+        self.check()
         call(self.http, "GET", "/readyz", timeout=5)
         return True
 
@@ -55,8 +72,8 @@ class Manager:
 
     def bootstrap(self, network: str) -> JSON:
         """Return the bootstrap that `shadowmesh bootstrap` writes for an Envoy of a network."""
-        arguments = ["bootstrap", "--network", network, "--node-id", "bench", "--admin-port", "0"]
-        arguments += ["--xds", self.xds, "--engine", self.engine]
+        arguments = ["bootstrap", network, "--node-id", "bench", "--admin", "127.0.0.1:0"]
+        arguments += ["--manager", self.xds, "--engine", self.engine]
         done = subprocess.run([*COMMAND, *arguments], cwd=ROOT, env=environment(), capture_output=True, check=False)
         if done.returncode:
             raise RuntimeError(f"shadowmesh bootstrap: {done.stderr.decode(errors='replace')[-2000:]}")
@@ -92,7 +109,7 @@ def starting(folder: Path, *flags: str) -> Iterator[Manager]:
     command = [*COMMAND, "serve", "--state", str(folder / "state"), "--http-port", str(http), "--xds-port", str(xds)]
     command += ["--engine-port", str(engine), "--log-level", "warning", *flags]
     with child(command, log=folder / "manager.log", env=environment()) as process:
-        manager = Manager(process.pid, f"127.0.0.1:{http}", f"127.0.0.1:{xds}", f"127.0.0.1:{engine}")
+        manager = Manager(process, f"127.0.0.1:{http}", f"127.0.0.1:{xds}", f"127.0.0.1:{engine}")
         try:
             yield manager
         except BaseException as error:

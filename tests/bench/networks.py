@@ -21,7 +21,7 @@ from tests.bench._mesh import START, component, serving, starting
 from tests.bench._scale import quick
 from tests.bench._stats import quantile
 from tests.bench._table import milliseconds, show
-from tests.bench._xds_client import accepts, first_clusters
+from tests.bench._xds_client import first_clusters
 from xds_server.model.ids import NetworkID
 from xds_server.model.network import Address, Component, Endpoint, Protocol, VirtualNetwork
 from xds_server.store.base import Changes
@@ -52,7 +52,7 @@ def _cold(size: int) -> dict[str, float]:
         asyncio.run(_write(folder / "state" / "shadowmesh.db", size))
         begun = time.monotonic()
         with starting(folder) as manager:
-            until(lambda: accepts(manager.xds), START * 2, "the xDS port", every=0.005)
+            until(manager.accepts, START * 2, "the xDS port", every=0.005)
             accepted = time.monotonic()
             last = asyncio.run(first_clusters(manager.xds, [f"network-{size - 1}"]))[0]
             asked = time.monotonic()

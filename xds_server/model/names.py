@@ -17,8 +17,13 @@ RTDS_LAYER = "shadowmesh"
 """The one runtime layer; a change of a percentage or a fault touches this resource alone."""
 MILLION = 1_000_000
 """The denominator of every fraction (samples nest only with equal denominators)."""
-CONTROL_CLUSTER = "shadowmesh-manager"
-"""Bootstrap cluster of the management server."""
+CONTROL_CLUSTER = "shadowmesh-control"
+"""Bootstrap cluster of the management server.
+
+Must sort before ENGINE_CLUSTER: Envoy 1.40 initialises static clusters in order of name and starts ADS at the first
+one that ADS needs. With the engine's first, the manager's is "not available" then, and Envoy begins with the failover
+source although the manager is there (tried).
+"""
 ENGINE_CLUSTER = "shadowmesh-engine"
 """Bootstrap cluster of the analysis engine of the Envoy's node: ALS, metrics, failover source of resources."""
 
