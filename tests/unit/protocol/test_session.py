@@ -1,6 +1,6 @@
 """The pure part, against a model of a client: whatever happens on the way, in the end it has what it wants."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -262,3 +262,13 @@ def test_names_in_an_error_are_found_whole() -> None:
     held = client.session.subscriptions[LISTENER].held
     assert {n for n, h in held.items() if h.state is AckState.NACKED} == {"component/ab", "shadow-1"}
     assert {n for n, h in held.items() if h.state is AckState.ACKED} == {"component/a", "x"}
+
+
+def test_clusters_with_a_ttl_are_renewed_in_full() -> None:
+    """A heartbeat alone would read as a state of the world without clusters."""
+    client = model(Mode.SOTW)
+    client.session.adopt(make_snapshot([replace(cluster("a"), ttl=15), cluster("b")]), 0.0)
+    client.want(CLUSTER, {"*"})
+    client.finish()
+    client.finish(client.session.deadline())
+    assert client.log == [(CLUSTER, ("a", "b"), ())] * 2
