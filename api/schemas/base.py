@@ -22,6 +22,8 @@ from xds_server.errors import FieldProblem, InvalidFieldsError, cut
 
 D = TypeVar("D", bound="Document")
 
+MOST_PROBLEMS = 50
+"""Problems of one document that are told; a body of a hundred thousand unknown fields is no reason to be busy."""
 SHOWN = 80
 """Characters of a wrong value that are repeated in an error."""
 
@@ -126,7 +128,11 @@ def explain(
     error: ValidationError, model: type[BaseModel], *, prefix: str = "", whole: str = "the body"
 ) -> list[FieldProblem]:
     """Return the problems of a failed validation, each with the path that the user knows."""
-    return list(_problems(error.errors(include_url=False), model, prefix=prefix, whole=whole))
+    errors = error.errors(include_url=False)
+    told = list(_problems(errors[:MOST_PROBLEMS], model, prefix=prefix, whole=whole))
+    if len(errors) > MOST_PROBLEMS:
+        told.append(FieldProblem(prefix, f"{len(errors) - MOST_PROBLEMS} more problems are not listed"))
+    return told
 
 
 def _problems(

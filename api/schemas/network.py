@@ -149,9 +149,8 @@ class NetworkSpec(Document):
     @field_validator("components")
     @classmethod
     def _no_two_clash(cls, components: list[ComponentBody]) -> list[ComponentBody]:
-        for index, component in enumerate(components):
-            for other in components[:index]:
-                _check_pair(index, component, other)
+        _check_names(components)
+        _check_listens(components)
         return components
 
     def to_model(self, name: str) -> VirtualNetwork:
@@ -167,25 +166,30 @@ class NetworkBody(NetworkSpec):
     """Name, unique; an Envoy belongs to the network that its `node.cluster` names."""
 
 
-def _check_pair(index: int, component: ComponentBody, other: ComponentBody) -> None:
-    if component.name == other.name:
-        refuse(f"{shown(component.name)} is there twice", "a name of its own", at=f"[{index}].name")
-    if component.listen.port != other.listen.port:
-        return
-    mine, theirs = component.listen.address, other.listen.address
-    where = f"{mine}:{component.listen.port}"
-    if mine != theirs:
-        if {mine, theirs} & _UNSPECIFIED:
-            hint = f'another port, or the same address as "{other.name}" and hosts of its own'
-            refuse(f'{where} overlaps with {theirs} of component "{other.name}"', hint, at=f"[{index}].listen")
-        return
-    shared = _shared(component.hosts, other.hosts)
-    if shared:
-        hint = "another port, or hosts of its own for each of the two"
-        about = "" if shared == "*" else f" for host {shown(shared)}"
-        refuse(f'{where} is taken by component "{other.name}"{about}', hint, at=f"[{index}].listen")
+def _check_names(components: Sequence[ComponentBody]) -> None:
+    seen: set[str] = set()
+    for index, component in enumerate(components):
+        if component.name in seen:
+            refuse(f"{shown(component.name)} is there twice", "a name of its own", at=f"[{index}].name")
+        seen.add(component.name)
 
 
-def _shared(mine: Sequence[str], theirs: Sequence[str]) -> str:
-    others = {host.lower() for host in theirs}
-    return next((host for host in mine if host.lower() in others), "")
+def _check_listens(components: Sequence[ComponentBody]) -> None:
+    """Refuse a shared address without hosts of its own, and a part of one that is taken (`0.0.0.0` is all of them)."""
+    taken: dict[int, dict[str, dict[str, str]]] = {}
+    for index, component in enumerate(components):
+        address, at = component.listen.address, f"[{index}].listen"
+        on_port = taken.setdefault(component.listen.port, {})
+        where = f"{address}:{component.listen.port}"
+        for other, hosts in on_port.items():
+            if other != address and {address, other} & _UNSPECIFIED:
+                name = next(iter(hosts.values()))
+                hint = f'another port, or the same address as "{name}" and hosts of its own'
+                refuse(f'{where} overlaps with {other} of component "{name}"', hint, at=at)
+        hosts = on_port.setdefault(address, {})
+        for host in map(str.lower, component.hosts):
+            if host in hosts:
+                about = "" if host == "*" else f" for host {shown(host)}"
+                hint = "another port, or hosts of its own for each of the two"
+                refuse(f'{where} is taken by component "{hosts[host]}"{about}', hint, at=at)
+            hosts[host] = component.name

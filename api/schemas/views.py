@@ -11,12 +11,13 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from api.performance import performance_data
 from api.schemas.fault import FaultParametersBody
 from api.schemas.network import ComponentBody, NetworkBody
 from api.schemas.profile import ProfileBody, fields_of
 from api.words import fault_summary, summary, warnings
 from xds_server.lifecycle.views import InstanceView as Instance
-from xds_server.lifecycle.views import Jsonable, NetworkStatus, Performance
+from xds_server.lifecycle.views import Jsonable, NetworkStatus
 from xds_server.lifecycle.views import ProfileView as Profile
 from xds_server.model.network import VirtualNetwork
 from xds_server.model.profile import Fault
@@ -280,23 +281,6 @@ class StatusView(View):
             envoys=[EnvoyView.of(envoy) for envoy in status.envoys],
             engines=[plain(engine) for engine in status.engines],
         )
-
-
-def performance_data(performance: Performance, comparison: Jsonable | None, metrics: Sequence[str]) -> dict[str, Any]:
-    """Return the specification's `performanceData`: one entry a metric that the profile names and that was measured.
-
-    CPU is in cores, memory in bytes, response time in seconds, rates are shares.
-    """
-    data: dict[str, Any] = {}
-    compared = as_json(comparison) or {}
-    gauges = {"cpu": performance.cpu, "memory": performance.memory}
-    for metric in metrics:
-        gauge = gauges.get(metric)
-        if gauge is not None:
-            data[metric] = {"latest": gauge.latest, "mean": gauge.mean, "max": gauge.max}
-        elif (found := compared.get(to_camel(metric))) is not None:
-            data[metric] = found
-    return data
 
 
 def as_json(value: Jsonable | None) -> dict[str, Any] | None:

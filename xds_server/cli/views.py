@@ -176,8 +176,26 @@ def _compared(comparison: JSON | None) -> Iterator[RenderableType]:
         yield Text("differences: " + ", ".join(f"{clean(k)} {number(v)}" for k, v in sorted(classes.items())))
     lost = comparison.get("lost")
     named = {k: v for k, v in lost.items() if v} if isinstance(lost, Mapping) else {"records": lost} if lost else {}
+    if comparison.get("hint"):
+        yield Text(clean(comparison["hint"]), style="yellow")
+    if comparison.get("endpoints"):
+        yield endpoints(comparison["endpoints"])
     if named:
         yield Text("lost: " + ", ".join(f"{clean(k)} {number(v)}" for k, v in named.items()), style="yellow")
+
+
+def endpoints(items: Iterable[JSON]) -> Table:
+    """Return what was compared by endpoint, those that differ most first."""
+    made = table("ENDPOINT", "PAIRS", "DIFFER", "P50", "P50 SHADOW", "P99", "P99 SHADOW", "MOST OFTEN")
+    return rows(made, (_endpoint(one) for one in items))
+
+
+def _endpoint(one: JSON) -> Sequence[Any]:
+    differences = one.get("differences") or [{}]
+    often = f"{differences[0]['field']} ({differences[0]['class']})" if differences[0] else ""
+    times = [one[leg].get(quantile) for quantile in ("p50", "p99") for leg in ("original", "shadow")]
+    shown = [number(None if time is None else time / 1000, "s") for time in times]
+    return (one["endpoint"], one["pairs"], one["discrepancies"], *shown, often)
 
 
 def _rejected(found: Iterable[JSON]) -> Iterator[RenderableType]:

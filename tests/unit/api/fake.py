@@ -6,6 +6,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from xds_server.analysis.comparison import Comparison, comparison_of
+from xds_server.analysis.tally import EndpointTally, Tally
 from xds_server.errors import ConflictError, NotFoundError, StaleError
 from xds_server.lifecycle.views import (
     Gauge,
@@ -27,12 +29,17 @@ from xds_server.protocol.subscription import AckState
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-@dataclass(frozen=True)
-class FakeComparison:
-    pairs: int = 7
-
-    def as_json(self) -> dict[str, Any]:
-        return {"pairs": self.pairs, "responseTime": {"shadow": {"p50": 0.01}}}
+def compared() -> Comparison:
+    """Two endpoints with a pair each; the shadow answers one with an error and differs in it."""
+    tally = Tally("p", "i", keep=1)
+    for name, seconds, status in (("GET /a", 0.010, 200), ("GET /b", 0.030, 500)):
+        endpoint = EndpointTally()
+        endpoint.pairs, endpoint.discrepancies = 1, int(status == 500)
+        for leg, its_status in ((endpoint.original, 200), (endpoint.shadow, status)):
+            leg.count, leg.errors = 1, int(its_status == 500)
+            leg.response.add(seconds)
+        tally.endpoints[name] = endpoint
+    return comparison_of(tally)
 
 
 ENVOY = EnvoyStatus(
@@ -126,7 +133,7 @@ class FakeController:
             address=Address("127.0.0.1", 20000),
         )
         performance = Performance(samples=2, cpu=Gauge(0.1, 0.2, 0.3), memory=Gauge(1e6, 2e6, 3e6))
-        return InstanceView(instance, performance=performance, comparison=FakeComparison())
+        return InstanceView(instance, performance=performance, comparison=compared())
 
     async def profiles(self, ref: str) -> Sequence[ProfileView]:
         network = await self.network(ref)

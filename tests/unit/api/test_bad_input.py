@@ -222,3 +222,10 @@ async def test_an_unexpected_error_is_a_problem_document_without_its_text(
     answer = await client.get("/networks")
     assert (answer.status_code, answer.headers["content-type"]) == (500, "application/problem+json")
     assert "planted" not in answer.text
+
+
+async def test_a_document_of_very_many_problems_is_told_in_part(client: httpx.AsyncClient) -> None:
+    body = examples.NETWORK | {f"unknown{n}": n for n in range(20_000)}
+    errors = (await client.post("/networks", json=body)).json()["errors"]
+    assert len(errors) == 51
+    assert errors[-1]["detail"] == "19950 more problems are not listed"

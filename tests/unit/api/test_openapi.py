@@ -1,5 +1,7 @@
 """The OpenAPI document: complete, and its examples are accepted."""
 
+import re
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -103,3 +105,10 @@ def references(value: Any) -> set[str]:
     if isinstance(value, list):
         return set().union(*map(references, value))
     return set()
+
+
+async def test_the_page_of_the_api_names_every_path_and_no_other(client: httpx.AsyncClient) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "api.md").read_text()
+    named = set(re.findall(r"(?:GET|POST|PUT|PATCH|DELETE)`?,? ?`?(?:GET|PATCH|PUT|DELETE|`|,| )* ?(/[^\s`,]+)", page))
+    described = set((await client.get("/openapi.json")).json()["paths"])
+    assert named == described | {"/openapi.json"}

@@ -48,11 +48,16 @@ async def test_a_fault_percentage_below_one_is_warned_of(client: httpx.AsyncClie
 
 
 async def test_performance_data_has_the_metrics_that_the_profile_names(client: httpx.AsyncClient, shop: str) -> None:
-    made = (await make(client, performanceMetrics=["cpu", "response_time"])).json()
+    metrics = ["cpu", "response_time", "error_rate", "difference_rate"]
+    made = (await make(client, performanceMetrics=metrics)).json()
     data = made["instances"][0]["performanceData"]
-    assert data["cpu"] == {"latest": 0.1, "mean": 0.2, "max": 0.3}
-    assert data["response_time"] == {"shadow": {"p50": 0.01}}
-    assert "memory" not in data
+    assert list(data) == metrics
+    assert data["cpu"] == {"unit": "cores", "latest": 0.1, "mean": 0.2, "max": 0.3}
+    assert data["response_time"]["unit"] == "ms"
+    assert data["response_time"]["shadow"]["p50"] == pytest.approx(10, rel=0.02)
+    assert data["response_time"]["original"]["p99"] == pytest.approx(30, rel=0.02)
+    assert data["error_rate"] == {"original": 0.0, "shadow": 0.5}
+    assert data["difference_rate"] == {"pairs": 2, "rate": 0.5}
 
 
 async def test_the_extra_fields_of_a_profile_come_back_as_they_were_given(client: httpx.AsyncClient, shop: str) -> None:

@@ -1,11 +1,12 @@
 """Get, status, diffs, and faults from the command line."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.unit.api.fake import FakeController
+from tests.unit.api.fake import FakeController, compared
 from tests.unit.cli.conftest import Shell
 from xds_server.cli.output import clean, number, since
 from xds_server.model.shadow import InstanceStatus
@@ -128,3 +129,12 @@ def test_numbers_and_times_read_as_people_read_them() -> None:
     assert number(None) == ""
     assert since(None) == ""
     assert clean("a\x1b[31m\tb\x9b") == "a\\x1b[31m\tb\\x9b"
+
+
+def test_the_status_shows_what_differs_by_endpoint(applied: Shell, desk: FakeController) -> None:
+    desk.views = {name: replace(view, comparison=compared()) for name, view in desk.views.items()}
+    out = applied("status").out
+    assert "2 pairs, 1 identical, 1 discrepancies" in out
+    row = next(line for line in out.splitlines() if line.startswith("GET /b"))
+    assert row.split()[2:4] == ["1", "1"]
+    assert "29.9 ms" in row

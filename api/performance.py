@@ -1,0 +1,65 @@
+"""The specification's `performanceData` of an instance: what was measured of the metrics that its profile names.
+
+Units are said with each value: response times in milliseconds (from the last byte sent to the service to the first one
+it sends back), CPU in cores, memory in bytes; rates are shares of the judged pairs.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from xds_server.analysis.comparison import QUANTILES, Comparison
+from xds_server.analysis.tally import LegTally
+from xds_server.lifecycle.views import Gauge, Jsonable, Performance
+
+JSON = dict[str, Any]
+
+
+def performance_data(performance: Performance, comparison: Jsonable | None, metrics: Sequence[str]) -> JSON:
+    """Return an entry for each metric that was asked for and measured; of the rest nothing."""
+    data: JSON = {}
+    gauges = {"cpu": (performance.cpu, "cores"), "memory": (performance.memory, "bytes")}
+    compared = comparison if isinstance(comparison, Comparison) and comparison.pairs else None
+    for metric in metrics:
+        if metric in gauges:
+            gauge, unit = gauges[metric]
+            if gauge is not None:
+                data[metric] = _gauge(gauge, unit)
+        elif compared is not None and metric in _COMPARED:
+            data[metric] = _COMPARED[metric](compared)
+    return data
+
+
+def _gauge(gauge: Gauge, unit: str) -> JSON:
+    return {"unit": unit, "latest": gauge.latest, "mean": gauge.mean, "max": gauge.max}
+
+
+def _response_time(compared: Comparison) -> JSON:
+    return {"unit": "ms", **{name: _quantiles(leg) for name, leg in _legs(compared).items()}}
+
+
+def _error_rate(compared: Comparison) -> JSON:
+    return {name: leg.errors / leg.count if leg.count else None for name, leg in _legs(compared).items()}
+
+
+def _difference_rate(compared: Comparison) -> JSON:
+    return {"pairs": compared.pairs, "rate": compared.discrepancies / compared.pairs}
+
+
+_COMPARED: dict[str, Callable[[Comparison], JSON]] = {
+    "response_time": _response_time,
+    "error_rate": _error_rate,
+    "difference_rate": _difference_rate,
+}
+
+
+def _legs(compared: Comparison) -> dict[str, LegTally]:
+    original, shadow = LegTally(), LegTally()
+    for endpoint in compared.endpoints:
+        original.merge(endpoint.tally.original)
+        shadow.merge(endpoint.tally.shadow)
+    return {"original": original, "shadow": shadow}
+
+
+def _quantiles(leg: LegTally) -> JSON:
+    found = zip(QUANTILES, leg.response.quantiles(QUANTILES), strict=True)
+    return {f"p{round(q * 100)}": None if value is None else round(value * 1000, 3) for q, value in found}
