@@ -131,7 +131,7 @@ class Actor:
             if after.ended:
                 self._desk.update(self.id, stopped_at=self._clock.now())
                 self._desk.ended(self.id)
-            log.info("shadow", instance=self.id, event=str(event), status=str(step.to), reason=after.reason)
+            log.info("shadow", instance=self.id, cause=str(event), status=str(step.to), reason=after.reason)
         self._enqueue(step.actions)
 
     async def gone(self) -> None:
