@@ -48,9 +48,10 @@ def test_every_planted_bug_is_found_no_client_is_hurt_and_nothing_is_left(folder
     assert "NOT FOUND" not in output
     assert "not planted" not in output
     assert "POST /api/orders" not in output
-    injected = re.search(r"faults injected +into (\d+) copies", output)
+    injected = re.search(r"faults injected +(\d+) copies aborted and (\d+) delayed", output)
     assert injected is not None
     assert int(injected[1]) > 0
+    assert int(injected[2]) > 0
     assert "folder removed" in output
     assert "left behind" not in output
     assert "\x1b" not in output

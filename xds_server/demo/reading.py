@@ -55,16 +55,15 @@ class Reading:
     identical: int = 0
     differing: int = 0
     not_judged: dict[str, int] = field(default_factory=dict)
-    """Pairs whose copy did not end by the shadow's own doing, by why: `injected`, ..."""
+    """Pairs that are no evidence, by why: the copy was aborted by a fault (`injected`), its client went away, ..."""
+    aborted: int = 0
+    """Copies answered by an injected abort."""
+    delayed: int = 0
+    """Copies held back by an injected delay, and compared all the same."""
     lost: dict[str, int] = field(default_factory=dict)
     cpu: float | None = None
     memory: float | None = None
     endpoints: tuple[Endpoint, ...] = ()
-
-    @property
-    def injected(self) -> int:
-        """Copies that an injected fault was counted for."""
-        return self.not_judged.get("injected", 0)
 
 
 def read(status: JSON, profile_id: str) -> Reading:
@@ -81,6 +80,8 @@ def read(status: JSON, profile_id: str) -> Reading:
         identical=int(comparison.get("identical", 0)),
         differing=int(comparison.get("discrepancies", 0)),
         not_judged=_counts(comparison.get("notJudged")),
+        aborted=int((comparison.get("injected") or {}).get("aborted", 0)),
+        delayed=int((comparison.get("injected") or {}).get("delayed", 0)),
         lost=_counts(comparison.get("lost")),
         cpu=_number((measured.get("cpu") or {}).get("mean")),
         memory=_number((measured.get("memory") or {}).get("max")),
@@ -90,13 +91,12 @@ def read(status: JSON, profile_id: str) -> Reading:
 
 def _endpoint(item: JSON) -> Endpoint:
     pairs = int(item.get("pairs", 0))
-    times = item.get("responseTime") or {}
     return Endpoint(
         name=str(item.get("endpoint", "")),
         pairs=pairs,
         differing=int(item.get("discrepancies", 0)),
-        original=_times(times.get("original")),
-        shadow=_times(times.get("shadow")),
+        original=_times(item.get("original")),
+        shadow=_times(item.get("shadow")),
         differences=tuple(_difference(difference, pairs) for difference in item.get("differences") or []),
     )
 
@@ -115,14 +115,13 @@ def _difference(item: JSON, pairs: int) -> Difference:
 
 
 def _times(item: JSON | None) -> Times:
-    item = item or {}
-    return Times(p50=_number(item.get("p50")), p99=_number(item.get("p99")))
+    """Read milliseconds as seconds."""
+    p50, p99 = (_number((item or {}).get(name)) for name in ("p50", "p99"))
+    return Times(p50=None if p50 is None else p50 / 1000, p99=None if p99 is None else p99 / 1000)
 
 
-def _counts(item: JSON | int | None) -> dict[str, int]:
-    if isinstance(item, Mapping):
-        return {str(name): int(count) for name, count in item.items() if isinstance(count, int) and count}
-    return {"lost": item} if item else {}
+def _counts(item: JSON | None) -> dict[str, int]:
+    return {str(name): int(count) for name, count in (item or {}).items() if count}
 
 
 def _number(value: Any) -> float | None:

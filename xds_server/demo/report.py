@@ -100,7 +100,8 @@ def summary(reading: Reading, tally: Tally) -> Table:
     table.add_row("pairs lost", lost)
     if others := {name: count for name, count in reading.not_judged.items() if name != "injected"}:
         table.add_row("not judged", ", ".join(f"{name} {count}" for name, count in others.items()))
-    table.add_row("faults injected", f"into {reading.injected} copies, into no client's request")
+    faults = f"{reading.aborted} copies aborted and {reading.delayed} delayed, no client's request"
+    table.add_row("faults injected", faults)
     if reading.cpu is not None and reading.memory is not None:
         table.add_row("shadow used", f"{reading.cpu:.2f} CPU cores, {reading.memory / 2**20:.0f} MiB of memory")
     style = "bold red" if tally.hurt else "bold green"
@@ -143,7 +144,7 @@ def _title(text: str) -> Text:
 def _table(*columns: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for number, column in enumerate(columns):
-        table.add_column(column, overflow="fold", no_wrap=number == 0)
+        table.add_column(column, overflow="fold", no_wrap=number != 1)
     return table
 
 

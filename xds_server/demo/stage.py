@@ -146,11 +146,9 @@ class Stage:
 
     def _bootstrap_arguments(self) -> list[str]:
         ports = self.ports
-        return [
-            *("bootstrap", "--network", NETWORK, "--node-id", "demo"),
-            *("--xds", f"127.0.0.1:{ports.xds}", "--engine", f"127.0.0.1:{ports.engine}"),
-            *("--admin-port", str(ports.admin)),
-        ]
+        arguments = ["bootstrap", NETWORK, "--node-id", "demo"]
+        arguments += ["--manager", f"127.0.0.1:{ports.xds}", "--engine", f"127.0.0.1:{ports.engine}"]
+        return [*arguments, "--admin", f"127.0.0.1:{ports.admin}"]
 
     async def _output(self, *arguments: str) -> bytes:
         process = await asyncio.create_subprocess_exec(

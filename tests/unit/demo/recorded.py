@@ -5,20 +5,20 @@ from typing import Any
 
 PROFILE = "p1"
 
-_TIMES = {"original": {"p50": 0.0011, "p99": 0.0048}, "shadow": {"p50": 0.0012, "p99": 0.0051}}
-_SLOW = {"original": {"p50": 0.0011, "p99": 0.0048}, "shadow": {"p50": 0.0812, "p99": 0.0894}}
+_TIMES = {"original": {"p50": 1.1, "p99": 4.8}, "shadow": {"p50": 1.2, "p99": 5.1}}
+_SLOW = {"original": {"p50": 1.1, "p99": 4.8}, "shadow": {"p50": 81.2, "p99": 89.4}}
 _ENDPOINTS = [
     {
-        "endpoint": "GET /api/items/{id}",
+        "endpoint": "GET /api/items/{number}",
         "pairs": 400,
         "discrepancies": 390,
-        "responseTime": _TIMES,
+        **_TIMES,
         "differences": [
             {
                 "field": "$.price",
                 "class": "type",
                 "count": 390,
-                "example": {"original": 85.13, "shadow": '"85.13"'},
+                "example": {"original": "85.13", "shadow": '"85.13"'},
             },
             {
                 "field": "$.warranty",
@@ -32,7 +32,7 @@ _ENDPOINTS = [
         "endpoint": "GET /api/search",
         "pairs": 380,
         "discrepancies": 300,
-        "responseTime": _TIMES,
+        **_TIMES,
         "differences": [
             {
                 "field": "$.results",
@@ -43,22 +43,23 @@ _ENDPOINTS = [
         ],
     },
     {
-        "endpoint": "GET /api/stock/{id}",
+        "endpoint": "GET /api/stock/{number}",
         "pairs": 401,
         "discrepancies": 20,
-        "responseTime": _TIMES,
+        **_TIMES,
         "differences": [
-            {"field": "status", "class": "status", "count": 20, "example": {"original": 200, "shadow": 500}}
+            {"field": "status", "class": "status", "count": 20, "example": {"original": "200", "shadow": "500"}}
         ],
     },
-    {"endpoint": "GET /api/recommendations/{id}", "pairs": 399, "discrepancies": 0, "responseTime": _SLOW},
-    {"endpoint": "GET /api/export", "pairs": 388, "discrepancies": 0, "responseTime": _TIMES, "differences": []},
+    {"endpoint": "GET /api/recommendations/{number}", "pairs": 399, "discrepancies": 0, **_SLOW},
+    {"endpoint": "GET /api/export", "pairs": 388, "discrepancies": 0, **_TIMES, "differences": []},
 ]
 _COMPARISON = {
     "pairs": 1968,
     "identical": 1258,
     "discrepancies": 710,
     "notJudged": {"injected": 121, "client_gone": 0},
+    "injected": {"aborted": 121, "delayed": 300},
     "lost": {"unpaired_original": 0, "late": 0},
     "endpoints": _ENDPOINTS,
 }

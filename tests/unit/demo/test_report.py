@@ -32,12 +32,15 @@ def line_of(text: str, start: str) -> str:
 
 def test_the_tables_say_what_differs_with_an_example() -> None:
     text = printed(outcome())
-    assert line_of(text, "GET /api/items/{id}") == 'GET /api/items/{id} $.price another type 400 390 98% 85.13 "85.13"'
-    assert line_of(text, "GET /api/stock/{id}") == "GET /api/stock/{id} status another status 401 20 5% 200 500"
+    assert (
+        line_of(text, "GET /api/items/{number}")
+        == 'GET /api/items/{number} $.price another type 400 390 98% 85.13 "85.13"'
+    )
+    assert line_of(text, "GET /api/stock/{number}") == "GET /api/stock/{number} status another status 401 20 5% 200 500"
     assert line_of(text, "GET /api/export") == "GET /api/export - none 388 0"
     times = text.split("Response times")[1]
-    assert line_of(times, "GET /api/recommendations/{id}") == "GET /api/recommendations/{id} 1.1 81.2 4.8 89.4"
-    assert line_of(text, "faults injected") == "faults injected into 121 copies, into no client's request"
+    assert line_of(times, "GET /api/recommendations/{number}") == "GET /api/recommendations/{number} 1.1 81.2 4.8 89.4"
+    assert line_of(text, "faults injected") == "faults injected 121 copies aborted and 300 delayed, no client's request"
     assert line_of(text, "clients hurt") == "clients hurt 0 of 400"
     assert line_of(text, "pairs lost") == "pairs lost none"
     assert "5 of 5 planted bugs found, clients hurt: 0 of 400" in text
@@ -51,7 +54,7 @@ def test_a_hurt_client_is_counted_and_described() -> None:
 
 def test_a_bug_that_was_not_found_stands_out() -> None:
     text = printed(outcome(without="price"))
-    assert line_of(text, "NOT FOUND") == "NOT FOUND GET /api/items/{id}: the price became a string"
+    assert line_of(text, "NOT FOUND") == "NOT FOUND GET /api/items/{number}: the price became a string"
     assert "4 of 5 planted bugs found" in text
 
 
