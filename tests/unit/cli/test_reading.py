@@ -138,3 +138,19 @@ def test_the_status_shows_what_differs_by_endpoint(applied: Shell, desk: FakeCon
     row = next(line for line in out.splitlines() if line.startswith("GET /b"))
     assert row.split()[2:4] == ["1", "1"]
     assert "29.9 ms" in row
+
+
+def test_a_watched_status_is_printed_again_and_again_until_interrupted(
+    applied: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    naps: list[float] = []
+
+    def nap(seconds: float) -> None:
+        naps.append(seconds)
+        if len(naps) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("xds_server.cli.commands.status.time.sleep", nap)
+    done = applied("status", "--watch", "--interval", "0.5")
+    assert (done.code, naps) == (130, [0.5] * 3)
+    assert done.out.count("network shop") == 3

@@ -1,7 +1,8 @@
 """Show a network: its shadows, what was compared, and what its Envoys accepted."""
 
+import sys
 import time
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Group
@@ -30,22 +31,25 @@ def command(
     """Show the status."""
     with Client(server, token) as client:
         home = client.the_network(network)
-        if not watch:
-            data = _read(client, home)
-            emit(data, output, lambda: views.status(data))
-        elif output is Format.TABLE:
+        if watch and output is Format.TABLE and sys.stdout.isatty():
             _watch(client, home, interval)
-        else:
-            while True:
-                emit(_read(client, home), output, lambda: ())
-                time.sleep(interval)
+        _print(client, home, output)
+        while watch:
+            sys.stdout.flush()
+            time.sleep(interval)
+            _print(client, home, output)
+
+
+def _print(client: Client, network: str, output: Format) -> None:
+    data = _read(client, network)
+    emit(data, output, lambda: views.status(data))
 
 
 def _read(client: Client, network: str) -> JSON:
     return client.get("networks", network, "shadowing", "status")
 
 
-def _watch(client: Client, network: str, interval: float) -> None:
+def _watch(client: Client, network: str, interval: float) -> NoReturn:
     shown = Group(*views.status(_read(client, network)))
     with Live(shown, console=console(), auto_refresh=False) as live:
         while True:
