@@ -67,7 +67,7 @@ class LegTally:
 
     def pack(self) -> list[Any]:
         """Return it for the link and the disk."""
-        return [self.count, self.errors, dict(self.statuses), self.response.as_json(), self.last_byte.as_json()]
+        return [self.count, self.errors, _plain(self.statuses), self.response.as_json(), self.last_byte.as_json()]
 
     @classmethod
     def unpack(cls, packed: list[Any]) -> "LegTally":
@@ -152,9 +152,9 @@ class Tally:
             "keep": self.keep,
             "since": self.since,
             "until": self.until,
-            "classes": dict(self.classes),
-            "lost": dict(self.lost),
-            "counts": dict(self.counts),
+            "classes": _plain(self.classes),
+            "lost": _plain(self.lost),
+            "counts": _plain(self.counts),
             "endpoints": endpoints,
             "examples": examples,
         }
@@ -171,6 +171,11 @@ class Tally:
         return tally
 
 
+def _plain(counts: Counter[str]) -> dict[str, int]:
+    # orjson takes members of a StrEnum for keys only on request, and slower.
+    return {str(name): count for name, count in counts.items()}
+
+
 def _pack_endpoint(endpoint: EndpointTally, examples: dict[str, list[Any]]) -> list[Any]:
     fields = []
     for (name, kind), tally in endpoint.fields.items():
@@ -181,7 +186,7 @@ def _pack_endpoint(endpoint: EndpointTally, examples: dict[str, list[Any]]) -> l
     return [
         endpoint.pairs,
         endpoint.discrepancies,
-        dict(endpoint.not_judged),
+        _plain(endpoint.not_judged),
         endpoint.original.pack(),
         endpoint.shadow.pack(),
         fields,
