@@ -30,9 +30,6 @@ from xds_server.protocol.subscription import Answer
 
 log = structlog.get_logger(__name__)
 
-_AT_ONCE = 10
-"""Streams told of a change in one turn of the event loop: the first clients work while the next are written to."""
-
 
 class _Group:
     """The streams of one group, and the one watch that they share."""
@@ -57,14 +54,9 @@ class _Group:
 
     def _push(self) -> None:
         self._waiting = False
-        self._wake(tuple(self.streams), self._since)
-
-    def _wake(self, streams: tuple[Stream, ...], since: float) -> None:
         snapshot = self._cache.get(self._name)
-        for stream in streams[:_AT_ONCE]:
-            stream.changed(snapshot, since)
-        if len(streams) > _AT_ONCE:
-            asyncio.get_running_loop().call_soon(self._wake, streams[_AT_ONCE:], since)
+        for stream in self.streams:
+            stream.changed(snapshot, self._since)
 
 
 class XdsService:

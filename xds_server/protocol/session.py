@@ -141,7 +141,7 @@ class Session:
 
     def deadline(self) -> float | None:
         """Return when `next` may have something without anything coming in; None when never."""
-        times = [t for t in (s.deadline() for s in self.subscriptions.values()) if t is not None]
+        times = [t for s in self._make if s.leased and (t := s.deadline()) is not None]
         if self._keep_until is not None:
             times.append(self._keep_until)
         return min(times, default=None)
@@ -162,11 +162,12 @@ class Session:
         return None
 
     def _renew(self, now: float) -> Plan | None:
-        for subscription in self.subscriptions.values():
+        leased = [s for s in self._make if s.leased]
+        for subscription in leased:
             plan = subscription.renew(now)
             if plan is not None:
                 return plan
-        return self._plan(self._view) if self._view is not None else None
+        return self._plan(self._view) if leased and self._view is not None else None
 
     def _routes_open(self, view: Snapshot | None = None) -> bool:
         """Tell whether the client may still use listeners or routes other than those of `view`."""

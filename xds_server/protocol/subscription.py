@@ -143,6 +143,11 @@ class Subscription(ABC):
         """Whether the newest response (heartbeats aside) has no answer yet."""
         return any(not sent.heartbeat for sent in self._in_flight.values())
 
+    @property
+    def leased(self) -> bool:
+        """Whether anything here has a TTL."""
+        return bool(self._leases)
+
     def renew(self, now: float) -> Plan | None:
         """Return the heartbeat that is due; what has to be sent in full instead is left to `plan`."""
         due = []
