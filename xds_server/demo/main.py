@@ -81,7 +81,7 @@ async def _play(stage: Stage, scenario: Scenario, show: Show, *, keep: bool) -> 
     outcome = await scenario.play()
     if not keep:
         await scenario.end_profile()
-    show.print(*report(outcome))
+    show.print(*report(outcome, width=show.console.width))
     if not outcome.good:
         _tails(stage, show)
     return 0 if outcome.good else 1
@@ -129,8 +129,10 @@ def _invite(stage: Stage, show: Show) -> None:
         f"""
 [bold]It keeps running, with its clients.[/bold] Everything listens on this machine only:
 
-  clients' way     http://127.0.0.1:{ports.envoy}/api/items/6     (Envoy; its admin page on port {ports.admin})
-  REST API         {url}/networks/{NETWORK}/shadowing/status     (all of it: {url}/openapi.json)
+  clients' way     http://127.0.0.1:{ports.envoy}/api/items/6
+  Envoy's admin    http://127.0.0.1:{ports.admin}
+  REST API         {url}/networks/{NETWORK}/shadowing/status
+                   {url}/openapi.json
   xDS              127.0.0.1:{ports.xds}
 
 Some commands to try:

@@ -7,6 +7,7 @@ Units: seconds, shares 0.0-1.0, bytes, cores.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 JSON = Mapping[str, Any]
@@ -61,6 +62,8 @@ class Reading:
     delayed: int = 0
     """Copies held back by an injected delay, and compared all the same."""
     lost: dict[str, int] = field(default_factory=dict)
+    until: datetime | None = None
+    """The newest moment that is counted in."""
     cpu: float | None = None
     memory: float | None = None
     endpoints: tuple[Endpoint, ...] = ()
@@ -83,6 +86,7 @@ def read(status: JSON, profile_id: str) -> Reading:
         aborted=int((comparison.get("injected") or {}).get("aborted", 0)),
         delayed=int((comparison.get("injected") or {}).get("delayed", 0)),
         lost=_counts(comparison.get("lost")),
+        until=datetime.fromisoformat(comparison["until"]) if comparison.get("until") else None,
         cpu=_number((measured.get("cpu") or {}).get("mean")),
         memory=_number((measured.get("memory") or {}).get("max")),
         endpoints=tuple(_endpoint(item) for item in comparison.get("endpoints") or []),

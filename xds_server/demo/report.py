@@ -1,6 +1,7 @@
 """The tables at the end, which a person understands at once.
 
-Guarantees: pure: what was read goes in, what rich can print comes out. Fits 120 columns, also in ASCII.
+Guarantees: pure: what was read goes in, what rich can print comes out. Fits 80 columns, and ASCII; from 110 columns on
+the examples are in the table.
 Not guaranteed: the layout.
 """
 
@@ -16,6 +17,8 @@ from xds_server.demo.load import Phase, Tally
 from xds_server.demo.reading import Difference, Endpoint, Reading
 from xds_server.demo.scenario import Outcome
 
+WIDE = 110
+"""Columns from which the examples have room in the table."""
 EXAMPLE = 26
 """Characters of an example's value."""
 WORDS = {
@@ -33,14 +36,16 @@ SLOWER = 2.0
 MARK_SECONDS = 0.01
 
 
-def report(outcome: Outcome) -> Iterator[RenderableType]:
-    """Yield the whole report, top to bottom."""
+def report(outcome: Outcome, *, width: int = WIDE) -> Iterator[RenderableType]:
+    """Yield the whole report, top to bottom, for a console of `width` columns."""
     reading, tally = outcome.reading, outcome.tally
     yield _title("What version 2 answers differently")
-    yield differences(reading.endpoints)
+    yield differences(reading.endpoints, examples=width >= WIDE)
+    if width < WIDE:
+        yield examples(reading.endpoints)
     yield _title("Response times side by side: ms from the request sent to the first byte back")
     yield response_times(reading.endpoints)
-    yield _title("What clients saw: every answer was compared, bit for bit, with the one known in advance")
+    yield _title("What clients saw: every answer compared, bit for bit, with the one known before")
     yield clients(tally)
     yield _title("In numbers")
     yield summary(reading, tally)
@@ -50,22 +55,31 @@ def report(outcome: Outcome) -> Iterator[RenderableType]:
     yield verdict(outcome)
 
 
-def differences(endpoints: Sequence[Endpoint]) -> Table:
-    """Return the table of what version 2 answers differently."""
+def differences(endpoints: Sequence[Endpoint], *, examples: bool) -> Table:
+    """Return the table of what version 2 answers differently, with an example of each when there is room."""
     table = _table("endpoint", "field", "difference")
-    _numbers(table, "pairs", "differ", "share")
-    table.add_column("e.g. original", overflow="fold")
-    table.add_column("e.g. shadow", overflow="fold")
+    _numbers(table, "pairs", "share")
+    for column in ("e.g. original", "e.g. shadow") if examples else ():
+        table.add_column(column, overflow="fold")
     for endpoint in _ordered(endpoints):
-        rows = [_row(difference) for difference in endpoint.differences]
+        rows = [_row(difference, endpoint) for difference in endpoint.differences]
         old, new = endpoint.original.p50, endpoint.shadow.p50
         if is_slower(old, new):
-            times = (f"{_ms(old)} ms", f"{_ms(new)} ms")
-            rows.append((Text("response time", style="bold"), Text("slower", style="yellow"), "", "", *times))
-        for number, row in enumerate(rows or [("-", Text("none", style="green"), "0", "", "", "")]):
-            name, pairs = (endpoint.name, str(endpoint.pairs)) if number == 0 else ("", "")
-            table.add_row(name, *row[:2], pairs, *row[2:])
+            pairs = f"{endpoint.pairs}"
+            rows.append((_bold("response time"), _yellow("slower"), pairs, "", f"{_ms(old)} ms", f"{_ms(new)} ms"))
+        for number, row in enumerate(rows or [("", Text("none", style="green"), f"0 of {endpoint.pairs}", "", "", "")]):
+            table.add_row(endpoint.name if number == 0 else "", *(row if examples else row[:4]))
     return table
+
+
+def examples(endpoints: Sequence[Endpoint]) -> Text:
+    """Return an example of each difference, where the table has no room for them."""
+    lines = []
+    for endpoint in _ordered(endpoints):
+        for difference in endpoint.differences:
+            *_, old, new = _row(difference, endpoint)
+            lines.append(Text.assemble(" e.g. ", _bold(difference.field), ": ", old, " -> ", new))
+    return Text("\n").join([*lines, Text("")])
 
 
 def response_times(endpoints: Sequence[Endpoint]) -> Table:
@@ -142,7 +156,7 @@ def _title(text: str) -> Text:
 
 
 def _table(*columns: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for number, column in enumerate(columns):
         table.add_column(column, overflow="fold", no_wrap=number != 1)
     return table
@@ -160,11 +174,19 @@ def _ordered(endpoints: Sequence[Endpoint]) -> list[Endpoint]:
     )
 
 
-def _row(difference: Difference) -> tuple[str | Text, ...]:
+def _row(difference: Difference, endpoint: Endpoint) -> tuple[str | Text, ...]:
     share = f"{difference.share:.0%}" if difference.share >= 0.01 else f"{difference.share:.1%}"  # noqa: PLR2004 - 1 %
     values = (_cut(difference.original or "(absent)"), _cut(difference.shadow or "(absent)"))
-    word = Text(WORDS.get(difference.kind, difference.kind), style="yellow")
-    return Text(difference.field, style="bold"), word, str(difference.count), share, *values
+    word = _yellow(WORDS.get(difference.kind, difference.kind))
+    return _bold(difference.field), word, f"{difference.count} of {endpoint.pairs}", share, *values
+
+
+def _bold(text: str) -> Text:
+    return Text(text, style="bold")
+
+
+def _yellow(text: str) -> Text:
+    return Text(text, style="yellow")
 
 
 def _cut(text: str) -> Text:

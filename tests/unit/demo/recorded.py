@@ -9,7 +9,7 @@ _TIMES = {"original": {"p50": 1.1, "p99": 4.8}, "shadow": {"p50": 1.2, "p99": 5.
 _SLOW = {"original": {"p50": 1.1, "p99": 4.8}, "shadow": {"p50": 81.2, "p99": 89.4}}
 _ENDPOINTS = [
     {
-        "endpoint": "GET /api/items/{number}",
+        "endpoint": "GET /api/items/{id}",
         "pairs": 400,
         "discrepancies": 390,
         **_TIMES,
@@ -43,7 +43,7 @@ _ENDPOINTS = [
         ],
     },
     {
-        "endpoint": "GET /api/stock/{number}",
+        "endpoint": "GET /api/stock/{id}",
         "pairs": 401,
         "discrepancies": 20,
         **_TIMES,
@@ -51,7 +51,7 @@ _ENDPOINTS = [
             {"field": "status", "class": "status", "count": 20, "example": {"original": "200", "shadow": "500"}}
         ],
     },
-    {"endpoint": "GET /api/recommendations/{number}", "pairs": 399, "discrepancies": 0, **_SLOW},
+    {"endpoint": "GET /api/recommendations/{id}", "pairs": 399, "discrepancies": 0, **_SLOW},
     {"endpoint": "GET /api/export", "pairs": 388, "discrepancies": 0, **_TIMES, "differences": []},
 ]
 _COMPARISON = {
@@ -61,6 +61,7 @@ _COMPARISON = {
     "notJudged": {"injected": 121, "client_gone": 0},
     "injected": {"aborted": 121, "delayed": 300},
     "lost": {"unpaired_original": 0, "late": 0},
+    "until": "2999-01-01T00:00:00.000Z",
     "endpoints": _ENDPOINTS,
 }
 _INSTANCE = {

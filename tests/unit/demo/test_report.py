@@ -15,7 +15,7 @@ from xds_server.demo.scenario import Outcome
 def printed(outcome: Outcome, *, encoding: str = "utf-8", width: int = 120) -> str:
     raw = io.BytesIO()
     file = io.TextIOWrapper(raw, encoding=encoding, write_through=True)
-    Console(file=file, width=width, highlight=False).print(*report(outcome))
+    Console(file=file, width=width, highlight=False).print(*report(outcome, width=width))
     return raw.getvalue().decode()
 
 
@@ -33,13 +33,12 @@ def line_of(text: str, start: str) -> str:
 def test_the_tables_say_what_differs_with_an_example() -> None:
     text = printed(outcome())
     assert (
-        line_of(text, "GET /api/items/{number}")
-        == 'GET /api/items/{number} $.price another type 400 390 98% 85.13 "85.13"'
+        line_of(text, "GET /api/items/{id}") == 'GET /api/items/{id} $.price another type 390 of 400 98% 85.13 "85.13"'
     )
-    assert line_of(text, "GET /api/stock/{number}") == "GET /api/stock/{number} status another status 401 20 5% 200 500"
-    assert line_of(text, "GET /api/export") == "GET /api/export - none 388 0"
+    assert line_of(text, "GET /api/stock/{id}") == "GET /api/stock/{id} status another status 20 of 401 5% 200 500"
+    assert line_of(text, "GET /api/export") == "GET /api/export none 0 of 388"
     times = text.split("Response times")[1]
-    assert line_of(times, "GET /api/recommendations/{number}") == "GET /api/recommendations/{number} 1.1 81.2 4.8 89.4"
+    assert line_of(times, "GET /api/recommendations/{id}") == "GET /api/recommendations/{id} 1.1 81.2 4.8 89.4"
     assert line_of(text, "faults injected") == "faults injected 121 copies aborted and 300 delayed, no client's request"
     assert line_of(text, "clients hurt") == "clients hurt 0 of 400"
     assert line_of(text, "pairs lost") == "pairs lost none"
@@ -54,7 +53,7 @@ def test_a_hurt_client_is_counted_and_described() -> None:
 
 def test_a_bug_that_was_not_found_stands_out() -> None:
     text = printed(outcome(without="price"))
-    assert line_of(text, "NOT FOUND") == "NOT FOUND GET /api/items/{number}: the price became a string"
+    assert line_of(text, "NOT FOUND") == "NOT FOUND GET /api/items/{id}: the price became a string"
     assert "4 of 5 planted bugs found" in text
 
 
@@ -66,4 +65,11 @@ def test_losses_are_named() -> None:
 def test_no_line_is_wider_than_the_console_and_ascii_is_enough() -> None:
     text = printed(outcome(hurt=1), encoding="ascii")
     assert max(map(len, text.splitlines())) <= 120
-    assert printed(outcome(), width=80)
+
+
+def test_a_narrow_terminal_has_the_examples_below_the_table() -> None:
+    text = printed(outcome(), width=80)
+    assert max(map(len, text.splitlines())) <= 80
+    assert line_of(text, "GET /api/search") == "GET /api/search $.results another order 300 of 380 79%"
+    assert ' e.g. $.price: 85.13 -> "85.13"' in text
+    assert " e.g. $.warranty: " in text
