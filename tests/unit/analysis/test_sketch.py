@@ -40,8 +40,8 @@ def test_an_empty_sketch_has_no_quantile() -> None:
 def test_values_out_of_range_count_as_the_nearest_bound() -> None:
     sketch = Sketch([-1.0, 0.0, math.inf])
     assert sketch.count == 3
-    assert sketch.quantile(0.0) == _close(LEAST)
-    assert sketch.quantile(1.0) == _close(MOST)
+    assert sketch.quantile(0.0) == _Close(LEAST)
+    assert sketch.quantile(1.0) == _Close(MOST)
 
 
 def test_a_sketch_stays_small_whatever_it_is_given() -> None:
@@ -49,7 +49,7 @@ def test_a_sketch_stays_small_whatever_it_is_given() -> None:
     assert len(sketch.as_json()) // 2 < 1400
 
 
-class _close(float):
+class _Close(float):
     def __eq__(self, other: object) -> bool:
         return isinstance(other, float) and abs(other - float(self)) <= float(self) * ACCURACY * 1.01
 

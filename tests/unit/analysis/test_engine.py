@@ -1,0 +1,244 @@
+import asyncio
+from pathlib import Path
+
+import grpc
+import pytest
+from envoy.service.discovery.v3 import discovery_pb2
+
+from tests.unit.analysis.conftest import CONFIG, Manager, Start, envoy, until
+from tests.unit.analysis.entries import INSTANCE, PROFILE, START, batch, entry, pair_entries
+from tests.unit.analysis.test_last_good import layer, snapshot
+from xds_server.analysis.collector import Collector
+from xds_server.cache.resource import RUNTIME, Resource
+from xds_server.cache.snapshot import make_snapshot
+from xds_server.config import EngineSettings
+from xds_server.errors import ConflictError
+from xds_server.lifecycle.clock import SystemClock
+
+DIFFERENT = {"body": b'{"a":1}'}
+
+
+async def test_what_envoys_send_reaches_the_manager_compared(engine: Start) -> None:
+    async with Manager() as manager, engine(manager.port) as one, envoy(one) as sender:
+        await sender.log(batch(*pair_entries(), *pair_entries(shadow=DIFFERENT)))
+        await manager.collector.first_pair(PROFILE)
+        await until(lambda: manager.pairs == 2)
+        summary = manager.collector.summary(PROFILE, INSTANCE)
+        assert (summary.identical, summary.by_class) == (1, {"extra": 1})
+        (example,) = manager.collector.examples(PROFILE)
+        assert example.as_json()["differences"][0]["field"] == "$.a"
+        assert manager.collector.summary(PROFILE, "another").pairs == 0
+
+
+async def test_the_first_pair_does_not_wait_for_the_window(engine: Start) -> None:
+    async with Manager() as manager, engine(manager.port, window=3600) as one, envoy(one) as sender:
+        await until(lambda: one.connected)
+        await sender.log(batch(*pair_entries()))
+        async with asyncio.timeout(10):
+            await manager.collector.first_pair(PROFILE)
+
+
+async def test_examples_are_filtered(engine: Start) -> None:
+    async with Manager() as manager, engine(manager.port) as one, envoy(one) as sender:
+        await sender.log(batch(*pair_entries(shadow=DIFFERENT), *pair_entries(shadow={"status": 500})))
+        await until(lambda: manager.pairs == 2)
+        ask = manager.collector.examples
+        assert len(ask(PROFILE)) == 2
+        assert len(ask(PROFILE, kind="status")) == len(ask(PROFILE, field="$.a")) == 1
+        assert len(ask(PROFILE, endpoint="GET /items/{id}")) == 2
+        assert ask(PROFILE, endpoint="GET /") == ask("another") == ask(PROFILE, field="$.a", kind="status") == []
+
+
+async def test_windows_wait_for_a_manager_that_is_away_and_are_counted_once(engine: Start) -> None:
+    async with Manager() as manager:
+        port = manager.port
+        async with engine(port) as one, envoy(one) as sender:
+            await sender.log(batch(*pair_entries()))
+            await until(lambda: manager.pairs == 1)
+            dump = manager.collector.dump(PROFILE)
+            await manager.__aexit__()
+            await until(lambda: not one.connected)
+            await sender.log(batch(*pair_entries(), *pair_entries()))
+            await until(lambda: one.analyser.pairs == 3)
+            async with Manager(port) as again:
+                again.collector.load(PROFILE, dump)
+                await until(lambda: again.pairs == 3)
+                assert again.collector.summary(PROFILE).lost == {}
+
+
+async def test_a_manager_that_lost_windows_says_so(engine: Start) -> None:
+    async with Manager() as manager:
+        port = manager.port
+        async with engine(port) as one, envoy(one) as sender:
+            await sender.log(batch(*pair_entries()))
+            await until(lambda: manager.pairs == 1)
+            await manager.__aexit__()
+            await sender.log(batch(*pair_entries()))
+            await until(lambda: one.analyser.pairs == 2)
+            async with Manager(port) as again:
+                await until(lambda: again.pairs == 1)
+                assert again.collector.summary(PROFILE).lost == {"engine_windows_dropped": 1}
+
+
+async def test_the_end_of_an_engine_hands_over_what_it_has(engine: Start) -> None:
+    async with Manager() as manager:
+        async with engine(manager.port, window=3600) as one, envoy(one) as sender:
+            await until(lambda: one.connected)
+            await sender.log(batch(*pair_entries()))
+            await until(lambda: manager.pairs == 1)
+            await sender.log(batch(*pair_entries(), entry(pair="alone")))
+            await until(lambda: one.analyser.pairs == 2)
+        summary = manager.collector.summary(PROFILE)
+        assert (summary.pairs, summary.lost) == (2, {"engine_stopped": 1})
+
+
+async def test_records_that_never_came_are_counted_by_envoys_own_counters(
+    engine: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("xds_server.analysis.ledger.GRACE", 0.05)
+    name = f"http__shadow-{INSTANCE}__downstream_rq_total"
+    async with Manager() as manager, engine(manager.port) as one, envoy(one) as sender:
+        await sender.log(batch(*pair_entries()))
+        await until(lambda: manager.pairs == 1)
+        await sender.push(START + 10, **{name: 4.0})
+        await until(lambda: manager.collector.summary(PROFILE).lost == {"als_gap": 3})
+
+
+async def test_an_engine_that_was_away_finds_what_it_missed(engine: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("xds_server.analysis.ledger.GRACE", 0.05)
+    name = f"http__shadow-{INSTANCE}__downstream_rq_total"
+    async with Manager() as manager:
+        async with engine(manager.port) as one, envoy(one) as sender:
+            await sender.log(batch(*pair_entries()))
+            await sender.push(START + 10, **{name: 1.0})
+            await until(lambda: manager.pairs == 1)
+        async with engine(manager.port) as one, envoy(one) as sender:
+            await sender.log(batch(*pair_entries({"started": START + 30}, {"started": START + 30})))
+            await until(lambda: manager.pairs == 2)
+            await sender.push(START + 40, **{name: 5.0})
+            await until(lambda: manager.collector.summary(PROFILE).lost == {"als_gap": 3})
+
+
+async def test_profiles_are_known_again_after_a_restart_without_a_manager(engine: Start, tmp_path: Path) -> None:
+    async with Manager() as manager:
+        async with engine(manager.port):
+            await until((tmp_path / "engine" / "profiles.json").exists)
+        port = manager.port
+    async with engine(port) as one:
+        assert one.analyser._expected(PROFILE) == {INSTANCE}
+
+
+async def test_a_change_of_the_profiles_reaches_the_engine(engine: Start) -> None:
+    async with Manager() as manager, engine(manager.port) as one:
+        await until(lambda: one.analyser._expected(PROFILE) == {INSTANCE})
+        manager.collector.configure([])
+        await until(lambda: not one.analyser._profiles)
+
+
+async def test_a_forgotten_profile_does_not_come_back(engine: Start) -> None:
+    async with Manager() as manager, engine(manager.port) as one, envoy(one) as sender:
+        await sender.log(batch(*pair_entries()))
+        await until(lambda: manager.pairs == 1)
+        manager.collector.forget(PROFILE)
+        windows = manager.collector.engines()[0].windows
+        await sender.log(batch(*pair_entries()))
+        await until(lambda: manager.collector.engines()[0].windows > windows)
+        assert manager.pairs == 0
+
+
+async def test_the_manager_lists_its_engines(engine: Start) -> None:
+    async with Manager() as manager:
+        async with engine(manager.port) as one, envoy(one) as sender:
+            await sender.log(batch(*pair_entries()))
+            await until(lambda: manager.pairs == 1)
+            await until(lambda: manager.collector.engines()[0].as_json().get("records") == 2)
+            (status,) = manager.collector.engines()
+            assert (status.node, status.connected) == ("local", True)
+        await until(lambda: not manager.collector.engines()[0].connected)
+
+
+async def test_while_the_manager_is_away_the_engine_serves_the_last_good_without_mirroring(engine: Start) -> None:
+    async with Manager() as manager:
+        port = manager.port
+        async with engine(port) as one:
+            manager.collector.offer_last_good({"shop": snapshot(), "shop-id": snapshot()})
+            await until(lambda: set(one._cache.groups()) == {"shop", "shop-id"})
+            manager.collector.offer_last_good({"shop": snapshot()})
+            await until(lambda: one._cache.groups() == ("shop",))
+    async with engine(port) as one, grpc.aio.insecure_channel(f"127.0.0.1:{one.port}") as channel:
+        ask = channel.stream_stream(
+            "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources", None, None
+        )()
+        request = discovery_pb2.DiscoveryRequest(type_url=RUNTIME, resource_names=["shadowmesh"])
+        request.node.id, request.node.cluster = "envoy-1", "shop"
+        await ask.write(request.SerializeToString())
+        answer = discovery_pb2.DiscoveryResponse.FromString(await ask.read())
+        (resource,) = answer.resources
+        served = make_snapshot([Resource("shadowmesh", RUNTIME, resource.value, "")])
+        assert layer(served)["shadowmesh.sample.p"] == {"numerator": 0, "denominator": "MILLION"}
+        ask.cancel()
+
+
+async def test_unchanged_resources_are_not_sent_again(engine: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[str] = []
+    async with Manager() as manager:
+        manager.collector.offer_last_good({"shop": snapshot()})
+        async with engine(manager.port) as one:
+            await until(lambda: one._cache.groups() == ("shop",))
+        async with engine(manager.port) as one:
+            monkeypatch.setattr(one._last_good, "take", lambda *of: taken.append(of[0]))
+            await until(lambda: one.connected)
+            manager.collector.offer_last_good({"shop": snapshot(), "bank": snapshot()})
+            await until(lambda: taken)
+    assert taken == ["bank"]
+
+
+async def test_a_port_in_use_is_a_conflict_that_names_the_setting(engine: Start) -> None:
+    async with engine(1) as one:
+        with pytest.raises(ConflictError) as caught:
+            async with engine(1, port=one.port):
+                pass
+        assert caught.value.field == "engine.port"
+
+
+@pytest.mark.parametrize("name", ["profiles.json", "books.json"])
+async def test_state_that_cannot_be_read_begins_anew(engine: Start, tmp_path: Path, name: str) -> None:
+    (tmp_path / "engine").mkdir()
+    (tmp_path / "engine" / name).write_bytes(b'{"a": [1')
+    async with engine(1) as one:
+        assert one.port
+
+
+def test_a_dump_is_loaded_and_added() -> None:
+    collector = Collector(clock=SystemClock(), settings=EngineSettings())
+    collector.configure([CONFIG])
+    empty = collector.dump(PROFILE)
+    collector.load(PROFILE, empty)
+    assert collector.summary(PROFILE).pairs == 0
+
+
+@pytest.mark.parametrize("data", [b"", b"[]", b"{}", b'{"version": 99}', b'{"version":1,"applied":{},"tallies":[{}]}'])
+def test_a_dump_that_is_none_is_refused(data: bytes) -> None:
+    collector = Collector(clock=SystemClock(), settings=EngineSettings())
+    with pytest.raises(ValueError):  # noqa: PT011 - several texts
+        collector.load(PROFILE, data)
+
+
+async def test_nonsense_on_the_link_harms_nobody(engine: Start) -> None:
+    async with Manager() as manager:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{manager.port}") as channel:
+            call = channel.stream_stream("/shadowmesh.analysis.v1.Manager/Attach", None, None)()
+            for message in (
+                b"\xff",
+                b"[]",
+                b'{"window": {}}',
+                b'{"hello": {}}',
+                b'{"window": {"profile": 1}, "seq": 1}',
+            ):
+                await call.write(message)
+            assert b"config" in b"".join([await call.read() for _ in range(2)])
+            await call.done_writing()
+        async with engine(manager.port) as one, envoy(one) as sender:
+            await sender.log(b"\xff\xff")
+            await sender.log(batch(*pair_entries()))
+            await until(lambda: manager.pairs == 1)
