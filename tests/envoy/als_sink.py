@@ -3,7 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from typing import Any, Self
 
 import grpc
 from envoy.data.accesslog.v3 import accesslog_pb2
@@ -31,7 +31,7 @@ class AlsSink:
         self._server: grpc.aio.Server | None = None
         self._grown = asyncio.Event()
 
-    async def __aenter__(self) -> "AlsSink":
+    async def __aenter__(self) -> Self:
         self._server = grpc.aio.server()
         handlers = (
             grpc.method_handlers_generic_handler(

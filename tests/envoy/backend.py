@@ -3,7 +3,7 @@
 /ok            200, JSON           /echo          200, the request's body
 /status/NNN    that status         /size/N        200, N bytes
 /hang          reads, never answers   /slow/S     200 after S seconds
-/close         closes without an answer   /cut    announces 100 bytes, sends 10, closes
+/close         closes without an answer   /cut    announces all, sends 10 bytes, closes
 /drip/S        headers and 10 bytes at once, the rest after S seconds
 /deaf          does not read the body and never answers
 """
@@ -11,6 +11,7 @@
 import asyncio
 import contextlib
 from dataclasses import dataclass, field
+from typing import Self
 
 
 @dataclass
@@ -33,10 +34,18 @@ class Backend:
     """Bodies of further paths."""
     instead: dict[str, str] = field(default_factory=dict)
     """A path that is answered as if it were another one: how a shadow is made to differ."""
+    _came: asyncio.Event = field(default_factory=asyncio.Event)
     _server: asyncio.Server | None = None
     _open: set[asyncio.Task[None]] = field(default_factory=set)
 
-    async def __aenter__(self) -> "Backend":
+    async def until_asked(self, count: int = 1, *, seconds: float = 10.0) -> None:
+        """Wait until this many requests have come (their headers, at least)."""
+        async with asyncio.timeout(seconds):
+            while len(self.asked) < count:
+                self._came.clear()
+                await self._came.wait()
+
+    async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
@@ -67,6 +76,7 @@ class Backend:
         headers = {k.lower(): v.strip() for k, _, v in (line.partition(":") for line in lines if line)}
         asked = Asked(method, path, headers)
         self.asked.append(asked)
+        self._came.set()
         if headers.get("upgrade", "").lower() == "websocket":
             return await self._upgraded(reader, writer)
         if self.instead.get(path, path) == "/deaf":
@@ -85,37 +95,32 @@ class Backend:
         path, _, _ = asked.path.partition("?")
         path = self.instead.get(path, path)
         _, kind, *rest = path.split("/")
-        status, body, sent = 200, f'{{"from": "{self.name}"}}'.encode(), None
-        if path in self.answers:
-            body = self.answers[path]
-        elif kind == "echo":
-            body = asked.body
-        elif kind == "status":
-            status = int(rest[0])
-        elif kind == "size":
-            body = (b"0123456789abcdef" * (int(rest[0]) // 16 + 1))[: int(rest[0])]
-        elif kind == "hang":
-            await asyncio.sleep(3600)
-        elif kind == "slow":
-            await asyncio.sleep(float(rest[0]))
-        elif kind == "close":
+        if kind in {"hang", "slow"}:
+            await asyncio.sleep(float(rest[0]) if rest else 3600)
+        if kind == "close":
             return False
-        elif kind == "cut":
-            body, sent = b"x" * 100, 10
+        status = int(rest[0]) if kind == "status" else 200
+        body = self._content(path, kind, asked)
         extra = "".join(f"{name}: {value}\r\n" for name, value in self.headers.items())
-        writer.write(
-            f"HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n{extra}\r\n".encode()
-        )
-        if asked.method == "HEAD":
-            body = b""
-        if kind == "drip":
-            writer.write(body[:10])
-            await writer.drain()
-            await asyncio.sleep(float(rest[0]))
-            body = body[10:]
-        writer.write(body if sent is None else body[:sent])
+        head = f"HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n"
+        writer.write(f"{head}{extra}\r\n".encode())
+        first = body[:10] if kind in {"cut", "drip"} else body
+        writer.write(b"" if asked.method == "HEAD" else first)
         await writer.drain()
-        return sent is None
+        if kind == "drip":
+            await asyncio.sleep(float(rest[0]))
+            writer.write(body[10:])
+        return kind != "cut"
+
+    def _content(self, path: str, kind: str, asked: Asked) -> bytes:
+        if path in self.answers:
+            return self.answers[path]
+        if kind == "echo":
+            return asked.body
+        if kind == "size":
+            size = int(path.rpartition("/")[2])
+            return (b"0123456789abcdef" * (size // 16 + 1))[:size]
+        return f'{{"from": "{self.name}"}}'.encode()
 
 
 async def _body(reader: asyncio.StreamReader, headers: dict[str, str]) -> bytes:

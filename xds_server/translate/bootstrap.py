@@ -21,7 +21,7 @@ from envoy_data_plane.envoy.config.bootstrap.v3 import (
     RuntimeLayerAdminLayer,
     RuntimeLayerRtdsLayer,
 )
-from envoy_data_plane.envoy.config.cluster.v3 import Cluster, ClusterDiscoveryType
+from envoy_data_plane.envoy.config.cluster.v3 import Cluster, ClusterDiscoveryType, ClusterDnsLookupFamily
 from envoy_data_plane.envoy.config.core.v3 import (
     Address as EnvoyAddress,
 )
@@ -169,6 +169,8 @@ def _cluster(name: str, address: Address) -> Cluster:
     return Cluster(
         name=name,
         type=ClusterDiscoveryType.STRICT_DNS if by_dns(endpoints) else ClusterDiscoveryType.STATIC,
+        # Envoy's own default tries IPv6 alone where a name has both.
+        dns_lookup_family=ClusterDnsLookupFamily.V4_PREFERRED,
         connect_timeout=seconds(1),
         load_assignment=ClusterLoadAssignment.parse(load_assignment(name, endpoints)),
         typed_extension_protocol_options={"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": packed(options)},
