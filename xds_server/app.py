@@ -39,6 +39,7 @@ from xds_server.protocol.fetch import fetch
 from xds_server.protocol.server import XdsServer
 from xds_server.runtime.factory import make_runtimes
 from xds_server.store.sqlite import SqliteStore
+from xds_server.translate.render import as_any
 
 log = structlog.get_logger(__name__)
 
@@ -116,7 +117,9 @@ async def manager(settings: Settings) -> AsyncIterator[dict[str, int]]:
         if settings.engine.spawn:
             await engine.start()
             stack.push_async_callback(engine.stop)
-        app = create_app(controller, settings.http, fetch=partial(fetch, cache=cache, grouping=publisher.group_of))
+        app = create_app(
+            controller, settings.http, fetch=partial(fetch, cache=cache, grouping=publisher.group_of, printer=as_any)
+        )
         server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off", access_log=False, ws="none"))
         stack.push_async_callback(_stop_http, server, asyncio.create_task(_serve_http(server, http_socket)))
         yield {"http": http_socket.getsockname()[1], "xds": xds.port, "engine": engine.port}

@@ -12,6 +12,7 @@ from tests.conformance.conftest import World
 from tests.xds_resources import cluster, listener, routes, runtime
 from xds_server.cache.resource import CLUSTER, ROUTES
 from xds_server.protocol import fetch
+from xds_server.translate.render import as_any
 
 CSDS = "/envoy.service.status.v3.ClientStatusDiscoveryService/"
 CLUSTERS = "/v3/discovery:clusters"
@@ -19,7 +20,7 @@ CLUSTERS = "/v3/discovery:clusters"
 
 def post(world: World, path: str, **fields: object) -> tuple[int, bytes]:
     body = orjson.dumps({"node": {"id": "envoy-1", "cluster": "shop"}, **fields})
-    return fetch(path, body, cache=world.cache, grouping=lambda node: node.cluster)
+    return fetch(path, body, cache=world.cache, grouping=lambda node: node.cluster, printer=as_any)
 
 
 async def test_a_rest_fetch_answers_with_json(world: World) -> None:
@@ -30,8 +31,8 @@ async def test_a_rest_fetch_answers_with_json(world: World) -> None:
     assert answer["typeUrl"] == CLUSTER
     assert [(r["@type"], r["name"]) for r in answer["resources"]] == [(CLUSTER, "a"), (CLUSTER, "b")]
     status, body = post(world, "/v3/discovery:listeners")
-    manager = orjson.loads(body)["resources"][0]["filterChains"][0]["filters"][0]["typedConfig"]
-    assert (status, manager["rds"]["routeConfigName"]) == (200, "r")
+    manager = orjson.loads(body)["resources"][0]["filter_chains"][0]["filters"][0]["typed_config"]
+    assert (status, manager["rds"]["route_config_name"]) == (200, "r")
 
 
 async def test_a_rest_fetch_of_the_current_version_is_a_304(world: World) -> None:
@@ -59,7 +60,7 @@ async def test_a_rest_fetch_of_an_unknown_path_is_a_404(world: World) -> None:
     "body", [b"", b"{", b"[]", b"\xff", b"{}", b'{"node": 3}', b'{"node": {"id": "x"}, "type_url": "other"}']
 )
 async def test_a_rest_fetch_with_a_bad_body_is_a_400(world: World, body: bytes) -> None:
-    status, answer = fetch(CLUSTERS, body, cache=world.cache, grouping=lambda node: node.cluster)
+    status, answer = fetch(CLUSTERS, body, cache=world.cache, grouping=lambda node: node.cluster, printer=as_any)
     assert status == 400
     assert orjson.loads(answer)["detail"]
 

@@ -2,18 +2,16 @@
 
 Guarantees: pure but for the lookup in the cache: 304 when the client's version is current (never for a type with TTLs,
 which a 304 would let expire), 404 for a path that is none of ours, 400 for a body that is not a DiscoveryRequest with a
-node id. Not guaranteed: fields that the installed xds-protos does not know; give a `printer` that does.
+node id. The printer is the caller's: xds-protos lacks fields of the newest resources and would print them as nothing.
 Source: https://www.envoyproxy.io/docs/envoy/latest/api-docs/xds_protocol (REST-JSON polling subscriptions).
 """
 
-import importlib
-import pkgutil
 from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 import orjson
 from envoy.service.discovery.v3 import discovery_pb2
-from google.protobuf import any_pb2, json_format
+from google.protobuf import json_format
 
 from xds_server.cache.cache import SnapshotCache
 from xds_server.cache.resource import FULL_STATE_TYPES, TYPE_PREFIX, Resource
@@ -25,7 +23,6 @@ from xds_server.protocol.subscription import WILDCARD
 
 PREFIX = "/v3/discovery:"
 _TYPES = {PREFIX + each.path: each.type_url for each in SINGLE_TYPES if each.path}
-_MISSING = "Can not find message descriptor by type_url: "
 
 Printer = Callable[[Resource], dict[str, Any]]
 """Returns a resource as the JSON of an Any: `@type` and the fields."""
@@ -39,9 +36,7 @@ def selected(snapshot: Snapshot, type_url: str, names: Collection[str]) -> tuple
     return tuple(resources[name] for name in dict.fromkeys(names) if name in resources)
 
 
-def fetch(
-    path: str, body: bytes, *, cache: SnapshotCache, grouping: Grouping, printer: Printer | None = None
-) -> tuple[int, bytes]:
+def fetch(path: str, body: bytes, *, cache: SnapshotCache, grouping: Grouping, printer: Printer) -> tuple[int, bytes]:
     """Answer `POST path` with the JSON `body`.
 
     Returns:
@@ -62,7 +57,7 @@ def fetch(
     resources = selected(snapshot, type_url, request.resource_names)
     if request.version_info == version and not any(r.ttl for r in resources):
         return 304, b""
-    return 200, _response(type_url, version, resources, printer or print_any)
+    return 200, _response(type_url, version, resources, printer)
 
 
 def _request(body: bytes, type_url: str) -> Any:
@@ -94,41 +89,6 @@ def _response(type_url: str, version: str, resources: Iterable[Resource], printe
     return orjson.dumps(
         {"versionInfo": version, "typeUrl": type_url, "resources": [item(resource) for resource in resources]}
     )
-
-
-def print_any(resource: Resource) -> dict[str, Any]:
-    """Return a resource as the JSON of an Any, by xds-protos."""
-    message = any_pb2.Any(type_url=resource.type_url, value=resource.body)
-    for _ in range(100):
-        try:
-            return dict(json_format.MessageToDict(message))
-        except TypeError as error:
-            _learn(str(error))
-    raise TypeError(f"cannot print {resource.type_url} {resource.name}")
-
-
-def _learn(error: str) -> None:
-    """Import the messages of the package that a nested Any names; xds-protos keeps a package in the folder of its name.
-
-    Raises:
-        TypeError: there is no such package.
-    """
-    type_url = error.rpartition(_MISSING)[2].strip()
-    package = ".".join(part for part in type_url.rpartition("/")[2].split(".") if part[:1].islower())
-    try:
-        folder = importlib.import_module(package)
-    except ImportError as cause:
-        raise TypeError(error) from cause
-    before = len(_learned)
-    for module in pkgutil.iter_modules(folder.__path__):
-        if module.name.endswith("_pb2"):
-            importlib.import_module(f"{package}.{module.name}")
-            _learned.add(f"{package}.{module.name}")
-    if len(_learned) == before:
-        raise TypeError(error)
-
-
-_learned: set[str] = set()
 
 
 def _detail(text: str) -> bytes:

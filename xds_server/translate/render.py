@@ -36,10 +36,15 @@ def to_yaml(resources: Iterable[Resource]) -> str:
 
 def as_dict(resource: Resource) -> dict[str, Any]:
     """Return a resource as Envoy's JSON, with its `@type`; one with a TTL is wrapped as it goes over the wire."""
-    body = {"@type": resource.type_url, **plain(_TYPES[resource.type_url].parse(resource.body))}
+    body = as_any(resource)
     if resource.ttl is None:
         return body
     return {"name": resource.name, "ttl": f"{resource.ttl:g}s", "resource": body}
+
+
+def as_any(resource: Resource) -> dict[str, Any]:
+    """Return a resource as the JSON of an Any: `@type` and its fields, without its TTL."""
+    return {"@type": resource.type_url, **plain(_TYPES[resource.type_url].parse(resource.body))}
 
 
 def plain(message: Message) -> dict[str, Any]:
