@@ -34,6 +34,9 @@ log = structlog.get_logger(__name__)
 MAX_OVERRIDES = 10_000
 """Groups with listen addresses of their own that are kept; beyond it the one least recently asked for goes."""
 
+OFFER_AFTER = 0.25
+"""Seconds that changes are collected before the engines are offered the new last good snapshots."""
+
 
 class Analysis(Protocol):
     """What the publisher tells the analysis (the `Collector`)."""
@@ -52,6 +55,7 @@ class _Published:
     state: NetworkState
     problem: str = ""
     groups: set[str] = field(default_factory=set)
+    configs: tuple[ProfileConfig, ...] = ()
 
 
 class Publisher:
@@ -72,9 +76,10 @@ class Publisher:
         self._networks: dict[NetworkID, _Published] = {}
         self._by_ref: dict[str, NetworkID] = {}
         self._overrides: OrderedDict[str, Group] = OrderedDict()
+        self._overrides_of: dict[str, dict[str, Group]] = {}
         self._checked: tuple[NetworkState, Snapshot] | None = None
-        self._configs: tuple[ProfileConfig, ...] | None = None
         self._telling: asyncio.Handle | None = None
+        self._offering: asyncio.TimerHandle | None = None
 
     def group_of(self, node: NodeInfo) -> str:
         """Return the group of an Envoy and see to it that the group is served. The xDS server's `Grouping`."""
@@ -83,11 +88,14 @@ class Publisher:
             known = group.name in self._overrides
             self._overrides[group.name] = group
             self._overrides.move_to_end(group.name)
+            self._overrides_of.setdefault(group.cluster, {})[group.name] = group
             network = self._networks.get(self._by_ref.get(group.cluster, NetworkID("")))
             if not known and network is not None:
                 self._serve(network, only=group)
             if len(self._overrides) > MAX_OVERRIDES:
                 self._evict()
+        if group.cluster not in self._by_ref:
+            log.warning("an Envoy asks for a network that is not there (yet)", node=node.id, network=group.cluster)
         return group.name
 
     def check(self, state: NetworkState) -> None:
@@ -111,7 +119,11 @@ class Publisher:
         network.state = state
         self._by_ref[state.network.name] = self._by_ref[state.network.id] = state.network.id
         self._serve(network)
-        self._tell_soon()
+        configs = tuple(profile_configs(state))
+        if configs != network.configs:
+            network.configs = configs
+            self._tell_soon()
+        self._offer_soon()
 
     def withdraw(self, network: NetworkID) -> None:
         """Take a network from its Envoys: they are told that there is nothing for them any more."""
@@ -122,7 +134,9 @@ class Publisher:
             self._by_ref.pop(ref, None)
         for group in published.groups:
             self._cache.drop(group)
-        self._tell_soon()
+        if published.configs:
+            self._tell_soon()
+        self._offer_soon()
 
     def problem(self, network: NetworkID) -> str:
         """Say why the newest state of a network is not what is served; empty when it is."""
@@ -139,13 +153,16 @@ class Publisher:
         if self._telling is not None:
             self._telling.cancel()
             self._tell()
+        if self._offering is not None:
+            self._offering.cancel()
+            self._offer()
 
     def _serve(self, network: _Published, *, only: Group | None = None) -> None:
         """Translate and set; a failure stays with its network."""
         name, key = network.state.network.name, network.state.network.id
         groups = [Group(name, name, {}), Group(key, key, {})] if only is None else [only]
         if only is None:
-            groups += [g for g in self._overrides.values() if g.cluster in {name, key}]
+            groups += [g for ref in (name, key) for g in self._overrides_of.get(ref, {}).values()]
         snapshots: dict[tuple[tuple[str, Address], ...], Snapshot] = {}
         problem = ""
         for group in groups:
@@ -181,6 +198,10 @@ class Publisher:
         for name, group in list(self._overrides.items()):
             if name not in connected:
                 del self._overrides[name]
+                alike = self._overrides_of[group.cluster]
+                del alike[name]
+                if not alike:
+                    del self._overrides_of[group.cluster]
                 self._cache.drop(name)
                 network = self._networks.get(self._by_ref.get(group.cluster, NetworkID("")))
                 if network is not None:
@@ -188,15 +209,20 @@ class Publisher:
                 return
 
     def _tell_soon(self) -> None:
-        # A burst (a thousand networks at start) is told once.
+        # Within this turn of the loop: the engine has to know a profile before its first pair comes.
         if self._telling is None:
             self._telling = asyncio.get_running_loop().call_soon(self._tell)
 
     def _tell(self) -> None:
         self._telling = None
-        configs = tuple(c for network in self._networks.values() for c in profile_configs(network.state))
-        if configs != self._configs:
-            self._configs = configs
-            self._collector.configure(configs)
-        good = {g: s for n in self._networks.values() for g in n.groups if (s := self._cache.get(g)) is not None}
-        self._collector.offer_last_good(good)
+        self._collector.configure([config for network in self._networks.values() for config in network.configs])
+
+    def _offer_soon(self) -> None:
+        # All groups are offered at once, so a thousand new networks must not be a thousand offers.
+        if self._offering is None:
+            self._offering = asyncio.get_running_loop().call_later(OFFER_AFTER, self._offer)
+
+    def _offer(self) -> None:
+        self._offering = None
+        groups = (group for network in self._networks.values() for group in network.groups)
+        self._collector.offer_last_good({g: s for g in groups if (s := self._cache.get(g)) is not None})

@@ -18,7 +18,7 @@ from xds_server.lifecycle.transitions import Event
 from xds_server.model.ids import InstanceID, NetworkID
 from xds_server.model.shadow import InstanceStatus, ShadowInstance
 from xds_server.runtime.base import Condition, Life
-from xds_server.runtime.factory import runtime_for
+from xds_server.runtime.factory import kind_of, runtime_for
 from xds_server.store.base import Changes, Contents
 
 log = structlog.get_logger(__name__)
@@ -67,6 +67,7 @@ async def drop_dead_faults(parts: Parts) -> None:
 
 async def restore(parts: Parts, shadows: Shadows) -> list[Actor]:
     """Look at every instance and post what was found; return the actors, to be launched after the first publish."""
+    await _give_up_strangers(parts)
     unfinished = [
         (record, instance)
         for record in parts.registry
@@ -88,6 +89,21 @@ async def restore(parts: Parts, shadows: Shadows) -> list[Actor]:
         actors.append(actor)
     await _sweep(parts, [i.id for _, i in unfinished if i.handle])
     return actors
+
+
+async def _give_up_strangers(parts: Parts) -> None:
+    """Fail what ran in a runtime that this manager does not have; it can neither be looked at nor ended from here."""
+    for record in parts.registry:
+        for instance in list(record.instances.values()):
+            if kind_of(record.spec_of(instance)) in parts.runtimes or (instance.ended and not instance.handle):
+                continue
+            reason = f"this manager has no {kind_of(record.spec_of(instance))} runtime"
+            log.warning("shadow: given up", instance=instance.id, reason=reason)
+            status = instance.status if instance.ended else InstanceStatus.FAILED
+            now = record.update(
+                instance.id, status=status, reason=instance.reason or reason, handle={}, stopped_at=parts.clock.now()
+            )
+            await parts.store.apply(Changes(instances=(now,)))
 
 
 def _post(actor: Actor, instance: ShadowInstance, condition: Condition | None) -> None:

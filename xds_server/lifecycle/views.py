@@ -4,21 +4,21 @@ Guarantees: a view never changes after it was handed out. Not guaranteed: that i
 Units: CPU in cores (1.0 is one core fully used), memory in bytes, durations in seconds, shares 0.0-1.0.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
+from xds_server.analysis.attachment import EngineStatus
 from xds_server.model.network import VirtualNetwork
 from xds_server.model.profile import Fault, FaultParameters, ShadowingProfile
 from xds_server.model.shadow import ShadowInstance
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from xds_server.protocol.board import EnvoyStatus
 
 
 class Jsonable(Protocol):
     """A value of the analysis that knows its JSON form (`analysis.Comparison` and the like)."""
 
-    def as_json(self) -> "Mapping[str, Any]":
+    def as_json(self) -> Mapping[str, Any]:
         """Return the JSON form, with the field names of the REST API."""
 
 
@@ -69,10 +69,10 @@ class NetworkStatus:
 
     network: VirtualNetwork
     profiles: tuple[ProfileView, ...] = ()
-    envoys: tuple[Any, ...] = ()
-    """`protocol.EnvoyStatus`, one an Envoy that belongs to the network."""
-    engines: tuple[Any, ...] = ()
-    """`analysis.EngineStatus`, one an engine that reports to this manager."""
+    envoys: tuple[EnvoyStatus, ...] = ()
+    """The Envoys that belong to the network, and what each of them has."""
+    engines: tuple[EngineStatus, ...] = ()
+    """The engines that report to this manager."""
     problem: str = ""
     """Why the newest definition is not what Envoys are served (the last good one is); empty when it is."""
 

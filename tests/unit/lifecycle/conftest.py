@@ -13,6 +13,7 @@ from xds_server.config import Settings
 from xds_server.lifecycle.controller import Controller
 from xds_server.lifecycle.publisher import Publisher
 from xds_server.model.state import NetworkState
+from xds_server.runtime.base import Runtime
 from xds_server.store.sqlite import SqliteStore
 
 
@@ -44,6 +45,7 @@ class Managers:
         self.board = FakeBoard(self.world)
         self.collector = FakeCollector()
         self.runtime = FakeRuntime(self.world)
+        self.runtimes: dict[str, Runtime] = {"process": self.runtime}
         self.inventory = FakeInventory()
         self.store = SqliteStore(self.state / "shadowmesh.db")
         board: Any = self.board
@@ -52,7 +54,7 @@ class Managers:
         self.publisher.world = self.world
         self.controller = Controller(
             store=self.store,
-            runtimes={"process": self.runtime},
+            runtimes=self.runtimes,
             inventory=self.inventory,
             publisher=self.publisher,
             collector=collector,

@@ -33,6 +33,10 @@ class FakeClock:
     def monotonic(self) -> float:
         return (self._now - START).total_seconds()
 
+    def jump(self, seconds: float) -> None:
+        """Set the clock, forward or back, without waking anybody."""
+        self._now += timedelta(seconds=seconds)
+
     async def sleep(self, seconds: float) -> None:
         await self.sleep_until(self._now + timedelta(seconds=seconds))
 

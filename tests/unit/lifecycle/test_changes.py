@@ -3,12 +3,13 @@
 import asyncio
 import math
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from tests.unit.lifecycle.conftest import Managers
-from tests.unit.lifecycle.fakes import a_component, a_network, a_profile, until
+from tests.unit.lifecycle.fakes import START, a_component, a_network, a_profile, settle, until
 from tests.unit.lifecycle.test_life import created, done, mirrored, running
 from xds_server.errors import (
     ConflictError,
@@ -23,7 +24,8 @@ from xds_server.lifecycle.controller import Controller
 from xds_server.lifecycle.views import ProfileChange
 from xds_server.model.network import Address, Protocol
 from xds_server.model.profile import Match, ProcessSpec, Variant
-from xds_server.store.base import Contents
+from xds_server.model.shadow import InstanceStatus
+from xds_server.store.base import Changes, Contents
 
 RUN = ProcessSpec(("run",))
 
@@ -312,7 +314,7 @@ async def test_a_key_is_remembered_over_a_restart_for_a_day(managers: Managers, 
     again = await managers.restart()
     second, fresh = await again.create_profile("shop", a_profile(percentage=0.1), idempotency_key="k", body_hash="h")
     assert (second.profile, fresh) == (first.profile, False)
-    await managers.clock.advance(86_401)
+    managers.clock.jump(86_401)
     _, fresh = await again.create_profile("shop", a_profile(percentage=0.1), idempotency_key="k", body_hash="h")
     assert fresh
 
@@ -358,3 +360,34 @@ async def test_examples_are_asked_of_the_collector(controller: Controller) -> No
     assert list(await controller.examples("shop", "v2", endpoint="GET /", kind="value")) == [
         (profile, {"endpoint": "GET /", "field": None, "kind": "value"})
     ]
+
+
+# Users and actors at once
+
+
+async def test_a_change_and_a_transition_at_once_both_reach_the_disk(
+    managers: Managers, controller: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    managers.runtime.is_ready.clear()
+    profile = await created(controller)
+    await until(lambda: managers.world.alive)
+    await controller.change_profile("shop", profile, ProfileChange(percentage=0.4))  # the handle is on record by now
+    real, gate = managers.store.apply, asyncio.Event()
+
+    async def slow(changes: Changes) -> None:
+        if changes.profiles:
+            await gate.wait()
+        await real(changes)
+
+    monkeypatch.setattr(managers.store, "apply", slow)
+    change = asyncio.create_task(controller.change_profile("shop", profile, ProfileChange(ttl=1200.0)))
+    await settle()
+    managers.runtime.is_ready.set()
+    await settle()
+    gate.set()
+    view = await change
+    await until(lambda: mirrored(managers))
+    (stored,) = (await contents(managers)).instances
+    assert stored.status is InstanceStatus.RUNNING
+    assert stored.expires_at == START + timedelta(seconds=1200)
+    assert view.profile.ttl == 1200.0

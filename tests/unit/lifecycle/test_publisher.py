@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.lifecycle.fakes import FakeBoard, FakeCollector, World, a_component, a_network, a_profile, settle
+from tests.unit.lifecycle.fakes import FakeBoard, FakeCollector, World, a_component, a_network, a_profile, settle, until
 from xds_server.cache.cache import SnapshotCache
 from xds_server.cache.resource import LISTENER, ROUTES, RUNTIME, Resource
 from xds_server.config import Settings
@@ -204,7 +204,8 @@ async def test_the_analysis_is_told_once_a_burst(bench: Bench, monkeypatch: pyte
     monkeypatch.setattr(bench.collector, "offer_last_good", offer)
     for number in range(50):
         bench.publisher.publish(NetworkState(network(f"n{number}")))
-    await settle()
+        await settle(1)
+    await until(lambda: calls)
     assert calls == 1
     assert len(bench.collector.last_good) == 100
 

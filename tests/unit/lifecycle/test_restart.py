@@ -294,3 +294,17 @@ async def test_a_second_manager_on_the_same_disk_is_refused(managers: Managers, 
     second = SqliteStore(managers.state / "shadowmesh.db")
     with pytest.raises(StoreError, match="another manager"):
         await second.open()
+
+
+async def test_a_shadow_of_a_runtime_that_is_not_there_any_more_is_given_up(
+    managers: Managers, controller: Controller, capsys: pytest.CaptureFixture[str]
+) -> None:
+    profile, _ = await running(managers, controller)
+    await managers.crash()
+    managers.runtimes.clear()
+    await managers.start()
+    now = shadow(managers, profile)
+    assert (now.status, now.handle) == (FAILED, {})
+    assert "no process runtime" in now.reason
+    assert mirrored(managers) == ()
+    assert (await managers.store.load()).instances == (now,)
