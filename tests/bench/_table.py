@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-_WIDTH = 120
+_WIDTH = 140
 """Where there is no terminal to ask: wide enough that no figure is cut."""
 
 

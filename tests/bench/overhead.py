@@ -190,7 +190,7 @@ def _print(taken: dict[str, list[Cell]], ratios: dict[str, dict[str, Ratio]], *,
     for mode in MODES:
         row = [f"{mode} (A/A)" if mode == TWIN else mode]
         for figure in FIGURES:
-            row.append(f"{_mean(taken[mode], figure):,.0f} µs")
+            row.append(f"{_mean(taken[mode], figure):,.0f}")
             row.append("1" if mode == BASE else str(ratios[mode][figure]))
         rows.append(row)
     failed = sum(cell.failed for cells in taken.values() for cell in cells)
@@ -199,7 +199,7 @@ def _print(taken: dict[str, list[Cell]], ratios: dict[str, dict[str, Ratio]], *,
     show(
         f"The original's latency and Envoy's CPU a request: {blocks} interleaved blocks of {seconds:g} s a mode, "
         f"{RATE} requests/s",
-        ["mode", "p50", "ratio", "p99", "ratio", "CPU", "ratio"],
+        ["mode", "p50 µs", "ratio", "p99 µs", "ratio", "CPU µs", "ratio"],
         rows,
         notes=[
             "ratio: to plain, with its 95 % interval; latency counted from the moment that was meant",

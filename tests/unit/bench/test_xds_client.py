@@ -31,8 +31,9 @@ async def target() -> AsyncIterator[str]:
 
 async def test_each_network_is_answered(target: str) -> None:
     assert accepts(target)
-    moments = await first_clusters(target, ["full", "other", "full"])
-    assert len(moments) == 3
+    answers = await first_clusters(target, ["full", "other", "full"])
+    assert len(answers.moments) == 3
+    assert answers.refused == 0
 
 
 async def test_a_network_without_clusters_is_not_taken_for_served(target: str) -> None:
