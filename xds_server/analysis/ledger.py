@@ -20,7 +20,7 @@ from xds_server.analysis.record import Record
 
 GRACE = 2.0
 """Seconds from a push until what it counted has arrived; 20 times the flush interval of the access log."""
-RESTART_SLACK = 3.0
+RESTART_SLACK = 2.5
 """Seconds by which the computed start of an Envoy may move without a restart (uptime is in whole seconds)."""
 MAX_PENDING = 200_000
 """Ends of requests kept a series until a push covers them."""
@@ -69,21 +69,24 @@ class Series:
         self.lost = max(0, counted - self.received)
         return self.lost - before
 
-    def restarted(self, started: float) -> None:
-        """Begin a new life of the Envoy: counters from 0."""
+    def restarted(self, counted: int, at: float) -> None:
+        """Begin a new life of the Envoy, whose first push says `counted` as of `at`."""
         self.earlier += self.lost
         self.counted = self.received = self.lost = 0
-        self.pending = [ended for ended in self.pending if ended >= started]
+        # Of the records before the push, the new life's are the last, and no more than it counted.
+        ended = sorted(moment for moment in self.pending if moment <= at)
+        later = [moment for moment in self.pending if moment > at]
+        self.pending = ended[max(0, len(ended) - counted) :] + later
 
 
 class _Node:
-    __slots__ = ("last_at", "overflows", "pushes", "series", "started")
+    __slots__ = ("last_at", "overflows", "pushes", "series", "uptime")
 
     def __init__(self) -> None:
         self.series: dict[str, Series] = {}
         self.overflows: dict[str, int] = {}
         self.pushes: deque[tuple[float, Counters]] = deque()
-        self.started: float | None = None
+        self.uptime: float | None = None
         self.last_at = 0.0
 
 
@@ -127,7 +130,7 @@ class Ledger:
         """Return the books for the disk: everything that arrived so far counts as received."""
         return {
             node: {
-                "started": books.started,
+                "uptime": books.uptime,
                 "at": books.last_at,
                 "overflows": books.overflows,
                 "series": {
@@ -142,7 +145,7 @@ class Ledger:
         self._fresh = False
         for node, kept in packed.items():
             books = _Node()
-            books.started, books.last_at, books.overflows = kept["started"], kept["at"], dict(kept["overflows"])
+            books.uptime, books.last_at, books.overflows = kept["uptime"], kept["at"], dict(kept["overflows"])
             for name, numbers in kept["series"].items():
                 series = books.series[name] = Series()
                 series.counted, series.received, series.earlier, series.lost = map(int, numbers)
@@ -165,14 +168,12 @@ class Ledger:
 
     def _reconcile(self, books: _Node, push: Counters) -> None:
         legs, overflows, total = _split(push.values)
-        started = push.at - push.uptime if push.uptime is not None else None
-        if _restarted(books, legs, started):
-            life = started if started is not None else books.last_at
-            for series in books.series.values():
-                series.restarted(life - 1.0)
+        if _restarted(books, legs, push):
+            for name, series in books.series.items():
+                series.restarted(total if name == ALL else legs.get(name, 0), push.at)
             books.overflows = {}
-        if started is not None:
-            books.started = started
+        if push.uptime is not None:
+            books.uptime = push.uptime
         books.last_at = push.at
         if total:
             known = ALL in books.series and (books.series[ALL].counted or not self._fresh)
@@ -204,7 +205,9 @@ def _split(values: Mapping[str, float]) -> tuple[dict[str, int], dict[str, int],
     return legs, overflows, int(values.get(ALS_WRITTEN, 0.0) + values.get(ALS_DROPPED, 0.0))
 
 
-def _restarted(books: _Node, legs: Mapping[str, int], started: float | None) -> bool:
-    if started is not None and books.started is not None:
-        return started > books.started + RESTART_SLACK
-    return any(name in books.series and counted < books.series[name].counted for name, counted in legs.items())
+def _restarted(books: _Node, legs: Mapping[str, int], push: Counters) -> bool:
+    if any(name in books.series and counted < books.series[name].counted for name, counted in legs.items()):
+        return True
+    if push.uptime is None or books.uptime is None:
+        return False
+    return push.uptime < books.uptime or push.at - push.uptime > books.last_at - books.uptime + RESTART_SLACK

@@ -100,6 +100,21 @@ def test_a_restart_is_seen_without_uptime_when_a_counter_falls() -> None:
     assert books.settle(T0 + 60) == 2
 
 
+def test_records_of_the_old_life_do_not_hide_a_loss_of_the_new() -> None:
+    books = Books()
+    books.push(T0 + 2, 5, uptime=100)
+    books.arrive(*[T0 + 1] * 5)
+    assert books.settle(T0 + 2) == 0
+    # Ended before Envoy was killed, and were in no push.
+    books.arrive(*[T0 + 2.5] * 7)
+    books.arrive(T0 + 4)
+    books.push(T0 + 5, 3, uptime=2)
+    books.settle(T0 + 5)
+    books.arrive(*[T0 + 6] * 2)
+    books.push(T0 + 7, 9, uptime=4)
+    assert books.settle(T0 + 7) >= 4
+
+
 def test_an_engine_that_was_away_finds_what_it_missed() -> None:
     books = Books()
     books.arrive(T0 + 1, T0 + 2)
