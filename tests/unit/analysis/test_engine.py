@@ -1,5 +1,8 @@
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -9,6 +12,7 @@ from tests.unit.analysis.conftest import CONFIG, Manager, Start, envoy, until
 from tests.unit.analysis.entries import INSTANCE, PROFILE, START, batch, entry, pair_entries
 from tests.unit.analysis.test_last_good import layer, snapshot
 from xds_server.analysis.collector import Collector
+from xds_server.analysis.engine import AnalysisEngine
 from xds_server.cache.resource import RUNTIME, Resource
 from xds_server.cache.snapshot import make_snapshot
 from xds_server.config import EngineSettings
@@ -177,6 +181,43 @@ async def test_while_the_manager_is_away_the_engine_serves_the_last_good_without
         served = make_snapshot([Resource("shadowmesh", RUNTIME, resource.value, "")])
         assert layer(served)["shadowmesh.sample.p"] == {"numerator": 0, "denominator": "MILLION"}
         ask.cancel()
+
+
+@asynccontextmanager
+async def failed_over(engine: AnalysisEngine) -> AsyncIterator[Any]:
+    """An Envoy's discovery stream to the engine, answered once."""
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{engine.port}") as channel:
+        stream = channel.stream_stream(
+            "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources", None, None
+        )()
+        request = discovery_pb2.DiscoveryRequest(type_url=RUNTIME, resource_names=["shadowmesh"])
+        request.node.id, request.node.cluster = "envoy-1", "shop"
+        await stream.write(request.SerializeToString())
+        await stream.read()
+        yield stream
+        stream.cancel()
+
+
+async def test_an_envoy_stays_with_the_engine_until_the_manager_is_back(
+    engine: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("xds_server.analysis.engine.STAY", 0.3)
+    async with Manager() as manager:
+        manager.collector.offer_last_good({"shop": snapshot()})
+        port = manager.port
+        async with engine(port) as one:
+            await until(lambda: one._cache.groups() == ("shop",))
+    async with engine(port) as one, failed_over(one) as stream:
+        await asyncio.sleep(0.6)
+        assert not stream.done()
+        async with Manager(port):
+            await until(lambda: one.connected)
+            assert not stream.done()
+            await until(stream.done)
+            assert await stream.code() is grpc.StatusCode.OK
+            # One that cannot reach the manager comes back at once, and is served again.
+            async with failed_over(one) as again:
+                assert not again.done()
 
 
 async def test_unchanged_resources_are_not_sent_again(engine: Start, monkeypatch: pytest.MonkeyPatch) -> None:
