@@ -237,6 +237,23 @@ async def test_a_shutdown_ends_streams_cleanly(world: World, mode: str) -> None:
     assert world.server.streams == 0
 
 
+async def test_old_streams_can_be_ended_while_new_ones_are_served(world: World, mode: str) -> None:
+    world.serve(cluster("a"))
+    old = world.client(mode)
+    await old.subscribe(CLUSTER)
+    await old.got_and_acked()
+    world.server.end_streams(older_than=60)
+    assert await old.silent(0.1)
+    between = asyncio.get_running_loop().time()
+    new = world.client(mode, node="new")
+    await new.subscribe(CLUSTER)
+    await new.got_and_acked()
+    world.server.end_streams(older_than=asyncio.get_running_loop().time() - between)
+    assert (await old.ended())[0] is grpc.StatusCode.OK
+    world.serve(cluster("a"), cluster("b"))
+    assert (await new.get()).names >= {"b"}
+
+
 async def test_a_shutdown_ends_a_stream_that_does_not_read_within_its_grace(world: World, mode: str) -> None:
     world.serve(padded(0))
     client = world.client(mode, alone=True)

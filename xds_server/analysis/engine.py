@@ -2,7 +2,7 @@
 
 Guarantees: it works without the manager (windows wait, merged), and its books of losses survive a restart. While the
 manager is away it serves the last good resources on the same port, so that an Envoy that starts then serves the
-original.
+original; when the manager is back it sends such Envoys away, since they try the manager again only then.
 Not guaranteed: an Envoy's entries while the engine is away; they are counted lost (`als_gap`).
 """
 
@@ -37,6 +37,8 @@ STEP = 0.05
 """Seconds between looks whether a window should be closed early (a profile's first pair)."""
 GRACE = 0.5
 """Seconds that Envoys' streams are given at a stop."""
+STAY = 3.0
+"""Seconds that an Envoy may stay with the failover source while the manager is there."""
 DRAIN = 2.0
 """Seconds that the last windows are given to reach the manager at a stop."""
 
@@ -87,6 +89,7 @@ class AnalysisEngine:
             extra_handlers=self._servicers.handlers,
         )
         self._tasks: list[asyncio.Task[None]] = []
+        self._attached_since: float | None = None
 
     @property
     def port(self) -> int:
@@ -128,12 +131,23 @@ class AnalysisEngine:
             await self._clock.sleep(min(STEP, self._settings.window))
             now = self._clock.monotonic()
             try:
+                self._send_back(now)
                 self.analyser.expire(now)
                 if now >= closes or self.analyser.news:
                     closes = now + self._settings.window
                     self._turn(now)
             except Exception:
                 log.exception("a window could not be closed; the next one will be tried")
+
+    def _send_back(self, now: float) -> None:
+        """End streams of Envoys while the manager is there: one that cannot reach it comes back, and is served."""
+        if not self._link.connected:
+            self._attached_since = None
+        elif self._attached_since is None:
+            self._attached_since = now
+        elif now - self._attached_since > STAY:
+            # By then the newest resources have come from the manager, so Envoys leave with those.
+            self._server.end_streams(older_than=STAY)
 
     def _turn(self, now: float) -> None:
         self.ledger.settle(now)

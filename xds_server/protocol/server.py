@@ -93,6 +93,10 @@ class XdsServer:
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
         log.info("xDS server listens", address=self._settings.address, port=self._port)
 
+    def end_streams(self, *, older_than: float) -> None:
+        """End the discovery streams that are open for more than `older_than` seconds; new ones are served."""
+        self._service.end_streams(older_than=older_than)
+
     async def stop(self, grace: float) -> None:
         """End all streams, then the server; `grace` seconds at most. Does nothing when it does not run."""
         server, self._server = self._server, None

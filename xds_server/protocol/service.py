@@ -106,6 +106,13 @@ class XdsService:
         for stream in tuple(self._streams):
             stream.end()
 
+    def end_streams(self, *, older_than: float) -> None:
+        """End the streams that are open for more than `older_than` seconds; clients may come back at once."""
+        opened_before = asyncio.get_running_loop().time() - older_than
+        for stream in tuple(self._streams):
+            if stream.since < opened_before:
+                stream.end()
+
     async def drained(self) -> None:
         """Wait until no stream is open."""
         while self._streams:

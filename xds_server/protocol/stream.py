@@ -54,6 +54,8 @@ class Stream:
         self.implied = implied
         self.mode = mode
         self.session: Session | None = None
+        self.since = asyncio.get_running_loop().time()
+        """Loop time at which the stream was opened."""
         self._context = context
         self._opened = opened
         self._seen = seen
