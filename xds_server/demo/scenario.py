@@ -25,6 +25,8 @@ RUNNING_SECONDS = 60.0
 """Longest wait for the shadow to be Running, and for the first compared pair."""
 EXTRA_SECONDS = 60.0
 """Longest extension until each planted bug was seen."""
+FAULT_SECONDS = 20.0
+"""Longest extension until the injected faults show in the comparison."""
 POLL = 0.25
 
 
@@ -101,6 +103,7 @@ class Scenario:
         fault = await stage.manager.inject_fault(NETWORK, fault_body(instance, seconds=length + 60))
         say("fault injected into the shadow: 20 % of the copies aborted with 503, 50 % delayed by 200 ms")
         await self._for(length)
+        await self._until(self._faults_seen, FAULT_SECONDS, "")
         await stage.manager.lift_fault(NETWORK, str(fault["faultID"]))
         say("fault lifted")
 
@@ -134,6 +137,9 @@ class Scenario:
 
     def _all_found(self) -> bool:
         return bool(self.outcome.findings) and all(finding.found for finding in self.outcome.findings)
+
+    def _faults_seen(self) -> bool:
+        return self.outcome.reading.aborted > 0 and self.outcome.reading.delayed > 0
 
     def _counted(self, moment: datetime) -> bool:
         """Whether the comparison has come as far as `moment`; windows take a second or two."""

@@ -44,7 +44,7 @@ class Ports:
 
 @dataclass(frozen=True, slots=True)
 class Struck:
-    """What taking the stage down found: `left` had to be ended by force, `taken` are ports still in use."""
+    """What taking the stage down found: `left` had outlived its parent and was ended, `taken` are ports still in use."""
 
     processes: int
     ports: int
@@ -54,8 +54,8 @@ class Struck:
 
     @property
     def clean(self) -> bool:
-        """Whether nothing is left."""
-        return not self.left and not self.taken and self.folder_removed
+        """Whether nothing is left (what was `left` has been ended)."""
+        return not self.taken and self.folder_removed
 
 
 class Stage:
@@ -86,8 +86,7 @@ class Stage:
                 await self._start_all(envoy)
             except ChildError:
                 await self.manager.__aexit__(None, None, None)
-                for child in reversed(self.household.children.copy()):
-                    await self.household.end(child)
+                await self.household.close()
                 # All of ours have ended: a port that is still in use is somebody else's, and the reason.
                 if attempt == TRIES or not self.household.taken_ports():
                     raise
@@ -108,6 +107,7 @@ class Stage:
         await self._until(manager, self.manager.ready)
         self._say(f"Shadowmesh is up: REST on 127.0.0.1:{ports.http}, xDS on :{ports.xds}, engine on :{ports.engine}")
         await self.manager.create_network(network_body(listen=ports.envoy, original=ports.original))
+        await self._until(manager, self._engine_attached)
         bootstrap = self.folder / "envoy.yaml"
         bootstrap.write_bytes(await self._output(*self._bootstrap_arguments()))
         log = ["--log-level", "warning", "--log-format", "%Y-%m-%dT%T.%e %l %n: %v"]
@@ -170,6 +170,10 @@ class Stage:
                 raise ChildError(f"{child.name} was not up within {START_SECONDS:g} s", child=child.name)
             await asyncio.sleep(0.05)
         child.check()
+
+    async def _engine_attached(self) -> bool:
+        engines = (await self.manager.status(NETWORK)).get("engines") or []
+        return any(engine.get("connected") for engine in engines)
 
     async def _answers(self, port: int) -> bool:
         async with Connection(port, timeout=2.0) as connection:
