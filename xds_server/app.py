@@ -8,7 +8,6 @@ Importing this module does nothing.
 
 import asyncio
 import contextlib
-import fcntl
 import ipaddress
 import os
 import signal
@@ -16,7 +15,6 @@ import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
-from pathlib import Path
 
 import structlog
 import uvicorn
@@ -28,7 +26,7 @@ from xds_server.analysis.engine import AnalysisEngine
 from xds_server.cache.cache import SnapshotCache
 from xds_server.config import Settings
 from xds_server.engine_process import EngineProcess
-from xds_server.errors import ConflictError, StoreError
+from xds_server.errors import ConflictError
 from xds_server.lifecycle.clock import SystemClock
 from xds_server.lifecycle.controller import Controller
 from xds_server.lifecycle.groups import group_of
@@ -48,8 +46,8 @@ async def serve(settings: Settings) -> None:
     """Run the manager until SIGTERM or SIGINT.
 
     Raises:
-        ConflictError: a port or the state folder is taken.
-        StoreError: the state cannot be read or written.
+        ConflictError: a port is taken.
+        StoreError: the state cannot be read or written, or another manager works on it.
     """
     logging_setup.configure(settings.log)
     async with manager(settings) as ports:
@@ -84,7 +82,6 @@ async def analyze(settings: Settings) -> None:
 async def manager(settings: Settings) -> AsyncIterator[dict[str, int]]:
     """Run the manager's parts for the length of a `with`; yields the ports they listen on."""
     async with contextlib.AsyncExitStack() as stack:
-        stack.enter_context(_only_one(settings.state))
         http_socket = stack.enter_context(_listening(settings.http.address, settings.http.port))
         clock = SystemClock()
         cache = SnapshotCache()
@@ -108,20 +105,27 @@ async def manager(settings: Settings) -> AsyncIterator[dict[str, int]]:
             board=board,
             extra_handlers=(collector.handler,),
         )
+        engine = EngineProcess(settings)
+        up = False
+
+        async def stop_controller() -> None:
+            # A start that failed (a port in use) is no reason to end the shadows that it found.
+            await controller.stop(keep_shadows=settings.keep_shadows or not up, drain=engine.stop)
+
+        # Callbacks run last in, first out: what is pushed later is stopped earlier.
         stack.callback(collector.close)
-        await controller.start()
         stack.push_async_callback(xds.stop, settings.xds.grace)
-        stack.push_async_callback(controller.stop, keep_shadows=settings.keep_shadows)
+        stack.push_async_callback(stop_controller)
+        await controller.start()
         await xds.start()
-        engine = EngineProcess(settings, manager=reachable(settings.xds.address, xds.port))
         if settings.engine.spawn:
-            await engine.start()
-            stack.push_async_callback(engine.stop)
+            await engine.start(manager=reachable(settings.xds.address, xds.port))
         app = create_app(
             controller, settings.http, fetch=partial(fetch, cache=cache, grouping=publisher.group_of, printer=as_any)
         )
         server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off", access_log=False, ws="none"))
         stack.push_async_callback(_stop_http, server, asyncio.create_task(_serve_http(server, http_socket)))
+        up = True
         yield {"http": http_socket.getsockname()[1], "xds": xds.port, "engine": engine.port}
 
 
@@ -130,29 +134,6 @@ def reachable(address: str, port: int) -> str:
     if ipaddress.ip_address(address).is_unspecified:
         address = "::1" if ":" in address else "127.0.0.1"
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
-
-
-@contextmanager
-def _only_one(state: Path) -> Iterator[None]:
-    """Hold the lock of a state folder; two managers on one would undo each other's work."""
-    try:
-        state.mkdir(parents=True, exist_ok=True)
-        handle = os.open(state / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise StoreError(
-            f"{state}: {error.strerror}", field="state", hint="name a folder that can be written"
-        ) from error
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(handle)
-        raise ConflictError(
-            f"another manager works on {state}", field="state", hint="stop it, or give this one a folder of its own"
-        ) from None
-    try:
-        yield
-    finally:
-        os.close(handle)
 
 
 @contextmanager

@@ -17,6 +17,7 @@ import psutil
 import structlog
 
 from xds_server.config import Settings
+from xds_server.errors import ConflictError
 
 log = structlog.get_logger(__name__)
 
@@ -31,10 +32,10 @@ LOG_LIMIT = 10_000_000
 class EngineProcess:
     """Keeps one `shadowmesh analyze` running."""
 
-    def __init__(self, settings: Settings, *, manager: str) -> None:
-        """Name the manager: `host:port` of its xDS server."""
+    def __init__(self, settings: Settings) -> None:
+        """Nothing is started yet."""
         self._settings = settings
-        self._manager = manager
+        self._manager = ""
         self.port = settings.engine.port
         """Port that Envoys send their access log to; known from `start` on when the settings say 0."""
         self._folder = settings.state / "engine"
@@ -42,12 +43,20 @@ class EngineProcess:
         self._watch: asyncio.Task[None] | None = None
         self._process: psutil.Process | None = None
 
-    async def start(self) -> None:
-        """Take over the engine that runs already, or start one, and keep watch."""
+    async def start(self, *, manager: str) -> None:
+        """Take over the engine that runs already, or start one, and keep watch.
+
+        Args:
+            manager: `host:port` of the manager's xDS server.
+
+        Raises:
+            ConflictError: the engine's port is taken.
+        """
+        self._manager = manager
         self._folder.mkdir(parents=True, exist_ok=True)
         self._process = self._find()
         if self._process is None:
-            self.port = self.port or _free_port(self._settings.engine.address)
+            self.port = _free_port(self._settings.engine.address, self.port)
             self._spawn()
         self._watch = asyncio.create_task(self._keep(), name="engine-process")
 
@@ -132,10 +141,19 @@ class EngineProcess:
         log.info("started the analysis engine", pid=self._process.pid, log=str(log_path))
 
 
-def _free_port(address: str) -> int:
+def _free_port(address: str, port: int) -> int:
+    """Return `port`, or any for 0, if it is free; the engine would only say so in its own log."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.bind((address, 0))
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address, port))
+        except OSError as error:
+            raise ConflictError(
+                f"cannot listen on {address}:{port}: {error.strerror}",
+                field="engine.port",
+                hint="choose another with --engine-port, or 0 for any free one",
+            ) from error
         return int(probe.getsockname()[1])
 
 

@@ -9,7 +9,7 @@ when its profile was created (it is Pending until it has answered its health che
 """
 
 import asyncio
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
 
 import structlog
@@ -146,11 +146,13 @@ class Controller:
                 for ending in tuple(record.ending_profiles):
                     self._later(self._profiles.finish_deletion(record, ending))
 
-    async def stop(self, *, keep_shadows: bool = False) -> None:
+    async def stop(self, *, keep_shadows: bool = False, drain: Callable[[], Awaitable[None]] | None = None) -> None:
         """Mirroring off, wait (bounded) for Envoys, end the shadows unless they are kept, write the rest, close.
 
         Args:
             keep_shadows: leave them running for the manager that comes next; it finds them again.
+            drain: brings in what the engines have not sent yet; awaited when no copy is under way any more and before
+                the summaries are written.
         """
         if not self._open:
             return
@@ -166,6 +168,8 @@ class Controller:
                 task.cancel()
             await asyncio.gather(*self._background, return_exceptions=True)
             self._publisher.close()
+            if drain is not None:
+                await drain()
             await self._context.summaries.save()
         finally:
             await self._store.close()

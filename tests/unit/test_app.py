@@ -1,0 +1,104 @@
+"""The composition root: ports, locks, and what a failed start leaves behind. The parts are the real ones."""
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import orjson
+import psutil
+import pytest
+
+from xds_server.app import manager, reachable
+from xds_server.config import EngineSettings, HttpSettings, Settings, XdsSettings
+from xds_server.errors import ConflictError, StoreError
+
+
+def settings(state: Path, **parts: object) -> Settings:
+    defaults: dict[str, object] = {
+        "http": HttpSettings(port=0),
+        "xds": XdsSettings(port=0),
+        "engine": EngineSettings(port=0, spawn=False),
+    }
+    return Settings(state=state, **{**defaults, **parts})
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        yield holder.getsockname()[1]
+
+
+async def test_the_manager_answers_on_the_ports_it_names(tmp_path: Path) -> None:
+    async with manager(settings(tmp_path)) as ports, httpx.AsyncClient() as client:
+        answer = await client.get(f"http://127.0.0.1:{ports['http']}/readyz")
+        assert answer.status_code == 200
+        socket.create_connection(("127.0.0.1", ports["xds"]), timeout=5).close()
+
+
+async def test_a_rest_port_in_use_is_a_conflict_that_names_the_flag(tmp_path: Path, taken: int) -> None:
+    with pytest.raises(ConflictError, match=f"{taken}.*--http-port"):
+        async with manager(settings(tmp_path, http=HttpSettings(port=taken))):
+            pass
+
+
+async def test_an_xds_port_in_use_is_a_conflict_and_frees_the_state_again(tmp_path: Path, taken: int) -> None:
+    with pytest.raises(ConflictError, match=str(taken)):
+        async with manager(settings(tmp_path, xds=XdsSettings(port=taken))):
+            pass
+    async with manager(settings(tmp_path)):
+        pass
+
+
+async def test_an_engine_port_in_use_is_a_conflict_that_names_the_flag(tmp_path: Path, taken: int) -> None:
+    with pytest.raises(ConflictError, match=f"{taken}.*--engine-port"):
+        async with manager(settings(tmp_path, engine=EngineSettings(port=taken))):
+            pass
+
+
+async def test_a_second_manager_on_the_same_state_is_refused(tmp_path: Path) -> None:
+    async with manager(settings(tmp_path)):
+        with pytest.raises(StoreError, match="another manager"):
+            async with manager(settings(tmp_path)):
+                pass
+
+
+async def test_the_engine_is_a_child_that_is_started_again_and_ends_with_the_manager(tmp_path: Path) -> None:
+    async with manager(settings(tmp_path, engine=EngineSettings(port=0))) as ports:
+        await _listens(ports["engine"])
+        first = _engine(tmp_path)
+        psutil.Process(first).kill()
+        async with asyncio.timeout(20):
+            while _engine(tmp_path) == first:  # noqa: ASYNC110 - another process's doing
+                await asyncio.sleep(0.05)
+        await _listens(ports["engine"])
+        second = psutil.Process(_engine(tmp_path))
+    assert not second.is_running()
+
+
+def _engine(state: Path) -> int:
+    return int(orjson.loads((state / "engine" / "process.json").read_bytes())["pid"])
+
+
+async def _listens(port: int) -> None:
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+            except OSError:
+                await asyncio.sleep(0.05)
+                continue
+            writer.close()
+            await writer.wait_closed()
+            return
+
+
+@pytest.mark.parametrize(
+    ("address", "reached"),
+    [("127.0.0.1", "127.0.0.1:7"), ("0.0.0.0", "127.0.0.1:7"), ("::", "[::1]:7"), ("10.1.2.3", "10.1.2.3:7")],
+)
+def test_a_neighbour_reaches_what_listens_everywhere_over_loopback(address: str, reached: str) -> None:
+    assert reachable(address, 7) == reached
