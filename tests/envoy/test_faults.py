@@ -26,6 +26,8 @@ async def next_copy(mesh: Mesh, client: Any, path: str = "/ok", **more: Any) -> 
 async def test_a_fault_strikes_a_running_shadow_within_a_second_and_is_lifted_as_fast(mesh: Mesh) -> None:
     await mesh.start_envoy(mirrored(mesh))
     async with await mesh.client() as client:
+        # A connection into the shadow's listener is open, and keeps the filters that it began with.
+        await next_copy(mesh, client)
         for wanted in (True, False, True, False):
             faults = (fault(abort=Abort(http_status=503)),) if wanted else ()
             await mesh.publish(mirrored(mesh, *faults))

@@ -29,7 +29,6 @@ from envoy_data_plane.envoy.config.core.v3 import (
 )
 from envoy_data_plane.envoy.extensions.transport_sockets.tls.v3 import (
     CertificateValidationContext,
-    CertificateValidationContextSystemRootCerts,
     CommonTlsContext,
     SubjectAltNameMatcher,
     SubjectAltNameMatcherSanType,
@@ -59,6 +58,9 @@ INSIDE_DURATION = 0.5
 came), connections keep what it was until they end; Envoy would take its drain time, 10 minutes, to end them."""
 SHADOW_REQUESTS = 1024
 SHADOW_IN_REQUESTS = 4096
+SYSTEM_TRUST = "/etc/ssl/certs/ca-certificates.crt"
+"""The system's trust store on Debian, Ubuntu and Alpine, and in Envoy's images. (Envoy's `system_root_certs` is refused
+together with names to verify.)"""
 _UNLIMITED = 2**32 - 1
 
 
@@ -171,15 +173,12 @@ def _tls(tls: UpstreamTLS, component: Component) -> TransportSocket:
     sni = tls.sni or named
     names = tls.subject_alt_names or ((sni,) if sni else ())
     trusted = CertificateValidationContext(
+        trusted_ca=DataSource(filename=tls.ca_file or SYSTEM_TRUST),
         match_typed_subject_alt_names=[
             SubjectAltNameMatcher(san_type=SubjectAltNameMatcherSanType.DNS, matcher=StringMatcher(exact=name))
             for name in names
         ],
     )
-    if tls.ca_file:
-        trusted.trusted_ca = DataSource(filename=tls.ca_file)
-    else:
-        trusted.system_root_certs = CertificateValidationContextSystemRootCerts()
     context = UpstreamTlsContext(
         sni=sni,
         common_tls_context=CommonTlsContext(

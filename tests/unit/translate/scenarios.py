@@ -1,0 +1,99 @@
+"""The networks of the golden files; each is also served to a real Envoy, in tests/envoy/test_golden.py."""
+
+from dataclasses import replace
+
+from tests.envoy.values import active, component, fault, profile, shadow, state
+from xds_server.model.network import Address, Endpoint, Protocol, UpstreamTLS
+from xds_server.model.profile import (
+    Abort,
+    Capture,
+    Delay,
+    HeaderMatch,
+    HeaderMatchKind,
+    Match,
+    ResponseRateLimit,
+)
+from xds_server.model.state import NetworkState
+
+RUNTIME_TTL = 15.0
+_RED = HeaderMatch("x-team", HeaderMatchKind.EXACT, "red")
+_GRPC = component(protocol=Protocol.GRPC, endpoints=(Endpoint("127.0.0.1", 9001), Endpoint("::1", 9001, weight=3)))
+
+SCENARIOS: dict[str, NetworkState] = {
+    "plain": state(component()),
+    "empty": state(),
+    "one_profile": state(component(), profiles=(active(profile(percentage=0.1234), shadow()),)),
+    "no_shadow_yet": state(component(), profiles=(active(profile()),)),
+    "everything_of_a_component": state(
+        component(
+            endpoints=(Endpoint("one.example", 443), Endpoint("two.example", 443)),
+            hosts=("shop.example", "*.shop.example"),
+            timeout=5.0,
+            idle_timeout=60.0,
+            retries=2,
+            upgrades=("websocket",),
+            tls=UpstreamTLS(sni="shop.example", ca_file="", subject_alt_names=("a.example", "b.example")),
+        ),
+        profiles=(active(profile(shadow_timeout=30.0), shadow()),),
+    ),
+    "shared_port": state(
+        component(hosts=("shop.example",)),
+        component("blog", protocol=Protocol.HTTP2, hosts=("blog.example",), upgrades=("websocket",)),
+        component("own", listen=Address("127.0.0.2", 0)),
+        profiles=(active(profile(component_name="blog", percentage=0.5), shadow()),),
+    ),
+    "grpc": state(
+        _GRPC,
+        profiles=(active(profile(match=Match(grpc=("shop.Catalog/Get*", "shop.Catalog/List"))), shadow()),),
+    ),
+    "faults": state(
+        component(),
+        profiles=(
+            active(
+                profile(),
+                shadow(
+                    1,
+                    faults=(
+                        fault(1, delay=Delay(0.2, 50), abort=Abort(http_status=503, percentage=20)),
+                        fault(2, abort=Abort(grpc_status=14, percentage=12.34), headers=(_RED,)),
+                        fault(3, response_rate_limit=ResponseRateLimit(kbps=64, percentage=0)),
+                    ),
+                ),
+                shadow(2),
+            ),
+        ),
+    ),
+    "overlapping_profiles": state(
+        component(),
+        profiles=(
+            active(profile(1, percentage=0.5, match=Match(path_prefix="/api")), shadow(1)),
+            active(profile(2, percentage=0.005, match=Match(path_regex="/api/.*", headers=(_RED,))), shadow(2)),
+            active(
+                profile(3, percentage=0.25, match=Match(methods=("GET", "POST"), path="/api/items")),
+                shadow(3),
+            ),
+        ),
+    ),
+    "every_choice_of_a_profile": state(
+        component(),
+        profiles=(
+            active(
+                profile(
+                    keep_credentials=True,
+                    capture=Capture(head_bytes=1024, checksum=False),
+                    max_request_bytes=4096,
+                    shadow_timeout=2.5,
+                    match=Match(
+                        methods=("DELETE",),
+                        headers=(
+                            HeaderMatch("X-Kind", HeaderMatchKind.PREFIX, "a"),
+                            HeaderMatch("x-kind", HeaderMatchKind.REGEX, "a+"),
+                            HeaderMatch("x-there", HeaderMatchKind.PRESENT),
+                        ),
+                    ),
+                ),
+                replace(shadow(), address=Address("shadow.example", 80)),
+            ),
+        ),
+    ),
+}
