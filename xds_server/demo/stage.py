@@ -44,7 +44,7 @@ class Ports:
 
 @dataclass(frozen=True, slots=True)
 class Struck:
-    """What taking the stage down found: `left` had outlived its parent and was ended, `taken` are ports still in use."""
+    """What taking the stage down found: `left` outlived its parent and was ended, `taken` are ports still in use."""
 
     processes: int
     ports: int
