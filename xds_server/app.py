@@ -113,8 +113,8 @@ async def manager(settings: Settings) -> AsyncIterator[dict[str, int]]:
             await controller.stop(keep_shadows=settings.keep_shadows or not up, drain=engine.stop)
 
         # Callbacks run last in, first out: what is pushed later is stopped earlier.
-        stack.callback(collector.close)
         stack.push_async_callback(xds.stop, settings.xds.grace)
+        stack.callback(collector.close)  # the engines' streams would hold the server for all of its grace
         stack.push_async_callback(stop_controller)
         await controller.start()
         await xds.start()
