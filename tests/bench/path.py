@@ -27,8 +27,8 @@ SHARES = (0.7, 0.4)
 _SETTLE = 3.0
 """Seconds without a change after which the counts are final; several windows of the engine."""
 _SETTLE_MOST = 60.0
-_SEEN_AFTER = 1.5
-"""Seconds until a pair that was compared at once shows in the status: Envoy's flush, a window, the link."""
+_EXPLAIN = ("unpaired_shadow", "als_gap", "late", "dropped_waiting", "engine_stopped")
+"""Kinds of loss that do not overlap; an original without its copy's record (`unpaired_original`) is in `als_gap`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +44,18 @@ class _Stack:
 
     def counts(self) -> dict[str, Any]:
         """Return how often everybody has seen a request."""
-        comparison = self.manager.profile(NETWORK, self.profile_id)["comparison"] or {}
+        status = self.manager.call("GET", f"/networks/{NETWORK}/shadowing/status")
+        comparison = status["profiles"][0]["comparison"] or {}
         lost = comparison.get("lost") or {}
         return {
             "answered by the original": self.original.answered(),
             "answered by the shadow": self.shadow.answered(),
             "copies in Envoy": self.envoy.counter(f"^http.shadow-{self.instance_id}.downstream_rq_completed$"),
+            "records dropped by Envoy": self.envoy.counter("logs_dropped$"),
             "pairs": comparison.get("pairs", 0),
             "discrepancies": comparison.get("discrepancies", 0),
-            "lost": dict(lost) if isinstance(lost, dict) else {"lost": lost},
+            "lost": dict(lost),
+            "waiting": sum(engine.get("waiting", 0) for engine in status["engines"]),
         }
 
     def cpu(self) -> dict[str, float]:
@@ -118,18 +121,17 @@ def _measure(stack: _Stack, name: str, send: Callable[[], Outcome]) -> dict[str,
     cpu = stack.cpu()
     begun = time.monotonic()
     outcome = send()
-    after, last_change = _settled(stack)
-    elapsed = last_change - begun
-    busy = max(outcome.seconds, elapsed - _SEEN_AFTER)
+    after, last_pair = _settled(stack)
+    elapsed = max(last_pair - begun, outcome.seconds)
     used = {part: total - cpu[part] for part, total in stack.cpu().items()}
-    seen = {key: after[key] - before[key] for key in after if key != "lost"}
+    seen = {key: after[key] - before[key] for key in after if key not in {"lost", "waiting"}}
     kinds = {*after["lost"], *before["lost"]}
     lost = {kind: after["lost"].get(kind, 0) - before["lost"].get(kind, 0) for kind in sorted(kinds)}
     copies = seen["copies in Envoy"]
     return {
         "name": name,
         "requests_per_second": outcome.answered / outcome.seconds,
-        "pairs_per_second": seen["pairs"] / busy,
+        "pairs_per_second": seen["pairs"] / elapsed,
         "seconds_until_the_last_pair": elapsed,
         "seconds_of_load": outcome.seconds,
         "answered_to_clients": outcome.answered,
@@ -137,20 +139,23 @@ def _measure(stack: _Stack, name: str, send: Callable[[], Outcome]) -> dict[str,
         **{key.replace(" ", "_"): value for key, value in seen.items()},
         "lost_by_kind": lost,
         "lost_share": 1 - seen["pairs"] / copies if copies else None,
-        "unexplained": copies - seen["pairs"] - sum(lost.values()),
+        "unexplained": copies - seen["pairs"] - sum(lost.get(kind, 0) for kind in _EXPLAIN),
         "cpu_microseconds_per_request": {part: value / max(outcome.answered, 1) * 1e6 for part, value in used.items()},
     }
 
 
 def _settled(stack: _Stack) -> tuple[dict[str, Any], float]:
-    """Return the counts once they stand still, and when they changed last."""
-    counts, changed = stack.counts(), time.monotonic()
+    """Return the counts once they stand still and nothing waits for its other leg, and when the last pair was seen."""
+    counts = stack.counts()
+    changed = paired = time.monotonic()
     end = changed + _SETTLE_MOST
-    while time.monotonic() - changed < _SETTLE and time.monotonic() < end:
+    while (time.monotonic() - changed < _SETTLE or counts["waiting"]) and time.monotonic() < end:
         time.sleep(0.2)
         if (now := stack.counts()) != counts:
-            counts, changed = now, time.monotonic()
-    return counts, changed
+            changed = time.monotonic()
+            paired = changed if now["pairs"] != counts["pairs"] else paired
+            counts = now
+    return counts, paired
 
 
 def _print(rows: list[dict[str, Any]]) -> None:
@@ -169,7 +174,7 @@ def _print(rows: list[dict[str, Any]]) -> None:
             ]
             for row in rows
         ],
-        notes=[f"pairs/s: until the last pair was seen, less the {_SEEN_AFTER:g} s that a pair takes to be seen"],
+        notes=["pairs/s: until the last pair was seen in the status"],
     )
     show(
         "CPU µs a request",
@@ -180,7 +185,13 @@ def _print(rows: list[dict[str, Any]]) -> None:
             for used in [row["cpu_microseconds_per_request"]]
         ],
     )
-    keys = ["answered_to_clients", "answered_by_the_original", "copies_in_Envoy", "answered_by_the_shadow"]
+    keys = [
+        "answered_to_clients",
+        "answered_by_the_original",
+        "copies_in_Envoy",
+        "answered_by_the_shadow",
+        "records_dropped_by_Envoy",
+    ]
     keys += ["pairs", "discrepancies", "unexplained"]
     show(
         "The same requests, counted by everybody who saw them",
@@ -192,7 +203,7 @@ def _print(rows: list[dict[str, Any]]) -> None:
                 for kind in sorted({kind for row in rows for kind in row["lost_by_kind"]})
             ),
         ],
-        notes=["unexplained = copies in Envoy - pairs - all lost"],
+        notes=["unexplained: copies in Envoy, less pairs, less " + ", ".join(_EXPLAIN)],
     )
 
 
