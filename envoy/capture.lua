@@ -109,7 +109,7 @@ function envoy_on_response(handle)
     end
   end
 
-  if kept < wanted then
+  if kept < wanted or wanted == 0 then
     note(handle, "b", handle:base64Escape(table.concat(head)))
   end
   if checking and size > kept then

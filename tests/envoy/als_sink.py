@@ -33,7 +33,14 @@ class AlsSink:
 
     async def __aenter__(self) -> Self:
         self._server = grpc.aio.server()
-        handlers = (
+        self._server.add_generic_rpc_handlers(self.handlers())
+        self.port = self._server.add_insecure_port("127.0.0.1:0")
+        await self._server.start()
+        return self
+
+    def handlers(self) -> tuple[Any, ...]:
+        """Return the services, for a server of somebody else's."""
+        return (
             grpc.method_handlers_generic_handler(
                 _ALS, {"StreamAccessLogs": grpc.stream_unary_rpc_method_handler(self._logs)}
             ),
@@ -41,10 +48,6 @@ class AlsSink:
                 _METRICS, {"StreamMetrics": grpc.stream_unary_rpc_method_handler(self._metrics)}
             ),
         )
-        self._server.add_generic_rpc_handlers(handlers)
-        self.port = self._server.add_insecure_port("127.0.0.1:0")
-        await self._server.start()
-        return self
 
     async def __aexit__(self, *_: object) -> None:
         assert self._server is not None

@@ -34,6 +34,8 @@ class Backend:
     """Bodies of further paths."""
     instead: dict[str, str] = field(default_factory=dict)
     """A path that is answered as if it were another one: how a shadow is made to differ."""
+    piece: int = 0
+    """Bodies are written in pieces of this size, each for itself on the wire; 0 is all at once."""
     _came: asyncio.Event = field(default_factory=asyncio.Event)
     _server: asyncio.Server | None = None
     _open: set[asyncio.Task[None]] = field(default_factory=set)
@@ -105,12 +107,19 @@ class Backend:
         head = f"HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n"
         writer.write(f"{head}{extra}\r\n".encode())
         first = body[:10] if kind in {"cut", "drip"} else body
-        writer.write(b"" if asked.method == "HEAD" else first)
-        await writer.drain()
+        await self._write(b"" if asked.method == "HEAD" else first, writer)
         if kind == "drip":
             await asyncio.sleep(float(rest[0]))
             writer.write(body[10:])
         return kind != "cut"
+
+    async def _write(self, body: bytes, writer: asyncio.StreamWriter) -> None:
+        size = self.piece or max(1, len(body))
+        for start in range(0, len(body), size):
+            writer.write(body[start : start + size])
+            await writer.drain()
+            if self.piece:
+                await asyncio.sleep(0.001)
 
     def _content(self, path: str, kind: str, asked: Asked) -> bytes:
         if path in self.answers:

@@ -21,7 +21,7 @@ async def started(mesh: Mesh, *faults: Fault, cut: float = 0.0, **changes: Any) 
     mirrored = active(profile(**changes), shadow(port=mesh.shadow.port, faults=faults))
     await mesh.start_envoy(state(component(port=mesh.original.port, timeout=cut), profiles=(mirrored,)))
     # Only then: the runtime layer that carries shares and faults comes last.
-    await mesh.envoy.until_stat("runtime.num_keys", lambda value: value > len(faults))
+    await mesh.envoy.until_stat("runtime.num_keys", lambda value: value > 1 + len(faults))
 
 
 async def one_pair(mesh: Mesh, path: str = "/ok") -> tuple[Entry, Entry]:
