@@ -26,7 +26,7 @@ from typing import Any
 import httpx
 import psutil
 
-from xds_server.demo.children import Child, Household
+from xds_server.demo.children import MARK, Child, Household
 from xds_server.demo.client import Connection, Reply, Request
 from xds_server.demo.load import Clients, ask, catalogue_requests
 from xds_server.demo.stage import catalogue_command, shadowmesh
@@ -104,7 +104,9 @@ class Proxy:
                 for each in section.get(kind, ()):
                     state = each.get("active_state", each)
                     body = state.get("route_config") or state.get("cluster") or state.get("listener", {})
-                    found[f"{kind}/{body.get('name')}"] = state["last_updated"]
+                    # A listener that drains has no active state any more.
+                    if "last_updated" in state:
+                        found[f"{kind}/{body['name']}"] = state["last_updated"]
         assert found
         return found
 
@@ -273,7 +275,7 @@ class Stack:
 
     async def create(self, network: str = NETWORK, /, **fields: Any) -> JSON:
         """Create a profile and wait until its shadows run, it is published, and the Envoys have it."""
-        body = profile_body(**fields)
+        body = self.profile_body(**fields)
         made = await self.acall("POST", f"/networks/{network}/shadowing/create", body)
 
         async def running() -> JSON | None:
@@ -335,10 +337,81 @@ class Stack:
         async with Connection((proxy or self.proxy).ports[component]) as connection:
             return [await connection.send(request) for request in requests]
 
+    async def further(self, clients: Clients, count: int) -> None:
+        """Wait until clients have sent so many more requests."""
+        wanted = clients.tally.requests + count
+
+        async def sent() -> bool:
+            return clients.tally.requests >= wanted
+
+        await until(sent, "clients are served")
+
+    async def quiet(self, clients: Clients, instance: str, *, seconds: float = 30.0) -> None:
+        """Wait until nothing is mirrored to an instance although clients go on."""
+        counter = f"cluster.shadow-in-{instance}.upstream_rq_total"
+
+        async def unmoved() -> bool:
+            before = self.proxy.stat(counter)
+            await self.further(clients, 30)
+            return self.proxy.stat(counter) in {before, 0}
+
+        await until(unmoved, "mirroring has stopped", seconds=seconds)
+
+    async def mirroring(self, instance: str, *, beyond: int = 0) -> None:
+        """Wait until an instance has got more than `beyond` copies."""
+
+        async def moves() -> bool:
+            return self.proxy.copies(instance) > beyond
+
+        await until(moves, "copies are sent")
+
+    async def ended(self, profile: JSON) -> JSON:
+        """Wait until the one instance of a profile has ended; return it."""
+
+        async def look() -> JSON | None:
+            (instance,) = (await self.profile(profile["profileID"]))["instances"]
+            return dict(instance) if instance["status"] in {"Stopped", "Failed"} else None
+
+        found: JSON = await until(look, "the shadow has ended")
+        return found
+
+    def shadows(self, version: int = 2) -> list[psutil.Process]:
+        """Return the processes of a version of the catalogue that the manager started."""
+        found = []
+        for process in psutil.process_iter():
+            with suppress(psutil.Error, OSError):
+                line = process.cmdline()
+                if line[-2:] == ["--version", str(version)] and process.environ().get(MARK) == str(self.folder):
+                    found.append(process)
+        return [each for each in found if not any("supervisor.py" in word for word in each.cmdline())]
+
+    def clear(self) -> None:
+        """End what a test has left of profiles."""
+        for network in self.call("GET", "/networks")["items"]:
+            path = f"/networks/{network['name']}/shadowing/profiles"
+            for profile in self.call("GET", path)["items"]:
+                self.call("DELETE", f"{path}/{profile['profileID']}")
+
     # Documents.
 
     def network_body(self, name: str = NETWORK) -> JSON:
         return {"name": name, "components": [self.component(each) for each in self.originals]}
+
+    def profile_body(self, **more: Any) -> JSON:
+        """Return the body of a profile: all of `catalog`'s traffic to a process of version 2, unless said otherwise."""
+        return {
+            "componentName": "catalog",
+            "trafficShadowingPercentage": 1.0,
+            "shadowInstanceTTL": "10m",
+            "variants": [self.version()],
+            **more,
+        }
+
+    def version(self, number: int = 2) -> JSON:
+        """Return the variant that runs a version of the catalogue; marked, so that one that is left is found."""
+        command = catalogue_command(version=number, port="{port}")
+        env = {MARK: str(self.folder)}
+        return {"name": "v2", "process": {"command": command, "env": env, "readiness": {"path": "/healthz"}}}
 
     def component(self, name: str) -> JSON:
         return {
@@ -347,22 +420,6 @@ class Stack:
             "listen": {"address": "127.0.0.1", "port": self.listens[name]},
             "endpoints": [{"address": "127.0.0.1", "port": self.originals[name]}],
         }
-
-
-def profile_body(**more: Any) -> JSON:
-    """Return the body of a profile: all of `catalog`'s traffic to a process of version 2, unless said otherwise."""
-    return {
-        "componentName": "catalog",
-        "trafficShadowingPercentage": 1.0,
-        "shadowInstanceTTL": "10m",
-        "variants": [next_version()],
-        **more,
-    }
-
-
-def next_version(version: int = 2) -> JSON:
-    command = catalogue_command(version=version, port="{port}")
-    return {"name": "v2", "process": {"command": command, "readiness": {"path": "/healthz"}}}
 
 
 def at(port: int) -> list[JSON]:
