@@ -47,6 +47,7 @@ def report(outcome: Outcome, *, width: int = WIDE) -> Iterator[RenderableType]:
     yield response_times(reading.endpoints)
     yield _title("What clients saw: every answer compared, bit for bit, with the one known before")
     yield clients(tally)
+    yield Text("Everything shares this machine; `make bench` measures what mirroring costs.", style="dim")
     yield _title("In numbers")
     yield summary(reading, tally)
     yield _title("Planted bugs")
