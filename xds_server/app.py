@@ -50,9 +50,10 @@ async def serve(settings: Settings) -> None:
         StoreError: the state cannot be read or written, or another manager works on it.
     """
     logging_setup.configure(settings.log)
+    told = _stop_signal()
     async with manager(settings) as ports:
         log.info("ready", **ports, state=str(settings.state))
-        await _told_to_stop()
+        await told.wait()
         log.info("stopping")
 
 
@@ -63,6 +64,7 @@ async def analyze(settings: Settings) -> None:
         ConflictError: the port is taken.
     """
     logging_setup.configure(settings.log)
+    told = _stop_signal()
     engine = AnalysisEngine(
         settings=settings.engine,
         node=settings.node.name,
@@ -73,7 +75,7 @@ async def analyze(settings: Settings) -> None:
     await engine.start()
     try:
         log.info("engine ready", port=engine.port, manager=settings.engine.manager)
-        await _told_to_stop()
+        await told.wait()
     finally:
         await engine.stop()
 
@@ -164,8 +166,11 @@ async def _stop_http(server: uvicorn.Server, task: asyncio.Task[None]) -> None:
     await task
 
 
-async def _told_to_stop() -> None:
-    """Return at the first SIGTERM or SIGINT; a second one ends the process at once."""
+def _stop_signal() -> asyncio.Event:
+    """Return what the first SIGTERM or SIGINT sets; a second one ends the process at once.
+
+    To be called before anything is started: a signal in the middle of a start is then an orderly stop as well.
+    """
     loop = asyncio.get_running_loop()
     told = asyncio.Event()
 
@@ -176,4 +181,4 @@ async def _told_to_stop() -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, tell)
-    await told.wait()
+    return told
