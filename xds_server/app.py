@@ -12,8 +12,8 @@ import ipaddress
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import partial
 
 import structlog
@@ -26,11 +26,11 @@ from xds_server.analysis.engine import AnalysisEngine
 from xds_server.cache.cache import SnapshotCache
 from xds_server.config import Settings
 from xds_server.engine_process import EngineProcess
-from xds_server.errors import ConflictError
 from xds_server.lifecycle.clock import SystemClock
 from xds_server.lifecycle.controller import Controller
 from xds_server.lifecycle.groups import group_of
 from xds_server.lifecycle.publisher import Publisher
+from xds_server.listening import bound
 from xds_server.placement.local import LocalInventory
 from xds_server.protocol.board import StatusBoard
 from xds_server.protocol.fetch import fetch
@@ -84,7 +84,7 @@ async def analyze(settings: Settings) -> None:
 async def manager(settings: Settings) -> AsyncIterator[dict[str, int]]:
     """Run the manager's parts for the length of a `with`; yields the ports they listen on."""
     async with contextlib.AsyncExitStack() as stack:
-        http_socket = stack.enter_context(_listening(settings.http.address, settings.http.port))
+        http_socket = stack.enter_context(bound(settings.http.address, settings.http.port, flag="--http-port"))
         clock = SystemClock()
         cache = SnapshotCache()
         board = StatusBoard()
@@ -136,23 +136,6 @@ def reachable(address: str, port: int) -> str:
     if ipaddress.ip_address(address).is_unspecified:
         address = "::1" if ":" in address else "127.0.0.1"
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
-
-
-@contextmanager
-def _listening(address: str, port: int) -> Iterator[socket.socket]:
-    """Bind the REST API's socket first, so that a port in use is one clear line and starts nothing."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((address, port))
-        except OSError as error:
-            raise ConflictError(
-                f"cannot listen on {address}:{port}: {error.strerror}",
-                field="http.port",
-                hint="choose another with --http-port, or 0 for any free one",
-            ) from error
-        yield listener
 
 
 async def _serve_http(server: uvicorn.Server, listener: socket.socket) -> None:

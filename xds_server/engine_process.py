@@ -8,7 +8,6 @@ Not guaranteed: that the engine is up when `start` returns; Envoys and the manag
 import asyncio
 import contextlib
 import os
-import socket
 import subprocess
 import sys
 
@@ -17,7 +16,7 @@ import psutil
 import structlog
 
 from xds_server.config import Settings
-from xds_server.errors import ConflictError
+from xds_server.listening import bound
 
 log = structlog.get_logger(__name__)
 
@@ -56,7 +55,9 @@ class EngineProcess:
         self._folder.mkdir(parents=True, exist_ok=True)
         self._process = self._find()
         if self._process is None:
-            self.port = _free_port(self._settings.engine.address, self.port)
+            # The engine itself would only say in its log that it cannot.
+            with bound(self._settings.engine.address, self.port, flag="--engine-port") as probe:
+                self.port = probe.getsockname()[1]
             self._spawn()
         self._watch = asyncio.create_task(self._keep(), name="engine-process")
 
@@ -139,22 +140,6 @@ class EngineProcess:
         }
         self._record.write_bytes(orjson.dumps(record))
         log.info("started the analysis engine", pid=self._process.pid, log=str(log_path))
-
-
-def _free_port(address: str, port: int) -> int:
-    """Return `port`, or any for 0, if it is free; the engine would only say so in its own log."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((address, port))
-        except OSError as error:
-            raise ConflictError(
-                f"cannot listen on {address}:{port}: {error.strerror}",
-                field="engine.port",
-                hint="choose another with --engine-port, or 0 for any free one",
-            ) from error
-        return int(probe.getsockname()[1])
 
 
 def _alive(process: psutil.Process) -> bool:
