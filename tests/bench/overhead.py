@@ -97,8 +97,8 @@ def run() -> dict[str, Any]:
             for mode, each in ratios.items()
             if mode != TWIN
         },
-        "means": {
-            mode: {figure: _mean(cells, figure) for figure in (*FIGURES, "late")} for mode, cells in taken.items()
+        "medians": {
+            mode: {figure: _typical(cells, figure) for figure in (*FIGURES, "late")} for mode, cells in taken.items()
         },
         "requests": {mode: sum(cell.requests for cell in cells) for mode, cells in taken.items()},
         "failed": {mode: sum(cell.failed for cell in cells) for mode, cells in taken.items()},
@@ -181,8 +181,8 @@ def _ratio(taken: dict[str, list[Cell]], mode: str, figure: str) -> Ratio:
     return paired_ratio([getattr(c, figure) for c in taken[mode]], [getattr(c, figure) for c in taken[BASE]])
 
 
-def _mean(cells: list[Cell], figure: str) -> float:
-    return float(sum(getattr(cell, figure) for cell in cells)) / len(cells)
+def _typical(cells: list[Cell], figure: str) -> float:
+    return quantile([getattr(cell, figure) for cell in cells], 0.5)
 
 
 def _print(taken: dict[str, list[Cell]], ratios: dict[str, dict[str, Ratio]], *, blocks: int, seconds: float) -> None:
@@ -190,11 +190,11 @@ def _print(taken: dict[str, list[Cell]], ratios: dict[str, dict[str, Ratio]], *,
     for mode in MODES:
         row = [f"{mode} (A/A)" if mode == TWIN else mode]
         for figure in FIGURES:
-            row.append(f"{_mean(taken[mode], figure):,.0f}")
+            row.append(f"{_typical(taken[mode], figure):,.0f}")
             row.append("1" if mode == BASE else str(ratios[mode][figure]))
         rows.append(row)
     failed = sum(cell.failed for cells in taken.values() for cell in cells)
-    late = _mean([cell for cells in taken.values() for cell in cells], "late")
+    late = _typical([cell for cells in taken.values() for cell in cells], "late")
     goal = "inside" if ratios["capture 10 %"]["p99"].within(ratios[TWIN]["p99"]) else "outside"
     show(
         f"The original's latency and Envoy's CPU a request: {blocks} interleaved blocks of {seconds:g} s a mode, "
@@ -202,9 +202,9 @@ def _print(taken: dict[str, list[Cell]], ratios: dict[str, dict[str, Ratio]], *,
         ["mode", "p50 µs", "ratio", "p99 µs", "ratio", "CPU µs", "ratio"],
         rows,
         notes=[
-            "ratio: to plain, with its 95 % interval; latency counted from the moment that was meant",
+            "µs: median over the blocks; ratio: to plain, paired by block, with its 95 % interval",
             layout().words,
-            f"requests left up to {late:,.0f} µs late (p99, the generator's own share of the latencies)",
+            f"requests left up to {late:,.0f} µs late (p99): the generator's own share of the latencies",
             f"requests that failed: {failed}",
             f"goal: p99 at capture 10 % inside the A/A interval; it is {goal}",
         ],
