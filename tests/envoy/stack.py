@@ -238,14 +238,19 @@ class Stack:
         """Start an Envoy again whose process has been ended; does not wait for it."""
         proxy.child = self.household.start(proxy.child.name, proxy.command)
 
-    def _engine_pid(self) -> int:
+    @property
+    def engine_pid(self) -> int:
+        """Process id of the engine, as the manager wrote it down; 0 while there is none."""
         with suppress(OSError, ValueError, KeyError):
             return int(json.loads((self.folder / "state/engine/process.json").read_bytes())["pid"])
         return 0
 
     @property
     def engine_process(self) -> psutil.Process:
-        return psutil.Process(self._engine_pid())
+        """The engine; waited for."""
+        return psutil.Process(
+            wait_for(lambda: psutil.pid_exists(self.engine_pid) and self.engine_pid, "an engine runs")
+        )
 
     # REST.
 

@@ -79,8 +79,11 @@ class AnalysisEngine:
         self._instances: dict[str, str] = {}
         self.ledger = Ledger(self._missing)
         self._books: bytes = b""
+        self._written: bytes = b""
         self._servicers = Servicers(self.analyser, self.ledger, clock)
-        self._link = Link(settings.manager, hello=self._hello, received=self._received, clock=clock)
+        self._link = Link(
+            settings.manager, hello=self._hello, received=self._received, delivered=self._write_books, clock=clock
+        )
         self._server = XdsServer(
             settings=XdsSettings(address=settings.address, port=settings.port),
             cache=self._cache,
@@ -157,11 +160,13 @@ class AnalysisEngine:
 
     def _close_window(self) -> None:
         self._link.send(self.analyser.take(), self._figures())
-        # These books hold when the window just closed has reached the manager, not before.
-        self._books = orjson.dumps(self.ledger.pack())
+        # These books hold when the window just closed has reached the manager: not before, and at once then. Copies
+        # that still wait for their originals would be lost with this engine.
+        self._books = orjson.dumps(self.ledger.pack(self.analyser.pairing.waiting_copies()))
 
     def _write_books(self) -> None:
-        if self._books:
+        if self._books != self._written:
+            self._written = self._books
             write_whole(self._state / "books.json", self._books)
 
     def _figures(self) -> dict[str, Any]:

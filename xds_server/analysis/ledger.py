@@ -12,6 +12,7 @@ within the very millisecond of a push may be counted one push later.
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from xds_server.analysis.kinds import Lost
@@ -26,6 +27,7 @@ MAX_PENDING = 200_000
 """Ends of requests kept a series until a push covers them."""
 MAX_SERIES = 20_000
 MAX_NODES = 1_000
+_NONE: Mapping[str, int] = MappingProxyType({})
 ALL = ""
 """The series of all records of an Envoy."""
 
@@ -126,19 +128,29 @@ class Ledger:
         every = {node: books.series.get(ALL) for node, books in self._nodes.items()}
         return {node: series.lost + series.earlier for node, series in every.items() if series is not None}
 
-    def pack(self) -> dict[str, Any]:
-        """Return the books for the disk: everything that arrived so far counts as received."""
-        return {
-            node: {
+    def pack(self, waiting: Mapping[str, int] = _NONE) -> dict[str, Any]:
+        """Return the books for the disk: everything that arrived so far counts as received.
+
+        Args:
+            waiting: records by instance that arrived and count as not received, since they are in no window yet.
+        """
+        left = dict(waiting)
+        packed = {}
+        for node, books in self._nodes.items():
+            series = {}
+            for name, each in books.series.items():
+                received = each.received + len(each.pending)
+                # Which of several Envoys they came from does not matter: losses of an instance are summed.
+                without = min(left.get(name, 0), received)
+                left[name] = left.get(name, 0) - without
+                series[name] = [each.counted, received - without, each.earlier, each.lost]
+            packed[node] = {
                 "uptime": books.uptime,
                 "at": books.last_at,
                 "overflows": books.overflows,
-                "series": {
-                    n: [s.counted, s.received + len(s.pending), s.earlier, s.lost] for n, s in books.series.items()
-                },
+                "series": series,
             }
-            for node, books in self._nodes.items()
-        }
+        return packed
 
     def load(self, packed: Mapping[str, Any]) -> None:
         """Go on from what an engine before kept. Raises: KeyError, TypeError, ValueError when it is something else."""

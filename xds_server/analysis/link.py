@@ -44,6 +44,7 @@ class Link:
         target: `host:port` of the manager's xDS server.
         hello: makes the first message of a stream.
         received: told of each message from the manager but acknowledgements.
+        delivered: told when everything that was sent has been acknowledged.
         clock: for the pauses.
     """
 
@@ -53,8 +54,10 @@ class Link:
         *,
         hello: Callable[[], Mapping[str, Any]],
         received: Callable[[Mapping[str, Any]], None],
+        delivered: Callable[[], None],
         clock: Clock,
     ) -> None:
+        self._delivered = delivered
         self._target = target
         self._hello = hello
         self._received = received
@@ -132,6 +135,7 @@ class Link:
                 self.outbox.acknowledge(int(message["ack"]))
                 if self.outbox.empty:
                     self._emptied.set()
+                    self._delivered()
                 self._wake.set()
             else:
                 self._received(message)

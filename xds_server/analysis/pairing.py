@@ -7,7 +7,7 @@ Not guaranteed: a duplicate that comes long after its pair was finished is told 
 (`REMEMBERED`).
 """
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
 
 from xds_server.analysis.kinds import Lost
@@ -114,6 +114,10 @@ class Pairing:
         self._keep(waiting, record)
         self._finish(key, waiting)
         return tuple((record, copy) for copy in copies)
+
+    def waiting_copies(self) -> Counter[str]:
+        """Count the copies that wait, by instance."""
+        return Counter(copy.shadow for waiting in self._waiting.values() for copy in waiting.copies)
 
     def expire(self, now: float) -> None:
         """Give up what has waited too long."""

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import orjson
 import pytest
 from envoy.service.discovery.v3 import discovery_pb2
 
@@ -121,6 +122,21 @@ async def test_an_engine_that_was_away_finds_what_it_missed(engine: Start, monke
             await until(lambda: manager.pairs == 2)
             await sender.push(START + 40, **{name: 5.0})
             await until(lambda: manager.collector.summary(PROFILE).lost == {"als_gap": 3})
+
+
+async def test_the_books_are_on_disk_as_soon_as_the_manager_has_the_window(
+    engine: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("xds_server.analysis.ledger.GRACE", 0.05)
+    books = tmp_path / "engine" / "books.json"
+    async with Manager() as manager, engine(manager.port, window=3600) as one, envoy(one) as sender:
+        await until(lambda: one.connected)
+        await sender.log(batch(*pair_entries()))
+        await until(lambda: manager.pairs == 1)
+        # The next window is an hour away: an engine that is killed now must not count this pair as lost.
+        await until(books.exists)
+        (kept,) = orjson.loads(books.read_bytes()).values()
+        assert kept["series"][INSTANCE][1] == 1
 
 
 async def test_profiles_are_known_again_after_a_restart_without_a_manager(engine: Start, tmp_path: Path) -> None:

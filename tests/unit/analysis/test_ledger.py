@@ -136,6 +136,15 @@ def test_an_engine_that_comes_back_counts_nothing_twice() -> None:
     assert later.settle(T0 + 5) == 0
 
 
+def test_what_waits_in_an_engine_that_dies_is_lost() -> None:
+    books = Books()
+    books.arrive(T0 + 1, T0 + 2, T0 + 3)
+    kept = orjson.dumps(books.ledger.pack({"i": 2, "other": 1}))
+    again = Books(kept)
+    again.push(T0 + 10, 3)
+    assert again.settle(T0 + 10) == 2
+
+
 def test_copies_that_envoy_never_sent_are_counted_as_overflow() -> None:
     books = Books()
     for at, count in ((1, 5.0), (2, 7.0)):

@@ -159,3 +159,14 @@ def test_every_record_ends_in_exactly_one_place(arrivals: list[tuple[str, str, i
     assert len(case.pairs) + again + given_up <= copies
     assert len(set(case.pairs)) == len(case.pairs)
     assert {pair for pair, _ in case.pairs} <= originals
+
+
+def test_copies_that_wait_are_counted_by_instance() -> None:
+    case = Case("s", "t")
+    case.add("1", "s")
+    case.add("1", "t")
+    case.add("2", "s")
+    case.add("3")
+    assert case.pairing.waiting_copies() == {"s": 2, "t": 1}
+    case.add("1")
+    assert case.pairing.waiting_copies() == {"s": 1}

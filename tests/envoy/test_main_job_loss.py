@@ -1,0 +1,103 @@
+"""What is lost is counted, exactly: the books of the comparison against Envoy's own counters."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Iterator
+
+import psutil
+import pytest
+
+from tests.envoy.stack import JSON, Stack, running, until
+
+pytestmark = [pytest.mark.envoy, pytest.mark.timeout(120)]
+
+RATE = 600.0
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with running(tmp_path_factory.mktemp("loss")) as made:
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def alone(stack: Stack) -> Iterator[None]:
+    yield
+    stack.clear()
+
+
+def accounted(found: JSON) -> int:
+    """Return how many copies the comparison knows the fate of. What `lost` says of originals is not about copies."""
+    lost = {kind: count for kind, count in found.get("lost", {}).items() if kind != "unpaired_original"}
+    assert set(lost) <= {"als_gap", "unpaired_shadow", "overflow", "engine_windows_dropped"}, lost
+    lost.pop("engine_windows_dropped", None)
+    return int(found.get("pairs", 0)) + sum(found.get("notJudged", {}).values()) + sum(lost.values())
+
+
+async def adds_up(stack: Stack, profile: JSON) -> JSON:
+    """Wait until each copy that Envoy sent is accounted for, once; and it stays so."""
+    (instance,) = profile["instances"]
+    copies = stack.proxy.stat(f"cluster.shadow-in-{instance['instanceID']}.upstream_rq_total")
+    assert copies > 0
+    last: JSON = {}
+
+    async def balanced() -> bool:
+        nonlocal last
+        last = await stack.comparison(profile)
+        return accounted(last) == copies
+
+    try:
+        await until(balanced, f"{copies} copies are accounted for")
+    except AssertionError as error:
+        error.add_note(f"accounted {accounted(last)}: { {k: v for k, v in last.items() if k != 'endpoints'} }")
+        raise
+    assert stack.proxy.copies(instance["instanceID"]) == copies
+    await asyncio.sleep(6)  # the time in which a pair is given up, a push comes, and its grace is over
+    last = await stack.comparison(profile)
+    assert accounted(last) == copies
+    return last
+
+
+async def test_nothing_is_lost_when_nothing_happens(stack: Stack) -> None:
+    async with stack.traffic(rate=RATE) as clients:
+        profile = await stack.create()
+        await stack.further(clients, 1000)
+    found = await adds_up(stack, profile)
+    assert found["lost"] == {}
+
+
+async def test_what_an_engine_that_is_killed_has_not_handed_over_is_counted_lost(stack: Stack) -> None:
+    engine = stack.engine_process
+    async with stack.traffic(rate=RATE) as clients:
+        profile = await stack.create()
+        await stack.further(clients, 500)
+        engine.kill()
+
+        async def another() -> bool:
+            return stack.engine_pid not in {0, engine.pid}
+
+        await until(another, "the engine is started again")
+        counted = (await stack.comparison(profile))["pairs"]
+
+        async def compares() -> bool:
+            return (await stack.comparison(profile))["pairs"] > counted + 200
+
+        await until(compares, "pairs are compared again")
+    found = await adds_up(stack, profile)
+    assert found["lost"]["als_gap"] > 0
+
+
+async def test_an_engine_that_stands_still_for_a_while_loses_nothing_uncounted(stack: Stack) -> None:
+    engine = stack.engine_process
+    async with stack.traffic(rate=RATE) as clients:
+        profile = await stack.create()
+        await stack.further(clients, 300)
+        os.kill(engine.pid, signal.SIGSTOP)
+        try:
+            await stack.further(clients, 1500)
+            assert psutil.Process(engine.pid).status() == psutil.STATUS_STOPPED
+        finally:
+            os.kill(engine.pid, signal.SIGCONT)
+        await stack.further(clients, 300)
+    await adds_up(stack, profile)
