@@ -23,10 +23,19 @@ def found(original: Any, shadow: Any, **options: Any) -> set[tuple[str, str]]:
     return {(d.field, str(d.kind)) for d in json_differences(original, shadow, **options)}
 
 
+def spelled(document: Any) -> Any:
+    """Return the document with its booleans as words: to Python, and in lists to deepdiff, `False` equals 0."""
+    if isinstance(document, bool):
+        return f"<{document}>"
+    if isinstance(document, list):
+        return [spelled(each) for each in document]
+    return {name: spelled(each) for name, each in document.items()} if isinstance(document, dict) else document
+
+
 @given(documents, documents)
 @settings(max_examples=300)
 def test_something_is_found_exactly_when_deepdiff_finds_something(a: Any, b: Any) -> None:
-    assert bool(json_differences(a, b)) == bool(DeepDiff(a, b))
+    assert bool(json_differences(a, b)) == bool(DeepDiff(spelled(a), spelled(b)))
 
 
 @given(documents)
