@@ -114,6 +114,11 @@ async def manager(settings: Settings) -> AsyncIterator[dict[str, int]]:
             # A start that failed (a port in use) is no reason to end the shadows that it found.
             await controller.stop(keep_shadows=settings.keep_shadows or not up, drain=engine.stop)
 
+        # Takes a while: before Envoys are let in, so that none of them waits for it.
+        app = create_app(
+            controller, settings.http, fetch=partial(fetch, cache=cache, grouping=publisher.group_of, printer=as_any)
+        )
+        server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off", access_log=False, ws="none"))
         # Callbacks run last in, first out: what is pushed later is stopped earlier.
         stack.push_async_callback(xds.stop, settings.xds.grace)
         stack.callback(collector.close)  # the engines' streams would hold the server for all of its grace
@@ -122,10 +127,6 @@ async def manager(settings: Settings) -> AsyncIterator[dict[str, int]]:
         await xds.start()
         if settings.engine.spawn:
             await engine.start(manager=reachable(settings.xds.address, xds.port))
-        app = create_app(
-            controller, settings.http, fetch=partial(fetch, cache=cache, grouping=publisher.group_of, printer=as_any)
-        )
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off", access_log=False, ws="none"))
         stack.push_async_callback(_stop_http, server, asyncio.create_task(_serve_http(server, http_socket)))
         up = True
         yield {"http": http_socket.getsockname()[1], "xds": xds.port, "engine": engine.port}

@@ -119,6 +119,9 @@ class XdsServer:
             ("grpc.keepalive_permit_without_calls", 1),
             ("grpc.http2.max_pings_without_data", 0),
             ("grpc.http2.min_ping_interval_without_data_ms", 5000),
+            # Thousands of Envoys come back at once after a restart; grpc would refuse those beyond 1,000 that wait.
+            ("grpc.server.max_pending_requests", self._settings.max_streams),
+            ("grpc.server.max_pending_requests_hard_limit", 2 * self._settings.max_streams),
             ("grpc.max_receive_message_length", _MAX_REQUEST),
             ("grpc.max_send_message_length", -1),
         ]
