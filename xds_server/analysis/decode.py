@@ -23,6 +23,7 @@ WINDOW = 2**23
 MAX_ENCODINGS = 3
 """Encodings undone one after another; more is not seen in the wild and multiplies the work."""
 
+_GZIP_MAGIC = b"\x1f\x8b"
 _ENCODING = re.compile(rb"^content-encoding:[ \t]*([^\n]*)", re.IGNORECASE | re.MULTILINE)
 _TYPE = re.compile(rb"^content-type:[ \t]*([^;\n]*)", re.IGNORECASE | re.MULTILINE)
 
@@ -31,8 +32,9 @@ _TYPE = re.compile(rb"^content-type:[ \t]*([^;\n]*)", re.IGNORECASE | re.MULTILI
 class Body:
     """A decoded body.
 
-    `complete` is False when its end is missing, for whatever reason; `readable` is False when the encoding is unknown
-    or broken from the start, and `data` is then as on the wire.
+    `complete` is False when its end was not captured or lies beyond the limit. `readable` is False when the encoding is
+    unknown, or broken (also when a body that was captured whole breaks off inside its encoding: a client cannot read it
+    either); `data` is then as on the wire.
     """
 
     data: bytes
@@ -58,10 +60,10 @@ def content_type(headers: bytes) -> str:
 
 def encodings(headers: bytes) -> list[str]:
     """Return the content encodings of captured headers, in the order they were applied."""
-    found = _ENCODING.search(headers)
-    if not found:
+    lines = _ENCODING.findall(headers)
+    if not lines:
         return []
-    names = [name.strip() for name in found[1].decode("latin-1").lower().split(",")]
+    names = [name.strip() for name in b",".join(lines).decode("latin-1").lower().split(",")]
     return [name for name in names if name not in {"", "identity"}]
 
 
@@ -74,15 +76,19 @@ def decode(data: bytes, applied: list[str], *, complete: bool, limit: int = LIMI
         complete: whether `data` is all of it.
         limit: bytes that may come out.
     """
+    if not data:
+        # Of HEAD, 204, 304: the header is there, the body is not.
+        return Body(data, complete)
+    wire = Body(data, complete, readable=False)
     if len(applied) > MAX_ENCODINGS:
-        return Body(data, complete, readable=False)
+        return wire
     for name in reversed(applied):
         decoder = _DECODERS.get(name)
         if decoder is None:
-            return Body(data, complete, readable=False)
+            return wire
         decoded, whole = decoder(data, limit)
-        if not decoded and data and not whole:
-            return Body(data, complete, readable=False)
+        if not whole and (not decoded or (complete and len(decoded) < limit)):
+            return wire
         data, complete = decoded, complete and whole
     return Body(data, complete)
 
@@ -90,30 +96,41 @@ def decode(data: bytes, applied: list[str], *, complete: bool, limit: int = LIMI
 Decoded = tuple[bytes, bool]
 
 
-def _inflate(data: bytes, limit: int, *, bits: int) -> Decoded:
-    """Feed piece by piece, so that what came before an error is kept."""
+def _inflate(data: bytes | memoryview, limit: int, *, bits: int) -> tuple[bytes, bool, int]:
+    """Feed piece by piece, so that what came before an error is kept; also return how far the input was used."""
     inflater = zlib.decompressobj(bits)
-    out, left = [], limit
+    out, left, used = [], limit, 0
     try:
         for start in range(0, len(data), 1024):
-            piece = inflater.decompress(data[start : start + 1024], left)
+            fed = data[start : start + 1024]
+            piece = inflater.decompress(fed, left)
             out.append(piece)
             left -= len(piece)
+            used = start + len(fed) - len(inflater.unused_data)
             if left <= 0 or inflater.eof:
                 break
     except zlib.error:
-        return b"".join(out), False
-    return b"".join(out), inflater.eof
+        return b"".join(out), False, used
+    return b"".join(out), inflater.eof, used
 
 
 def _gzip(data: bytes, limit: int) -> Decoded:
-    return _inflate(data, limit, bits=31)
+    """Members one after another are one body (RFC 1952, 2.2)."""
+    out, left, rest = [], limit, memoryview(data)
+    while True:
+        piece, whole, used = _inflate(rest, left, bits=31)
+        out.append(piece)
+        left -= len(piece)
+        rest = rest[used:]
+        more = rest[:2] == _GZIP_MAGIC
+        if not (whole and more) or left <= 0:
+            return b"".join(out), whole and not more
 
 
 def _deflate(data: bytes, limit: int) -> Decoded:
     """RFC 9110 means zlib; some servers send raw deflate under the same name."""
-    decoded, whole = _inflate(data, limit, bits=15)
-    return (decoded, whole) if decoded or whole else _inflate(data, limit, bits=-15)
+    decoded, whole, _ = _inflate(data, limit, bits=15)
+    return (decoded, whole) if decoded or whole else _inflate(data, limit, bits=-15)[:2]
 
 
 def _brotli(data: bytes, limit: int) -> Decoded:

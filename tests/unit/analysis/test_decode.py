@@ -105,3 +105,30 @@ def test_encodings_and_type_are_read_from_captured_headers() -> None:
 @pytest.mark.parametrize("text", [None, "", "not base64!", "é", "abc"])
 def test_what_is_no_base64_is_nothing(text: str | None) -> None:
     assert unbase64(text) == b""
+
+
+@pytest.mark.parametrize(("name", "data"), VARIANTS)
+def test_a_body_that_came_whole_and_breaks_off_inside_its_encoding_cannot_be_read(name: str, data: bytes) -> None:
+    broken = data[: len(data) * 3 // 4]
+    body = decode(broken, [name], complete=True)
+    assert (body.data, body.complete, body.readable) == (broken, True, False)
+
+
+def test_gzip_members_one_after_another_are_one_body() -> None:
+    members = [gzip.compress(TEXT[start : start + 999]) for start in range(0, len(TEXT), 999)]
+    body = decode(b"".join(members), ["gzip"], complete=True)
+    assert (body.data, body.complete) == (TEXT, True)
+    cut = decode(b"".join(members)[:-30], ["gzip"], complete=False)
+    assert TEXT.startswith(cut.data)
+    assert not cut.complete
+    assert len(decode(gzip.compress(b"x" * 900) * 50, ["gzip"], complete=True, limit=1000).data) == 1000
+
+
+@pytest.mark.parametrize("name", ENCODED)
+def test_no_body_is_no_body_whatever_the_encoding_would_be(name: str) -> None:
+    body = decode(b"", [name], complete=True)
+    assert (body.data, body.complete, body.readable) == (b"", True, True)
+
+
+def test_encodings_on_several_lines_are_all_read() -> None:
+    assert encodings(b"content-encoding: gzip\nx: y\ncontent-encoding: br\n") == ["gzip", "br"]
