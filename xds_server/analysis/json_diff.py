@@ -6,9 +6,11 @@ have one, else by content, so one insertion is one difference.
 
 Guarantees: no recursion, so no depth breaks it; at most `budget` values are visited, then one `too_complex` says so.
 Of a field and class, the first place is returned. `true` is not `1`, but `1` is `1.0`: JSON has one kind of number.
-Not guaranteed: the smallest possible set of differences.
+Not guaranteed: the smallest possible set of differences; integers beyond 64 bits are told apart no better than as
+doubles, and of a key that is there twice only the last value is compared (RFC 8259, 4 and 6).
 """
 
+import re
 from collections import Counter
 from functools import lru_cache
 from typing import Any
@@ -36,6 +38,8 @@ _Path = tuple[Any, str, str | int]
 """The parent's path (None for the root), the generalised path so far, and the last step."""
 _ROOT: _Path = (None, "$", "")
 _NUMBERS = frozenset({int, float})
+_INTEGRAL = re.compile(rb"\d(?:\.0|e\d)")
+_LARGEST = 2.0**63
 _SORTED = orjson.OPT_SORT_KEYS
 
 
@@ -102,8 +106,12 @@ class _Comparer:
     def _arrays(self, path: _Path, depth: int, a: list[Any], b: list[Any]) -> None:
         depth += 1
         inside = path[1] + "[*]"
-        if (a and a[-1] == CUT) or (b and b[-1] == CUT):
-            # Of a cut array, only what both sides have can be compared.
+        a_open, b_open = bool(a) and a[-1] == CUT, bool(b) and b[-1] == CUT
+        if a_open or b_open:
+            # Of a cut array, only what both sides have can be compared; or it has more already than a whole one.
+            ours, theirs = len(a) - a_open, len(b) - b_open
+            if (not a_open and theirs > ours) or (not b_open and ours > theirs):
+                self._add(path, Kind.ARRAY_LENGTH, ours, theirs)
             for index, (left, right) in enumerate(zip(a, b, strict=False)):
                 if CUT not in (left, right):
                     self._pair((path, inside, index), depth, left, right)
@@ -123,6 +131,9 @@ class _Comparer:
             return False
         if left_codes == right_codes:
             return True
+        left_codes, right_codes = _one_kind_of_number(a, left_codes), _one_kind_of_number(b, right_codes)
+        if left_codes == right_codes:
+            return True
         if len(a) != len(b):
             self._add(path, Kind.ARRAY_LENGTH, len(a), len(b))
         if (identity := _identity(a, b)) is not None:
@@ -132,10 +143,14 @@ class _Comparer:
         return True
 
     def _by_identity(self, path: _Path, depth: int, a: list[Any], b: list[Any], identity: str) -> None:
-        left = {x[identity]: (i, x) for i, x in enumerate(a)}
-        right = {x[identity]: x for x in b}
+        left: dict[Any, tuple[int, Any]] = {x[identity]: (i, x) for i, x in enumerate(a)}
+        right: dict[Any, Any] = {x[identity]: x for x in b}
         inside = path[1] + "[*]"
         common = [key for key in left if key in right]
+        if not common:
+            # Perhaps they have become texts, or numbers.
+            left, right = {str(key): x for key, x in left.items()}, {str(key): x for key, x in right.items()}
+            common = [key for key in left if key in right]
         if common != [key for key in right if key in left]:
             self._add(path, Kind.ARRAY_ORDER, list(left), list(right))
         for key in common:
@@ -163,6 +178,24 @@ class _Comparer:
         field = path[1] if len(path[1]) <= LONGEST_FIELD else path[1][:LONGEST_FIELD] + "…"
         if (field, kind) not in self._found:
             self._found[field, kind] = Difference(field, kind, original, shadow, _exact(path))
+
+
+def _one_kind_of_number(elements: list[Any], codes: list[bytes]) -> list[bytes]:
+    """Encode 1.0 as 1, where there is any, so that elements which are equal are encoded alike."""
+    return [
+        orjson.dumps(_whole(element), option=_SORTED) if _INTEGRAL.search(code) else code
+        for element, code in zip(elements, codes, strict=True)
+    ]
+
+
+def _whole(value: Any) -> Any:
+    """Return the value with integral floats as integers; it could be encoded, so it is not nested deep."""
+    kind = type(value)
+    if kind is float:
+        return int(value) if value.is_integer() and abs(value) < _LARGEST else value
+    if kind is list:
+        return [_whole(x) for x in value]
+    return {key: _whole(x) for key, x in value.items()} if kind is dict else value
 
 
 def _split(codes: list[bytes], both: Counter[bytes]) -> tuple[list[bytes], list[int]]:

@@ -205,3 +205,39 @@ def test_without_captured_bodies_a_pair_is_not_judged_unless_the_status_differs(
 def test_fields_and_headers_can_be_left_out() -> None:
     legs = {"body": b'{"at":1,"b":1}'}, {"body": b'{"at":2,"b":1}', "status": 200}
     assert outcome(*legs, ignore_fields=frozenset({"$.at"})).differences == []
+
+
+@pytest.mark.parametrize("status", [200, 204, 304])
+def test_two_empty_answers_with_an_encoding_are_identical_to_their_end(status: int) -> None:
+    result = outcome(*({"body": b"", "headers": GZIP, "status": status, "method": method} for method in (1, 1)))
+    assert not result.head_only
+    assert not result.differences
+
+
+def test_an_empty_body_is_not_an_encoded_one() -> None:
+    assert found({"body": gzip.compress(b"[1]"), "headers": GZIP}, {"body": b"", "headers": GZIP}) == [("body", "text")]
+
+
+def test_an_encoded_body_that_no_client_can_read_differs() -> None:
+    whole = gzip.compress(orjson.dumps(list(range(300))))
+    assert found({"body": whole, "headers": GZIP}, {"body": whole[:-20], "headers": GZIP}) == [("$", "type")]
+    text = {**TEXT, "content-encoding": "gzip"}
+    assert found({"body": whole, "headers": text}, {"body": whole[:-20], "headers": text}) == [("body", "bytes")]
+
+
+def test_an_encoded_head_that_goes_on_where_the_other_has_ended_differs() -> None:
+    text = {**TEXT, "content-encoding": "gzip"}
+    long = b"ab" + bytes(n * n % 251 for n in range(9000)).hex().encode()
+    legs = [{"body": gzip.compress(body), "headers": text, "head": 1000} for body in (b"ab", long)]
+    assert found(*legs) == found(*reversed(legs)) == [("body", "text")]
+    numbers = [n * 7919 % 10007 for n in range(3000)]
+    legs = [{"body": gzip.compress(orjson.dumps(n)), "headers": GZIP, "head": 1000} for n in (numbers[:9], numbers)]
+    assert found(*legs) == found(*reversed(legs)) == [("$", "array_length")]
+
+
+def test_the_same_json_written_another_way_does_not_differ_beyond_the_head() -> None:
+    ways = (b'{"a":%d,"b":1}', b'{"b":1,"a":%d}')
+    bodies = (b"[" + b",".join(way % n for n in range(1000)) + b"]" for way in ways)
+    result = outcome(*({"body": body, "head": 1000, "checksum": len(body[:9]) + n} for n, body in enumerate(bodies)))
+    assert result.head_only
+    assert not result.differences

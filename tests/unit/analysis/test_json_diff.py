@@ -68,6 +68,8 @@ def test_missing_one_way_is_extra_the_other_way(a: Any, b: Any) -> None:
         ({}, {"a": None}, {("$.a", "extra")}),
         ({"a": 1}, {"a": 2}, {("$.a", "value")}),
         ([1, 2, 3], [3, 2, 1], {("$", "array_order")}),
+        ([1, 2.0], [2, 1], {("$", "array_order")}),
+        ([1.0, 2.0], [1, 2], set()),
         ([1, 2, 3], [1, 3], {("$", "array_length")}),
         ([1, 2, 3], [1, 2, 9], {("$[*]", "value")}),
         ({"a b": 1}, {"a b": 2}, {("$['a b']", "value")}),
@@ -150,3 +152,39 @@ def test_what_stands_complete_in_a_head_is_compared() -> None:
 def test_any_head_can_be_read(document: Any, length: int) -> None:
     text = orjson.dumps([document])
     assert json_differences(parse_json_head(text[: max(1, length)]), [document]) == []
+
+
+numbers = st.sampled_from([True, 0, 0.0, 1, 1.0, 2, 2.0, 1.5, "a"])
+arrays = st.recursive(numbers, lambda inner: st.lists(inner, max_size=5) | st.fixed_dictionaries({"p": inner}))
+
+
+def equal(a: Any, b: Any) -> bool:
+    """Say what equality means: `true` is not 1, but 1 is 1.0; arrays are in order."""
+    if isinstance(a, dict) and isinstance(b, dict):
+        return a.keys() == b.keys() and all(equal(a[key], b[key]) for key in a)
+    if isinstance(a, list) and isinstance(b, list):
+        return len(a) == len(b) and all(map(equal, a, b))
+    return isinstance(a, bool) == isinstance(b, bool) and bool(a == b)
+
+
+@given(st.permutations([1, 2.0, 3, 1.0]), st.permutations([1.0, 2, 3, 1]))
+def test_numbers_written_another_way_hide_no_change_of_order(a: Any, b: Any) -> None:
+    assert bool(json_differences(a, b)) != equal(a, b)
+
+
+@given(arrays, arrays)
+@settings(max_examples=300)
+def test_something_is_found_exactly_when_numbers_differ(a: Any, b: Any) -> None:
+    assert bool(json_differences(a, b)) != equal(a, b)
+
+
+def test_identities_that_became_texts_still_tell_the_elements_apart() -> None:
+    original = [{"id": 1, "p": 1}, {"id": 2, "p": 2}]
+    assert found(original, [{"id": "1", "p": 1}, {"id": "2", "p": 2}]) == {("$[*].id", "type")}
+
+
+@pytest.mark.parametrize("head", [b"[1,2,3,4,", b'[1,2,3,{"a":', b"[1,2,3,[4"])
+def test_a_cut_array_that_has_more_than_a_whole_one_is_longer(head: bytes) -> None:
+    cut = parse_json_head(head)
+    assert found([1, 2], cut) == found(cut, [1, 2]) == {("$", "array_length")}
+    assert found([1, 2, 3, 4, 5], cut) <= {("$[*]", "type")}
