@@ -94,7 +94,9 @@ def _differences(left: list[bytes], right: list[bytes], wanted: set[str]) -> Ite
 
 
 def _values(lines: list[bytes], name: str) -> list[str]:
-    return [line.partition(b":")[2].strip().decode("utf-8", "replace") for line in lines if _name(line) == name]
+    return [
+        line.partition(b":")[2].strip().decode("utf-8", "backslashreplace") for line in lines if _name(line) == name
+    ]
 
 
 def _listed(values: list[str]) -> list[str]:

@@ -59,3 +59,7 @@ def test_a_profile_can_leave_out_more() -> None:
 
 def test_lines_that_are_no_headers_are_no_problem() -> None:
     header_differences(b"\xff\xfe\n::\n\n", b"no colon here\n: x\n")
+
+
+def test_values_that_are_no_utf_8_are_told_apart() -> None:
+    assert found(b"x: caf\xe9\n", b"x: caf\xe8\n") == [("header:x", r"caf\xe9", r"caf\xe8")]
