@@ -27,6 +27,7 @@ METHOD = "StreamAccessLogs"
 _parse = als_pb2.StreamAccessLogsMessage.FromString
 _METHODS = {number: name if number else "" for name, number in base_pb2.RequestMethod.items()}
 _NANO = 1e-9
+_LARGEST = 2.0**53
 
 
 @dataclass(slots=True)
@@ -88,9 +89,12 @@ def _record(entry: Any) -> Record | None:
         # The filter writes `t` as true at the headers and as false at the end; a body that was cut has no `n`.
         cut_off = "t" in fields and fields["t"].bool_value
         if not cut_off:
-            size = int(fields["n"].number_value)
+            number = fields["n"].number_value
+            # A comparison with NaN is false.
+            size = int(number) if 0 <= number < _LARGEST else size
             if "c" in fields:
-                checksum = int(fields["c"].number_value)
+                number = fields["c"].number_value
+                checksum = int(number) if 0 <= number < _LARGEST else None
         credentials = "k" in fields and fields["k"].bool_value
     answer = response.response_headers
     grpc_status, grpc_message = answer.get("grpc-status", ""), answer.get("grpc-message", "")
@@ -110,7 +114,7 @@ def _record(entry: Any) -> Record | None:
     response_time = None
     if first > 0.0:
         # An answer that begins before the request is sent whole took no time; it cannot take less.
-        response_time = first - sent if first > sent else 0.0
+        response_time = first - sent if first > sent > 0.0 else 0.0
     elif sent > 0.0:
         response_time = duration - sent
     shadow = headers.get(SHADOW_HEADER, "")
@@ -124,7 +128,7 @@ def _record(entry: Any) -> Record | None:
         started,
         started + duration,
         response_time,
-        last - sent if last > sent else None,
+        last - sent if last > sent > 0.0 else None,
         head,
         head_headers,
         size,

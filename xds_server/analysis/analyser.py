@@ -12,7 +12,7 @@ import structlog
 from xds_server.analysis.als import Batch, read_batch
 from xds_server.analysis.compare import DEFAULT_RULES, Outcome, Rules, compare
 from xds_server.analysis.endpoints import Endpoints, Names
-from xds_server.analysis.example import make_example
+from xds_server.analysis.example import MAX_DIFFERENCES, make_example
 from xds_server.analysis.kinds import OTHER, Lost, Reason
 from xds_server.analysis.pairing import ANYONE, Pairing, profile_of
 from xds_server.analysis.profile_config import ProfileConfig
@@ -203,13 +203,15 @@ class Analyser:
         for kind in classes:
             tally.classes[kind] += 1
         left = self._examples_left.get((tally.profile, tally.instance), 0)
+        # An example lists so many; to a field that it does not list it says nothing.
+        unlisted = {(d.field, str(d.kind)) for d in outcome.differences[MAX_DIFFERENCES:]}
         for name in fields:
             found = endpoint.fields.get(name)
             if found is None:
                 found = endpoint.fields[name] = FieldTally(first=moment, last=moment)
             found.count += 1
             found.first, found.last = min(found.first, moment), max(found.last, moment)
-            if len(found.examples) < tally.keep and (left > 0 or example is not None):
+            if name not in unlisted and len(found.examples) < tally.keep and (left > 0 or example is not None):
                 if example is None:
                     example = make_example(*pair, endpoint=endpoint_name, differences=outcome.differences)
                     self._examples_left[tally.profile, tally.instance] = left - 1
@@ -221,7 +223,8 @@ def _leg(leg: LegTally, record: Record, *, timed: bool) -> None:
     status = str(record.status)
     statuses = leg.statuses
     statuses[status] = statuses.get(status, 0) + 1
-    if record.status >= SERVER_ERROR or record.status == 0 or (record.grpc_status and record.grpc_status != "0"):
+    failed = record.status >= SERVER_ERROR or record.status == 0 or record.cut_off
+    if failed or (record.grpc_status and record.grpc_status != "0"):
         leg.errors += 1
     if timed:
         if record.response_time is not None:

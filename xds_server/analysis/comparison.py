@@ -155,7 +155,9 @@ def _difference(field: Field, tally: FieldTally) -> dict[str, Any]:
 def _excerpt(field: Field, example: Example) -> dict[str, Any]:
     """Return the one difference of an example that a field is about, and where to find the rest."""
     shown = example.data["differences"]
-    found = next((d for d in shown if (d["field"], d["class"]) == field), shown[0])
+    # Fields beyond the bounds are counted as `other`, by class.
+    alike = (d for d in shown if d["class"] == field[1])
+    found = next((d for d in shown if (d["field"], d["class"]) == field), None) or next(alike, shown[0])
     return {
         "id": example.id,
         "path": example.data["path"],

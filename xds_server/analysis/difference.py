@@ -10,6 +10,9 @@ from xds_server.analysis.kinds import Kind
 SHOWN = 200
 """Characters of a value that an example shows."""
 
+PLACE = 500
+"""Characters of a place; JSON nested deep makes it long."""
+
 _ABSENT: Any = object()
 ABSENT = _ABSENT
 """Stands for the value of what is not there."""
@@ -33,7 +36,7 @@ class Difference:
         return {
             "field": self.field,
             "class": str(self.kind),
-            "at": self.at or self.field,
+            "at": self.at[:PLACE] or self.field,
             "original": self._shown(self.original),
             "shadow": self._shown(self.shadow),
         }

@@ -11,6 +11,8 @@ from xds_server.analysis.recognise import kind_of_text
 
 CACHED = 20_000
 """Paths remembered with their template."""
+LONGEST_CACHED = 500
+"""Characters of a path that is remembered; Envoy takes up to 60 KiB."""
 DEEPEST = 12
 """Segments of a template; the rest is `…`."""
 LONGEST = 200
@@ -74,7 +76,10 @@ class Endpoints:
         key = (method, path)
         found = self._cache.get(key)
         if found is None:
+            found = self._names.admit(f"{method} {template(path)}")
+            if len(path) > LONGEST_CACHED:
+                return found
             if len(self._cache) >= CACHED:
                 self._cache.clear()
-            found = self._cache[key] = self._names.admit(f"{method} {template(path)}")
+            self._cache[key] = found
         return found

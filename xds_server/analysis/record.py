@@ -57,4 +57,4 @@ class Record:
     @property
     def weight(self) -> int:
         """Bytes it holds while it waits, about."""
-        return OVERHEAD + len(self.head or "") + len(self.headers or "")
+        return OVERHEAD + len(self.head or "") + len(self.headers or "") + len(self.path) + len(self.grpc_message)

@@ -1,6 +1,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+import orjson
 import pytest
 
 from tests.unit.analysis.entries import INSTANCE, PROFILE, START, batch, entry, pair_entries
@@ -10,6 +11,7 @@ from xds_server.analysis.comparison import comparison_of
 from xds_server.analysis.profile_config import ProfileConfig, unpack_profile
 from xds_server.analysis.tally import Tally
 from xds_server.config import EngineSettings
+from xds_server.model.names import CAPTURE_METADATA
 
 CONFIG = ProfileConfig(PROFILE, "shop", "catalog", shadows={INSTANCE: "v2"}, ignore_headers=("X-Build",))
 
@@ -190,3 +192,55 @@ def test_a_configuration_survives_the_link() -> None:
 def test_an_empty_tally_is_an_empty_comparison() -> None:
     said = comparison_of(Tally("p", "")).as_json()
     assert (said["pairs"], said["since"], said["endpoints"], said["hint"]) == (0, None, [], "")
+
+
+def test_an_answer_that_broke_off_is_an_error_of_the_shadow() -> None:
+    engine = analyser()
+    details = "upstream_reset_after_response_started{protocol_error}"
+    feed(engine, {}, {"cut": True, "details": details, "flags": ["upstream_protocol_error"], "last": None})
+    endpoint = taken(engine)["endpoints"][0]
+    assert (endpoint["original"]["errorRate"], endpoint["shadow"]["errorRate"]) == (0, 1)
+
+
+def test_an_answer_before_the_request_was_sent_whole_does_not_take_the_time_of_the_upload() -> None:
+    engine = analyser()
+    feed(engine, {"sent": 0, "first": 9.0, "last": 9.1, "status": 413}, {"sent": 0.001, "first": 0.002, "status": 413})
+    endpoint = taken(engine)["endpoints"][0]
+    assert endpoint["original"]["p50"] < 1
+    assert endpoint["original"]["lastByte"]["p50"] is None
+
+
+def test_an_example_shows_the_field_it_stands_for_or_is_not_shown() -> None:
+    engine = analyser()
+    names = [f"f{chr(97 + n)}" for n in range(26)]
+    feed(engine, *({"body": orjson.dumps({name: name + end for name in names})} for end in "12"))
+    differences = taken(engine)["endpoints"][0]["differences"]
+    assert len(differences) == 26
+    shown = [d for d in differences if d["example"]]
+    assert len(shown) == 20
+    assert all(d["example"]["shadow"] == f'"{d["field"].removeprefix("$.")}2"' for d in shown)
+
+
+def test_an_example_of_other_fields_is_of_their_class() -> None:
+    engine = analyser(max_differences=1)
+    feed(engine, {"body": b'{"a":1,"b":1}'}, {"body": b'{"a":2,"b":"1"}'})
+    for difference in taken(engine)["endpoints"][0]["differences"]:
+        shadow = {"value": "2", "type": '"1"'}[difference["class"]]
+        assert difference["example"]["shadow"] == shadow
+
+
+def test_a_place_nested_deep_does_not_make_an_example_large() -> None:
+    engine = analyser()
+    feed(engine, *({"body": b'{"long name":' * 800 + leaf + b"}" * 800} for leaf in (b"1", b"2")))
+    (tally,) = engine.take()
+    assert len(orjson.dumps(tally.pack())) < 10_000
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -1.0, 1e300])
+def test_impossible_numbers_in_the_capture_are_passed_over(number: float) -> None:
+    engine = analyser()
+    legs = pair_entries()
+    capture = legs[1].common_properties.metadata.filter_metadata[CAPTURE_METADATA]
+    capture["n"] = capture["c"] = number
+    engine.feed(batch(*legs), 0.0)
+    assert taken(engine)["pairs"] == 1

@@ -53,6 +53,13 @@ def test_a_million_distinct_paths_cost_bounded_memory() -> None:
     assert len(endpoints._names) == 10
 
 
+def test_long_paths_are_not_remembered() -> None:
+    endpoints = Endpoints(10)
+    for i in range(100):
+        assert endpoints.of("GET", f"/items/{i}?q={'x' * 60_000}") == "GET /items/{id}"
+    assert not endpoints._cache
+
+
 def test_other_itself_takes_no_name() -> None:
     names = Names(1)
     assert names.admit("other") == "other"

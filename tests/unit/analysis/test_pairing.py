@@ -170,3 +170,18 @@ def test_copies_that_wait_are_counted_by_instance() -> None:
     assert case.pairing.waiting_copies() == {"s": 2, "t": 1}
     case.add("1")
     assert case.pairing.waiting_copies() == {"s": 1}
+
+
+def test_long_paths_count_as_bytes_that_wait() -> None:
+    lost: Losses = Counter()
+    pairing = Pairing(
+        expected=lambda _: frozenset(),
+        lost=lambda kind, *_: lost.update([kind]),
+        timeout=1,
+        max_waiting=9,
+        max_bytes=99_000,
+    )
+    for n in range(5):
+        pairing.add(record(pair=str(n), path="/" + "x" * 50_000), 0.0)
+        assert pairing.waiting_bytes < 99_000
+    assert lost[Lost.DROPPED_WAITING] == 4
