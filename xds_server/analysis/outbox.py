@@ -1,8 +1,8 @@
 """Windows on their way to the manager: bounded, numbered, kept until acknowledged.
 
 Guarantees: while the manager is away, windows of a profile and instance are merged instead of piling up; what was
-sent once is never merged, so that sending it again is recognised. Only beyond `MAX_KEPT` are windows dropped, and
-counted with the next window of their profile.
+sent once is never merged, so that sending it again is recognised. A window too large for one message goes in parts.
+Only beyond `MAX_KEPT` are windows dropped, and counted with the next window of their profile.
 """
 
 from collections import Counter, OrderedDict, deque
@@ -18,6 +18,8 @@ MAX_KEPT = 5_000
 """Tallies that wait after merging: profiles times instances."""
 MAX_IN_FLIGHT = 64
 """Messages sent and not acknowledged."""
+MAX_PARCEL = 4 * 1024 * 1024
+"""Bytes of a message; a larger window is split. gRPC refuses one beyond `wire.MAX_MESSAGE` as often as it is sent."""
 MAX_REMEMBERED = 10_000
 """Profiles of which the number of the last window is remembered."""
 
@@ -71,11 +73,16 @@ class Outbox:
         tally = self._unsent.popleft()
         self._number += 1
         before = self._last.get(tally.profile, 0)
+        while len(data := encode({"window": tally.pack(), "seq": self._number, "before": before})) > MAX_PARCEL:
+            rest = tally.split()
+            if rest is None:
+                break
+            self._unsent.appendleft(rest)
         self._last[tally.profile] = self._number
         self._last.move_to_end(tally.profile)
         while len(self._last) > MAX_REMEMBERED:
             self._last.popitem(last=False)
-        parcel = Parcel(self._number, encode({"window": tally.pack(), "seq": self._number, "before": before}))
+        parcel = Parcel(self._number, data)
         self._in_flight.append(parcel)
         return parcel
 

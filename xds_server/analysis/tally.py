@@ -142,6 +142,22 @@ class Tally:
         for name, endpoint in other.endpoints.items():
             self.endpoints.setdefault(name, EndpointTally()).merge(endpoint, self.keep)
 
+    def split(self) -> "Tally | None":
+        """Hand over half of what makes it large; merged, both are what it was. None when it cannot be made smaller."""
+        rest = Tally(self.profile, self.instance, keep=self.keep)
+        rest.since, rest.until = self.since, self.until
+        names = list(self.endpoints)
+        for name in names[len(names) // 2 :] if len(names) > 1 else ():
+            rest.endpoints[name] = self.endpoints.pop(name)
+        if len(names) == 1:
+            (endpoint,) = self.endpoints.values()
+            fields = list(endpoint.fields)
+            half = rest.endpoints[names[0]] = EndpointTally()
+            for field in fields[len(fields) // 2 :] if len(fields) > 1 else ():
+                half.fields[field] = endpoint.fields.pop(field)
+            return rest if half.fields else None
+        return rest if rest.endpoints else None
+
     def pack(self) -> dict[str, Any]:
         """Return it for the link and the disk; examples stand once, however many fields they show."""
         examples: dict[str, list[Any]] = {}

@@ -1,10 +1,14 @@
 import orjson
 import pytest
 
+from tests.unit.analysis.entries import START, batch, pair_entries
 from xds_server.analysis import outbox as module
+from xds_server.analysis.analyser import Analyser
+from xds_server.analysis.comparison import comparison_of
 from xds_server.analysis.kinds import Lost
 from xds_server.analysis.outbox import Outbox, Parcel
 from xds_server.analysis.tally import Tally
+from xds_server.config import EngineSettings
 
 
 def tally(profile: str = "p", lost: int = 1) -> Tally:
@@ -91,3 +95,26 @@ def test_windows_beyond_the_bound_are_dropped_and_counted_with_the_next(monkeypa
     outbox.put(tally("a"))
     windows = [orjson.loads(parcel.data)["window"] for parcel in sent(outbox)]
     assert {w["profile"]: w["lost"].get("engine_windows_dropped", 0) for w in windows}["a"] == 1
+
+
+@pytest.mark.parametrize("limit", [1, 500, 5_000])
+def test_a_window_too_large_for_a_message_goes_in_parts_that_add_up(
+    monkeypatch: pytest.MonkeyPatch, limit: int
+) -> None:
+    analyser = Analyser(EngineSettings(), wall=lambda: START)
+    for word in "abcdefgh":
+        bodies = ({"path": f"/{word}", "body": orjson.dumps({f"f{n}": v for n in range(9)})} for v in (1, "1"))
+        analyser.feed(batch(*pair_entries(*bodies)), 0.0)
+    analyser.lost(Lost.LATE, "prof1", "inst1", 3)
+    (window,) = analyser.take()
+    whole = comparison_of(Tally.unpack(orjson.loads(orjson.dumps(window.pack())))).as_json()
+    monkeypatch.setattr(module, "MAX_PARCEL", limit)
+    outbox = Outbox()
+    outbox.put(window)
+    parts = [orjson.loads(parcel.data) for parcel in drained(outbox)]
+    assert len(parts) > 1
+    assert [(p["seq"], p["before"]) for p in parts] == [(n + 1, n) for n in range(len(parts))]
+    again = Tally("prof1", "inst1")
+    for part in parts:
+        again.merge(Tally.unpack(part["window"]))
+    assert comparison_of(again).as_json() == whole
