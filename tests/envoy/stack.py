@@ -123,6 +123,7 @@ class Stack:
 
     folder: Path
     flags: Sequence[str] = ()
+    mode: str = "delta"
     proxy: Proxy = field(init=False)
     manager: Child = field(init=False)
     originals: dict[str, int] = field(default_factory=dict)
@@ -220,7 +221,7 @@ class Stack:
     ) -> Proxy:
         """Start an Envoy of a network with the bootstrap that the command line prints; serves when this returns."""
         admin = self.household.free_port()
-        arguments = ["bootstrap", network, "--node-id", name, "--admin", f"127.0.0.1:{admin}"]
+        arguments = ["bootstrap", network, "--node-id", name, "--admin", f"127.0.0.1:{admin}", "--mode", self.mode]
         arguments += ["--manager", f"127.0.0.1:{self.xds}", "--engine", f"127.0.0.1:{self.engine}"]
         for component, port in (listen or {}).items():
             arguments += ["--listen", f"{component}=127.0.0.1:{port}"]
@@ -433,9 +434,9 @@ def at(port: int) -> list[JSON]:
 
 
 @contextmanager
-def running(folder: Path, *flags: str) -> Iterator[Stack]:
-    """Run a stack for the length of a `with`."""
-    stack = Stack(folder, flags)
+def running(folder: Path, *flags: str, mode: str = "delta") -> Iterator[Stack]:
+    """Run a stack for the length of a `with`; `mode` is how its Envoys ask."""
+    stack = Stack(folder, flags, mode)
     try:
         stack.open()
         yield stack

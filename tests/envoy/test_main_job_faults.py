@@ -22,7 +22,7 @@ ENOUGH = 3000
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with running(tmp_path_factory.mktemp("faults")) as made:
+    with running(tmp_path_factory.mktemp("faults"), mode="sotw") as made:
         yield made
 
 

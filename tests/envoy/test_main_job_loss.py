@@ -101,3 +101,18 @@ async def test_an_engine_that_stands_still_for_a_while_loses_nothing_uncounted(s
             os.kill(engine.pid, signal.SIGCONT)
         await stack.further(clients, 300)
     await adds_up(stack, profile)
+
+
+async def test_an_orderly_stop_of_everything_but_the_shadow_leaves_no_hole(stack: Stack) -> None:
+    assert stack.end(stack.manager) == 0
+    stack.start_manager("--keep-shadows")
+    async with stack.traffic(rate=RATE) as clients:
+        profile = await stack.create()
+        await stack.further(clients, 800)
+        assert await asyncio.to_thread(stack.end, stack.manager) == 0
+        await stack.further(clients, 100)
+        await asyncio.to_thread(stack.start_manager)
+        (instance,) = profile["instances"]
+        await stack.mirroring(instance["instanceID"], beyond=stack.proxy.copies(instance["instanceID"]) + 300)
+    found = await adds_up(stack, profile)
+    print({kind: found[kind] for kind in ("pairs", "notJudged", "lost")})

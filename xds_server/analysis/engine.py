@@ -37,6 +37,10 @@ STEP = 0.05
 """Seconds between looks whether a window should be closed early (a profile's first pair)."""
 GRACE = 0.5
 """Seconds that Envoys' streams are given at a stop."""
+QUIET = 0.25
+"""Seconds without a record after which, at a stop, none is on its way; Envoy flushes its log every 100 ms."""
+LINGER = 1.0
+"""Longest, in seconds, that a stop waits for that."""
 STAY = 3.0
 """Seconds that an Envoy may stay with the failover source while the manager is there."""
 DRAIN = 2.0
@@ -116,7 +120,8 @@ class AnalysisEngine:
         self._tasks = [asyncio.create_task(self._link.run()), asyncio.create_task(self._work())]
 
     async def stop(self) -> None:
-        """Stop serving, count what waits as lost, hand the last windows over (briefly), end."""
+        """Take in what is on its way (briefly), stop serving, count what waits as lost, hand the last windows over."""
+        await self._linger()
         await self._server.stop(GRACE)
         if self._tasks:
             self.analyser.pairing.stop()
@@ -127,6 +132,11 @@ class AnalysisEngine:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _linger(self) -> None:
+        until = self._clock.monotonic() + LINGER
+        while (now := self._clock.monotonic()) < until and now - self._servicers.last_record < QUIET:
+            await self._clock.sleep(STEP)
 
     async def _work(self) -> None:
         closes = self._clock.monotonic() + self._settings.window

@@ -23,7 +23,7 @@ from xds_server.analysis.tally import Tally
 log = structlog.get_logger(__name__)
 
 FIRST_PAUSE = 0.1
-LONGEST_PAUSE = 5.0
+LONGEST_PAUSE = 2.0
 _OPTIONS = [
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),

@@ -23,6 +23,8 @@ class Servicers:
         self._analyser = analyser
         self._ledger = ledger
         self._clock = clock
+        self.last_record = float("-inf")
+        """Monotonic time at which the last record of ours arrived."""
         self.handlers = (
             grpc.method_handlers_generic_handler(
                 als.SERVICE, {als.METHOD: grpc.stream_unary_rpc_method_handler(self._access_log)}
@@ -38,6 +40,7 @@ class Servicers:
             batch = self._analyser.feed(message, self._clock.monotonic())
             node = batch.node or node
             if batch.records:
+                self.last_record = self._clock.monotonic()
                 self._ledger.arrived(node, batch.records)
         return b""
 

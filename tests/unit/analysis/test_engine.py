@@ -97,6 +97,21 @@ async def test_the_end_of_an_engine_hands_over_what_it_has(engine: Start) -> Non
         assert (summary.pairs, summary.lost) == (2, {"engine_stopped": 1})
 
 
+async def test_an_engine_that_is_stopped_takes_in_what_is_on_its_way(engine: Start) -> None:
+    original, shadow = pair_entries()
+    async with Manager() as manager:
+        async with engine(manager.port) as one:
+            async with envoy(one) as sender:
+                await until(lambda: one.connected)
+                await sender.log(batch(original))
+                await until(lambda: one.analyser.records == 1)
+                stopping = asyncio.create_task(one.stop())
+                await sender.log(batch(shadow))
+            await stopping
+        summary = manager.collector.summary(PROFILE)
+        assert (summary.pairs, summary.lost) == (1, {})
+
+
 async def test_records_that_never_came_are_counted_by_envoys_own_counters(
     engine: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
