@@ -33,8 +33,12 @@ def endpoints(name: str, port: int = 80) -> Resource:
     return make_resource(name, ENDPOINTS, message.SerializeToString())
 
 
-def listener(name: str, routes_name: str | None = None, *, note: int = 0, internal: bool = False) -> Resource:
+def listener(
+    name: str, routes_name: str | None = None, *, note: int = 0, internal: bool = False, port: int = 0
+) -> Resource:
     message = listener_pb2.Listener(name=name)
+    if port:
+        message.address.socket_address.address, message.address.socket_address.port_value = "127.0.0.1", port
     if internal:
         message.internal_listener.SetInParent()
     if note:

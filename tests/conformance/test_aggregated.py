@@ -149,6 +149,16 @@ async def test_a_change_with_removals_sends_the_union_first(world: World, mode: 
         assert last.removed == ("shadow",)
 
 
+async def test_a_listener_goes_in_the_response_that_brings_the_new_one_at_its_address(world: World, mode: str) -> None:
+    """An Envoy refuses the second of two listeners on one address, and a rejected one is not sent again."""
+    client = await subscribed(world, mode, (*PLAIN[:2], listener("old", "r", port=80), PLAIN[3]))
+    world.serve(*PLAIN[:2], listener("new", "r", port=80), PLAIN[3])
+    got = await client.got_and_acked()
+    assert (got.type_url, got.names) == (LISTENER, {"new"})
+    assert got.removed == (("old",) if mode == "delta" else ())
+    assert await client.silent()
+
+
 @pytest.mark.parametrize("answer", ["none", "nack"])
 async def test_removals_wait_no_longer_than_their_timeout(start: Start, mode: str, answer: str) -> None:
     world = await start(removal_timeout=0.3)

@@ -1,12 +1,16 @@
 """A component's own listener and the routes behind it: clients notice nothing of us."""
 
 import asyncio
+import socket
+
+import httpx
+import pytest
 
 from tests.envoy.als_sink import captured, is_copy
 from tests.envoy.harness import NETWORK, Mesh
 from tests.envoy.values import active, component, fault, profile, shadow, state, without_profiles
 from xds_server.model.names import PAIR_HEADER, SHADOW_HEADER
-from xds_server.model.network import Endpoint
+from xds_server.model.network import Address, Endpoint
 from xds_server.model.profile import Abort
 
 
@@ -123,6 +127,19 @@ async def test_components_share_a_port_by_their_hosts(mesh: Mesh) -> None:
     assert [a.json()["from"] if a.status_code == 200 else a.status_code for a in answers] == [
         *("original", "original", "shadow", "shadow", 404),
     ]
+
+
+@pytest.mark.parametrize("mode", ["delta", "sotw"])
+async def test_a_component_that_gets_another_name_is_served_at_its_port_all_the_time(mesh: Mesh, mode: str) -> None:
+    mesh.options = {"mode": mode}
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        at = Address("127.0.0.1", free.getsockname()[1])
+    await mesh.start_envoy(state(component("before", port=mesh.original.port, listen=at)))
+    await mesh.port("before")
+    await mesh.publish(state(component("after", port=mesh.original.port, listen=at)))
+    await mesh.port("after")
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{at.port}") as client:
+        assert (await client.get("/ok")).json() == {"from": "original"}
 
 
 async def test_two_variants_get_a_copy_each(mesh: Mesh) -> None:

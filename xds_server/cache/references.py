@@ -1,7 +1,7 @@
 """What a resource refers to by name: the edges that a consistency check follows.
 
 Purpose: routes name clusters, listeners name route configurations, EDS clusters name endpoints; this module reads those
-names out of the encoded bodies.
+names out of the encoded bodies, and the address that a listener takes.
 
 Guarantees: the answer for one content is computed once and remembered (bounded); an unreadable body is an
 `InconsistentError`. Not guaranteed: names that are chosen at request time (`cluster_header`, plugins) are not seen.
@@ -30,6 +30,7 @@ from xds_server.cache.resource import (
     Resource,
 )
 from xds_server.errors import InconsistentError
+from xds_server.model.network import Address
 
 Reference = tuple[str, str]
 """Type URL and name of what must be there."""
@@ -70,6 +71,15 @@ def references(resource: Resource) -> tuple[Reference, ...]:
 def endpoints_name(cluster: Resource) -> str | None:
     """Return the name under which a cluster asks for its endpoints; None when it does not use EDS."""
     return next((name for type_url, name in references(cluster) if type_url == ENDPOINTS), None)
+
+
+def bound_to(listener: Resource) -> Address | None:
+    """Return the address that a listener takes for itself; None when it takes none (port 0, internal, unreadable)."""
+    try:
+        address = listener_pb2.Listener.FromString(listener.body).address.socket_address
+    except DecodeError:
+        return None
+    return Address(address.address, address.port_value) if address.port_value else None
 
 
 def _of_cluster(body: bytes) -> Iterator[Reference]:

@@ -3,12 +3,16 @@
 Purpose: a cluster must be there as long as a route leads to it. Additions go out make-before-break; what a new snapshot
 no longer has is kept until the client accepted the routes without it.
 
+A listener does not wait when a new one takes its address: an Envoy refuses the second of two on one address for good,
+but of one response it handles removals before additions (tried on 1.40).
+
 Guarantees: the union of two snapshots is computed once and shared by the streams that need it. Not guaranteed: that a
 client that never answers keeps it; the wait is bounded by the caller.
 """
 
 from collections import OrderedDict
 
+from xds_server.cache.references import bound_to
 from xds_server.cache.resource import CLUSTER, ENDPOINTS, LISTENER, ROUTES, Resource
 from xds_server.cache.snapshot import Snapshot, make_snapshot
 
@@ -35,7 +39,11 @@ def _overlay(before: Snapshot, after: Snapshot) -> Snapshot | None:
     kept: list[Resource] = []
     for type_url in KEPT:
         still = after.of_type(type_url)
-        kept.extend(r for name, r in before.of_type(type_url).items() if name not in still)
+        gone = [r for name, r in before.of_type(type_url).items() if name not in still]
+        if gone and type_url == LISTENER:
+            taken = {bound_to(listener) for listener in still.values()} - {None}
+            gone = [listener for listener in gone if bound_to(listener) not in taken]
+        kept.extend(gone)
     if not kept:
         return None
     return make_snapshot([*(r for named in after.resources.values() for r in named.values()), *kept])
