@@ -132,6 +132,29 @@ async def test_unsubscribing_the_star_keeps_the_explicit_names(world: World) -> 
     assert await client.silent()
 
 
+async def test_what_the_star_alone_had_covered_is_forgotten_with_it(world: World) -> None:
+    world.serve(cluster("a"), cluster("b"), cluster("c"))
+    client = world.client("delta")
+    await client.subscribe(CLUSTER, "*", "a")
+    await client.got_and_acked()
+    await client.without(CLUSTER, "*")
+    world.serve(cluster("a"), cluster("b"))
+    assert await client.silent()
+    await client.subscribe(CLUSTER, "*")
+    got = await client.got_and_acked()
+    assert (got.names, got.removed) == ({"b"}, ())
+
+
+async def test_known_versions_count_on_the_first_request_of_a_type_only(world: World) -> None:
+    later = endpoints("later")
+    world.serve(endpoints("a"), later)
+    client = world.client("delta")
+    await client.subscribe(ENDPOINTS, "a")
+    await client.got_and_acked()
+    await client.subscribe(ENDPOINTS, "later", initial={"later": later.version})
+    assert (await client.get()).names == {"later"}
+
+
 async def test_the_legacy_wildcard_stays_when_names_are_added(world: World) -> None:
     world.serve(cluster("a"), cluster("b"))
     client = world.client("delta")

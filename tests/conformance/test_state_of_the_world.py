@@ -92,6 +92,18 @@ async def test_without_resources_the_stream_stays_open_and_is_answered_when_they
     assert (await client.get()).names == {"a"}
 
 
+async def test_a_cluster_that_does_not_exist_shows_by_its_absence(world: World) -> None:
+    world.serve(cluster("a"))
+    client = world.client("sotw")
+    await client.subscribe(CLUSTER, "missing")
+    assert (await client.got_and_acked()).names == set()
+    await client.subscribe(CLUSTER, "a", "missing")
+    assert (await client.got_and_acked()).names == {"a"}
+    await client.subscribe(CLUSTER, "a", "missing", "missing too")
+    assert (await client.got_and_acked()).names == {"a"}
+    assert await client.silent()
+
+
 async def test_a_partial_subscription_is_answered(world: World, mode: str) -> None:
     world.serve(endpoints("a"), endpoints("b"), endpoints("c"))
     client = world.client(mode)
