@@ -5,6 +5,15 @@ Source: the service definitions of envoy/service/*/v3.
 
 from dataclasses import dataclass
 
+from envoy.service.cluster.v3 import cds_pb2
+from envoy.service.discovery.v3 import ads_pb2
+from envoy.service.endpoint.v3 import eds_pb2
+from envoy.service.extension.v3 import config_discovery_pb2
+from envoy.service.listener.v3 import lds_pb2
+from envoy.service.route.v3 import rds_pb2, srds_pb2
+from envoy.service.runtime.v3 import rtds_pb2
+from envoy.service.secret.v3 import sds_pb2
+
 from xds_server.cache.resource import (
     CLUSTER,
     ENDPOINTS,
@@ -18,6 +27,9 @@ from xds_server.cache.resource import (
 )
 
 ADS = "envoy.service.discovery.v3.AggregatedDiscoveryService"
+
+DESCRIBED = (ads_pb2, cds_pb2, config_discovery_pb2, eds_pb2, lds_pb2, rds_pb2, rtds_pb2, sds_pb2, srds_pb2)
+"""The modules of the services. gRPC reflection can describe only what has been imported."""
 
 
 @dataclass(frozen=True, slots=True)
