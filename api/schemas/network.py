@@ -61,8 +61,8 @@ class TLSBody(Document):
     """Server name to send; the endpoint's own when left out."""
     ca_file: AnyText = ""
     """Path, on the Envoy's machine, of the certificates to trust; the system's when left out."""
-    subject_alt_names: list[Annotated[str, Text("[^\n ]+", "a DNS name or URI")]] = Field(default_factory=list)
-    """Names of which the endpoint's certificate must carry one."""
+    subject_alt_names: list[Annotated[str, Text("[^\n ]+", "a DNS name, address or URI")]] = Field(default_factory=list)
+    """Names of which the endpoint's certificate must carry one; `sni` or the endpoints' addresses when left out."""
 
     def to_model(self) -> UpstreamTLS:
         """Return the settings."""

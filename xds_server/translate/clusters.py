@@ -169,14 +169,14 @@ def _options(
 
 
 def _tls(tls: UpstreamTLS, component: Component) -> TransportSocket:
-    named = next((e.address for e in component.endpoints if not _is_ip(e.address)), "")
-    sni = tls.sni or named
-    names = tls.subject_alt_names or ((sni,) if sni else ())
+    own = tuple(dict.fromkeys(endpoint.address for endpoint in component.endpoints))
+    sni = tls.sni or next((address for address in own if not _is_ip(address)), "")
+    # Without a name to look for, any certificate that is trusted would do, whoever's it is.
+    names = tls.subject_alt_names or ((tls.sni,) if tls.sni else own)
     trusted = CertificateValidationContext(
         trusted_ca=DataSource(filename=tls.ca_file or SYSTEM_TRUST),
         match_typed_subject_alt_names=[
-            SubjectAltNameMatcher(san_type=SubjectAltNameMatcherSanType.DNS, matcher=StringMatcher(exact=name))
-            for name in names
+            SubjectAltNameMatcher(san_type=_san_type(name), matcher=StringMatcher(exact=name)) for name in names
         ],
     )
     context = UpstreamTlsContext(
@@ -187,3 +187,9 @@ def _tls(tls: UpstreamTLS, component: Component) -> TransportSocket:
         ),
     )
     return TransportSocket(name="envoy.transport_sockets.tls", typed_config=packed(context))
+
+
+def _san_type(name: str) -> SubjectAltNameMatcherSanType:
+    if "://" in name:
+        return SubjectAltNameMatcherSanType.URI
+    return SubjectAltNameMatcherSanType.IP_ADDRESS if _is_ip(name) else SubjectAltNameMatcherSanType.DNS

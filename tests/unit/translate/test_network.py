@@ -1,13 +1,16 @@
 """Translation as a function: addresses, names, timeouts."""
 
+import pytest
+from envoy_data_plane.envoy.config.cluster.v3 import Cluster
 from envoy_data_plane.envoy.config.listener.v3 import Listener
 from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v3 import HttpConnectionManager
+from envoy_data_plane.envoy.extensions.transport_sockets.tls.v3 import UpstreamTlsContext
 from envoy_data_plane.envoy.service.runtime.v3 import Runtime
 
 from tests.envoy.values import active, component, fault, profile, shadow, state
-from xds_server.cache.resource import LISTENER, RUNTIME, Resource
+from xds_server.cache.resource import CLUSTER, LISTENER, RUNTIME, Resource
 from xds_server.model.names import sample_key
-from xds_server.model.network import Address
+from xds_server.model.network import Address, Endpoint, UpstreamTLS
 from xds_server.model.profile import Abort
 from xds_server.model.state import NetworkState
 from xds_server.translate import translate
@@ -73,3 +76,29 @@ def test_profiles_of_components_that_are_gone_are_left_out() -> None:
     gone = active(profile(component_name="gone"), shadow())
     kept = translate(state(component(), profiles=(gone,)), runtime_ttl=15)
     assert kept == translate(state(component()), runtime_ttl=15)
+
+
+@pytest.mark.parametrize(
+    ("tls", "wanted"),
+    [
+        (UpstreamTLS(), [("IP_ADDRESS", "10.0.0.1"), ("DNS", "shop.internal")]),
+        (UpstreamTLS(sni="a.example"), [("DNS", "a.example")]),
+        (
+            UpstreamTLS(sni="a", subject_alt_names=("spiffe://b/c", "::1")),
+            [("URI", "spiffe://b/c"), ("IP_ADDRESS", "::1")],
+        ),
+    ],
+)
+def test_the_certificate_of_an_original_must_always_carry_a_name(
+    tls: UpstreamTLS, wanted: list[tuple[str, str]]
+) -> None:
+    each = component(endpoints=(Endpoint("10.0.0.1", 443), Endpoint("shop.internal", 443)), tls=tls)
+    cluster = next(Cluster.parse(r.body) for r in translate(state(each), runtime_ttl=15) if r.type_url == CLUSTER)
+    assert cluster.transport_socket is not None
+    assert cluster.transport_socket.typed_config is not None
+    context = UpstreamTlsContext.parse(cluster.transport_socket.typed_config.value)
+    assert context.sni == (tls.sni or "shop.internal")
+    assert context.common_tls_context is not None
+    assert context.common_tls_context.validation_context is not None
+    names = context.common_tls_context.validation_context.match_typed_subject_alt_names
+    assert [(each.san_type.name, each.matcher.exact) for each in names if each.matcher] == wanted
