@@ -71,7 +71,8 @@ class EngineSettings(_Part):
     window: float = Field(default=1.0, gt=0)
     """Length of a window of summaries."""
     pair_timeout: float = Field(default=20.0, gt=0)
-    """How long one leg of a pair waits for the other before it counts as unpaired."""
+    """How long one leg of a pair waits for the other, at least, before it counts as unpaired; longer where a profile's
+    copies may take longer."""
     max_waiting: int = Field(default=50_000, ge=1)
     """Legs that wait at once; one more drops the oldest, counted."""
     max_waiting_bytes: int = Field(default=256 * 1024 * 1024, ge=1024)

@@ -26,6 +26,8 @@ MAX_PROFILES = 10_000
 """Profiles told apart; the pair header is a request header, so its values cannot be trusted to be few."""
 EXAMPLES_A_WINDOW = 200
 """Examples of one tally at most, so that a window stays well below gRPC's message limit."""
+ON_THE_WAY = 5.0
+"""Seconds from the end of a request until its record is here, at most; Envoy flushes every 0.1 s."""
 SERVER_ERROR = 500
 
 _UNKNOWN_PROFILE = "unknown"
@@ -85,6 +87,9 @@ class Analyser:
         for name, config in wanted.items():
             profile = self._profile(name)
             profile.expected, profile.rules = frozenset(config.shadows), config.rules
+        # A hang is known when its timeout has struck, and is evidence; its original waits for it.
+        longest = max((config.patience for config in wanted.values()), default=0.0)
+        self.pairing.timeout = max(self._settings.pair_timeout, longest + ON_THE_WAY)
 
     def feed(self, message: bytes, now: float) -> Batch:
         """Take one encoded `StreamAccessLogsMessage` in; `now` is a monotonic time in seconds."""

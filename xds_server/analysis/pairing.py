@@ -69,7 +69,8 @@ class Pairing:
     ) -> None:
         self._expected = expected
         self._lost = lost
-        self._timeout = timeout
+        self.timeout = timeout
+        """May be changed: legs that wait already keep their deadline, and go in the order they came."""
         self._max_waiting = max_waiting
         self._max_bytes = max_bytes
         self._waiting: OrderedDict[str, _Waiting] = OrderedDict()
@@ -92,7 +93,7 @@ class Pairing:
             if key in self._done or key in self._given_up:
                 self._lost(Lost.LATE if key in self._given_up else Lost.DUPLICATE, profile_of(key), record.shadow)
             else:
-                waiting = self._waiting[key] = _Waiting(now + self._timeout)
+                waiting = self._waiting[key] = _Waiting(now + self.timeout)
                 self._keep(waiting, record)
             return ()
         if record.shadow in waiting.met if record.shadow else waiting.original is not None:

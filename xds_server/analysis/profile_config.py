@@ -25,6 +25,8 @@ class ProfileConfig:
     ignore_headers: tuple[str, ...] = ()
     ignore_fields: tuple[str, ...] = ()
     keep_credentials: bool = False
+    patience: float = 0.0
+    """Seconds that a copy may take: its timeout, and what faults hold it back."""
 
     @property
     def rules(self) -> Rules:
@@ -47,6 +49,7 @@ class ProfileConfig:
             "ignore_headers": list(self.ignore_headers),
             "ignore_fields": list(self.ignore_fields),
             "keep_credentials": self.keep_credentials,
+            "patience": self.patience,
         }
 
 
@@ -62,4 +65,5 @@ def unpack_profile(packed: Mapping[str, Any]) -> ProfileConfig:
         ignore_headers=tuple(packed.get("ignore_headers", ())),
         ignore_fields=tuple(packed.get("ignore_fields", ())),
         keep_credentials=bool(packed.get("keep_credentials", False)),
+        patience=float(packed.get("patience", 0.0)),
     )

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from xds_server.analysis.profile_config import ProfileConfig
-from xds_server.model.state import NetworkState
+from xds_server.model.state import ActiveShadow, NetworkState
 
 __all__ = ["ProfileConfig", "profile_configs"]
 
@@ -22,4 +22,10 @@ def profile_configs(state: NetworkState) -> Iterator[ProfileConfig]:
                 shadows={shadow.instance_id: shadow.variant for shadow in active.shadows},
                 head_bytes=profile.capture.head_bytes,
                 keep_credentials=profile.keep_credentials,
+                patience=profile.shadow_timeout + max(map(_held_back, active.shadows), default=0.0),
             )
+
+
+def _held_back(shadow: ActiveShadow) -> float:
+    """Return the longest that the shadow's faults hold a copy back, before its timeout begins."""
+    return sum(fault.parameters.delay.fixed_delay for fault in shadow.faults if fault.parameters.delay is not None)

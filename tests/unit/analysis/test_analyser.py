@@ -1,4 +1,5 @@
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -244,3 +245,15 @@ def test_impossible_numbers_in_the_capture_are_passed_over(number: float) -> Non
     capture["n"] = capture["c"] = number
     engine.feed(batch(*legs), 0.0)
     assert taken(engine)["pairs"] == 1
+
+
+def test_an_original_waits_as_long_as_its_copy_may_take() -> None:
+    engine = analyser(pair_timeout=20)
+    engine.configure([replace(CONFIG, patience=60.0)])
+    hung = {"status": 504, "details": "response_timeout", "flags": ["upstream_request_timeout"], "first": None}
+    engine.feed(batch(entry(pair="1")), 0.0)
+    engine.expire(61.0)
+    engine.feed(batch(entry(pair="1", shadow=INSTANCE, duration=60.0, **hung)), 61.0)
+    said = taken(engine)
+    assert (said["byClass"], said["lost"]) == ({"status": 1}, {})
+    assert said["endpoints"][0]["shadow"]["p50"] == pytest.approx(60_000, rel=0.011)
