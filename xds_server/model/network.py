@@ -44,7 +44,7 @@ class Endpoint:
 class UpstreamTLS:
     """How Envoy speaks TLS to the endpoints of a component.
 
-    `ca_file` is a path on the *Envoy's* machine; empty means the system's trust store. The certificate must carry one of
+    `ca_file` is a path on the *Envoy's* machine; empty means the system's trust store. A certificate must carry one of
     `subject_alt_names` (DNS names, IP addresses, URIs); without them `sni`, and without it an endpoint's address.
     """
 
