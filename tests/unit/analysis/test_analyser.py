@@ -45,10 +45,10 @@ def test_an_identical_pair_is_counted_with_its_times() -> None:
 
 def test_the_time_to_the_last_byte_is_told_apart() -> None:
     engine = analyser()
-    feed(engine, {"first": 0.011, "last": 0.501})
+    feed(engine, {"sent": 0.5, "first": 0.51, "last": 0.9})
     endpoint = taken(engine)["endpoints"][0]
     assert endpoint["original"]["p50"] == pytest.approx(10, rel=0.011)
-    assert endpoint["original"]["lastByte"]["p50"] == pytest.approx(500, rel=0.011)
+    assert endpoint["original"]["lastByte"]["p50"] == pytest.approx(400, rel=0.011)
 
 
 def test_a_differing_pair_is_counted_by_class_and_field_with_an_example() -> None:
@@ -257,3 +257,11 @@ def test_an_original_waits_as_long_as_its_copy_may_take() -> None:
     said = taken(engine)
     assert (said["byClass"], said["lost"]) == ({"status": 1}, {})
     assert said["endpoints"][0]["shadow"]["p50"] == pytest.approx(60_000, rel=0.011)
+
+
+def test_a_failed_grpc_call_is_an_error() -> None:
+    engine = analyser()
+    grpc = {"content-type": "application/grpc"}
+    feed(engine, *({"headers": grpc, "body": b"", "trailers": {"grpc-status": code}} for code in ("0", "13")))
+    endpoint = taken(engine)["endpoints"][0]
+    assert (endpoint["original"]["errorRate"], endpoint["shadow"]["errorRate"]) == (0, 1)

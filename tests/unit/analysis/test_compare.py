@@ -136,8 +136,10 @@ def test_equal_heads_with_equal_checksums_are_identical() -> None:
     assert not result.differences
 
 
-@pytest.mark.parametrize("head", [999, 1000, 1001])
+@pytest.mark.parametrize("head", [997, 998, 999, 1000, 1001])
 def test_a_body_one_byte_beyond_the_head_is_not_taken_for_seen(head: int) -> None:
+    result = outcome(*({"body": b"x" * (head + 1), "headers": TEXT, "head": head} for _ in range(2)))
+    assert result.head_only
     result = outcome(*({"body": b"x" * 1000, "headers": TEXT, "head": head} for _ in range(2)))
     assert result.head_only == (head < 1000)
 
@@ -241,3 +243,20 @@ def test_the_same_json_written_another_way_does_not_differ_beyond_the_head() -> 
     result = outcome(*({"body": body, "head": 1000, "checksum": len(body[:9]) + n} for n, body in enumerate(bodies)))
     assert result.head_only
     assert not result.differences
+
+
+def test_a_grpc_status_in_the_headers_holds_when_the_trailers_have_none() -> None:
+    legs = ({"headers": GRPC, "logged": {"grpc-status": s}, "trailers": {"x": "y"}} for s in ("0", "5"))
+    assert found(*legs) == [("grpc-status", "grpc_status")]
+
+
+def test_a_copy_that_says_itself_that_its_credentials_were_removed_is_believed() -> None:
+    original, shadow = pair({}, {"status": 401})
+    shadow.credentials_dropped = True
+    assert compare(original, shadow).reason is Reason.CREDENTIALS_DROPPED
+
+
+def test_a_stream_that_the_client_reset_is_the_clients_doing_and_a_copys_its_originals() -> None:
+    reset = {"status": 0, "details": "http2.remote_reset", "flags": ["downstream_remote_reset"], "first": None}
+    assert outcome(reset, {}).reason is Reason.CLIENT_GONE
+    assert outcome({}, reset).reason is Reason.CANCELLED

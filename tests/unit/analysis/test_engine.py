@@ -12,6 +12,7 @@ from envoy.service.discovery.v3 import discovery_pb2
 from tests.unit.analysis.conftest import CONFIG, Manager, Start, envoy, until
 from tests.unit.analysis.entries import INSTANCE, PROFILE, START, batch, entry, pair_entries
 from tests.unit.analysis.test_last_good import layer, snapshot
+from xds_server.analysis.analyser import Analyser
 from xds_server.analysis.collector import Collector
 from xds_server.analysis.engine import AnalysisEngine
 from xds_server.cache.resource import RUNTIME, Resource
@@ -279,6 +280,26 @@ async def test_state_that_cannot_be_read_begins_anew(engine: Start, tmp_path: Pa
     (tmp_path / "engine" / name).write_bytes(b'{"a": [1')
     async with engine(1) as one:
         assert one.port
+
+
+def test_a_window_that_comes_again_is_counted_once_also_by_the_next_manager() -> None:
+    def manager() -> Collector:
+        made = Collector(clock=SystemClock(), settings=EngineSettings())
+        made.configure([CONFIG])
+        return made
+
+    analyser = Analyser(EngineSettings(), wall=lambda: START)
+    analyser.feed(batch(*pair_entries()), 0.0)
+    (window,) = analyser.take()
+    one, other = manager(), manager()
+    for _ in range(2):
+        one._take("engine", 7, 0, window.pack())
+    assert one.summary(PROFILE).pairs == 1
+    other.load(PROFILE, one.dump(PROFILE))
+    other._take("engine", 7, 0, window.pack())
+    assert other.summary(PROFILE).pairs == 1
+    other._take("engine", 8, 7, window.pack())
+    assert (other.summary(PROFILE).pairs, other.summary(PROFILE).lost) == (2, {})
 
 
 def test_a_dump_is_loaded_and_added() -> None:

@@ -63,3 +63,9 @@ def test_lines_that_are_no_headers_are_no_problem() -> None:
 
 def test_values_that_are_no_utf_8_are_told_apart() -> None:
     assert found(b"x: caf\xe9\n", b"x: caf\xe8\n") == [("header:x", r"caf\xe9", r"caf\xe8")]
+
+
+def test_the_day_on_which_a_cookie_expires_does_not_matter_and_its_path_does() -> None:
+    one = b"set-cookie: a=1; Path=/; Expires=Mon, 01 Jan 2029 00:00:00 GMT\n"
+    assert found(one, one.replace(b"01 Jan", b"02 Feb").replace(b"a=1", b"a=2")) == []
+    assert [field for field, _, _ in found(one, one.replace(b"Path=/", b"Path=/x"))] == ["header:set-cookie"]

@@ -187,3 +187,15 @@ def test_a_counter_of_the_same_name_elsewhere_is_not_taken() -> None:
     values = {"listener.envoy_internal_shadow-i.http.shadow-i.downstream_rq_total": 9.0}
     books.ledger.pushed("envoy", Counters("envoy", T0, None, values), T0)
     assert books.settle(T0) == 0
+
+
+def test_losses_of_several_lives_of_an_envoy_add_up() -> None:
+    books = Books()
+    books.ledger.load({})
+    for at, uptime in ((10, 5.0), (50, 3.0), (90, 2.0)):
+        books.arrive(T0 + at - 1, shadow="")
+        overflow = {"cluster.shadow-in-i.upstream_rq_pending_overflow": 2.0}
+        books.ledger.pushed("envoy", Counters("envoy", T0 + at, uptime, {ALS_WRITTEN: 5.0, **overflow}), T0 + at)
+        books.settle(T0 + at)
+    assert books.ledger.missing() == {"envoy": 12}
+    assert books.lost[Lost.OVERFLOW] == 6

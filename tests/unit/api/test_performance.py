@@ -1,0 +1,41 @@
+"""`performanceData`: what was measured, in the units it says."""
+
+import pytest
+
+from api.performance import performance_data
+from tests.unit.analysis.entries import START, batch, pair_entries
+from xds_server.analysis.analyser import Analyser
+from xds_server.analysis.comparison import Comparison, comparison_of
+from xds_server.analysis.tally import Tally
+from xds_server.config import EngineSettings
+from xds_server.lifecycle.views import Gauge, Performance
+
+ALL = ("cpu", "memory", "response_time", "error_rate", "difference_rate")
+
+
+def compared() -> Comparison:
+    analyser = Analyser(EngineSettings(), wall=lambda: START)
+    for path in ("/a", "/b"):
+        analyser.feed(batch(*pair_entries({"path": path}, {"path": path, "first": 0.021, "body": b"[]"})), 0.0)
+        analyser.feed(batch(*pair_entries({"path": path}, {"path": path, "first": 0.021, "status": 500})), 0.0)
+    for _ in range(4):
+        analyser.feed(batch(*pair_entries({}, {"first": 0.021})), 0.0)
+    (tally,) = analyser.take()
+    return comparison_of(tally)
+
+
+def test_what_was_measured_of_all_endpoints_is_told_for_each_leg_in_its_unit() -> None:
+    usage = Performance(samples=3, cpu=Gauge(0.5, 0.25, 1.0), memory=Gauge(10.0, 20.0, 30.0))
+    data = performance_data(usage, compared(), ALL)
+    assert data["response_time"]["unit"] == "ms"
+    assert data["response_time"]["original"]["p50"] == pytest.approx(10, rel=0.011)
+    assert data["response_time"]["shadow"]["p99"] == pytest.approx(20, rel=0.011)
+    assert data["error_rate"] == {"original": 0.0, "shadow": 0.25}
+    assert data["difference_rate"] == {"pairs": 8, "rate": 0.5}
+    assert data["cpu"] == {"unit": "cores", "latest": 0.5, "mean": 0.25, "max": 1.0}
+    assert data["memory"] == {"unit": "bytes", "latest": 10.0, "mean": 20.0, "max": 30.0}
+
+
+def test_what_was_not_asked_for_or_not_measured_is_left_out() -> None:
+    assert performance_data(Performance(), comparison_of(Tally("p", "")), ALL) == {}
+    assert list(performance_data(Performance(), compared(), ("error_rate", "cpu"))) == ["error_rate"]
