@@ -27,6 +27,8 @@ from xds_server.model.profile import ShadowingProfile
 API_VERSION = "shadowmesh.io/v1alpha1"
 MAX_BYTES = 16 * 1024 * 1024
 """Largest text that is read."""
+_MOST_MERGED = 10_000
+"""Entries of one object; a few lines of nested merges can stand for billions."""
 
 
 class Metadata(Document):
@@ -175,7 +177,13 @@ def _validated(value: object, place: _Place) -> NetworkManifest | ProfileManifes
 
 
 class _Loader(yaml.SafeLoader):
-    """Leaves what looks like a date as text; JSON has no dates."""
+    """Leaves what looks like a date as text (JSON has no dates); merges (`<<`) stay small, whatever they multiply."""
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        super().flatten_mapping(node)
+        if len(node.value) > _MOST_MERGED:
+            told = f"merges (<<) make {len(node.value)} entries, at most {_MOST_MERGED} can be used"
+            raise yaml.constructor.ConstructorError(None, None, told, node.start_mark)
 
 
 _Loader.yaml_implicit_resolvers = {

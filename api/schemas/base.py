@@ -26,6 +26,8 @@ MOST_PROBLEMS = 50
 """Problems of one document that are told; a body of a hundred thousand unknown fields is no reason to be busy."""
 SHOWN = 80
 """Characters of a wrong value that are repeated in an error."""
+_MOST_BITS = 200
+"""Bits of a whole number up to which its digits are shown."""
 
 _KINDS: dict[type, str] = {
     bool: "true or false",
@@ -87,6 +89,8 @@ def shown(value: object) -> str:
         text = "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     elif value is None or isinstance(value, bool):
         text = {None: "null", True: "true", False: "false"}[value]
+    elif isinstance(value, int) and value.bit_length() > _MOST_BITS:
+        text = f"a number of {value.bit_length()} bits"  # Python refuses to write thousands of digits
     elif isinstance(value, (int, float)):
         text = repr(value)
     else:

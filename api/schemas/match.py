@@ -1,35 +1,48 @@
 """Which requests a profile samples, and which copies a fault is for."""
 
-import re
 from typing import Annotated
 
+import re2
 from pydantic import Field, field_validator, model_validator
 
-from api.schemas.base import OMITTED, Document, refuse, shown
+from api.schemas.base import OMITTED, SHOWN, Document, refuse, shown
 from api.schemas.values import Text
+from xds_server.errors import cut
 from xds_server.model.profile import SAFE_METHODS, HeaderMatch, HeaderMatchKind, Match
 
-_RE2_LACKS = re.compile(r"\(\?(?:[=!]|<[=!]|>)|\\[1-9]|\(\?P=")
+_QUIET = re2.Options()
+_QUIET.log_errors = False
+_ENVOY_LARGEST = 100
+"""Envoy's `re2.max_program_size.error_level` where nobody sets it. Larger is a NACK of all routes of the component."""
+_LARGEST = _ENVOY_LARGEST - 10
+"""What is left beside the 10 steps for a query, where an expression meets the path of another profile."""
+_RIGHT = "RE2 syntax (no looking around or back); it must match the whole value"
 _TOKEN = "[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 - RFC 9110, 5.6.2
 _NEVER = ("TRACE", "CONNECT")
 
 Method = Annotated[str, Text("[A-Z][A-Z-]*", 'a method in capitals, like "GET"', most=32)]
 HeaderName = Annotated[str, Text(_TOKEN, 'the name of a header, like "x-team"', most=128)]
 HeaderValue = Annotated[str, Text("[^\r\n]*", "one line of text", most=1024)]
+HeaderText = Annotated[str, Text("[^\r\n]+", "one line of text; for any value present: true", most=1024)]
 Path = Annotated[str, Text(r"/[^\s?#]*", 'a path that begins with "/", without a query', most=2048)]
 GrpcMethod = Annotated[
     str, Text(r"[A-Za-z_][\w.]*/(\w+\*?|\*)", 'full names of methods, like "pkg.Service/Get*"; a "*" only at the end')
 ]
 
 
-def _regex(value: str) -> str:
+def _regex(value: str, at: str) -> None:
     try:
-        re.compile(value)
-    except re.error as error:
-        refuse(f"{shown(value)} is not a regular expression: {error}", "RE2 syntax; it must match the whole value")
-    if _RE2_LACKS.search(value):
-        refuse(f"{shown(value)} looks around or back", "RE2 syntax, which has neither; it must match the whole value")
-    return value
+        size = re2.compile(value, _QUIET).programsize
+    except re2.error as error:
+        refuse(f"{shown(value)} is not a regular expression: {_said(error)}", _RIGHT, at=at)
+    if size > _LARGEST:
+        hint = f"at most {_LARGEST}, or Envoy refuses it: fewer alternatives, smaller repetitions like {{36}}"
+        refuse(f"{shown(value)} is too large: compiled it has {size} steps", hint, at=at)
+
+
+def _said(error: Exception) -> str:
+    said = error.args[0] if error.args else ""
+    return cut(said.decode(errors="replace") if isinstance(said, bytes) else str(said), SHOWN)
 
 
 class HeaderMatchBody(Document):
@@ -39,9 +52,9 @@ class HeaderMatchBody(Document):
     """Name of the header."""
     exact: HeaderValue | None = OMITTED
     """The whole value."""
-    prefix: HeaderValue | None = OMITTED
+    prefix: HeaderText | None = OMITTED
     """How the value begins."""
-    regex: HeaderValue | None = OMITTED
+    regex: HeaderText | None = OMITTED
     """RE2 expression for the whole value."""
     present: bool | None = OMITTED
     """`true`: the header is there, whatever its value."""
@@ -55,7 +68,7 @@ class HeaderMatchBody(Document):
         if self.present is False:
             refuse("false cannot be asked for", "true, or leave it out", at="present")
         if self.regex is not None:
-            _regex(self.regex)
+            _regex(self.regex, "regex")
         return self
 
     def to_model(self) -> HeaderMatch:
@@ -103,6 +116,8 @@ class MatchBody(Document):
                 refuse(f"{method} is never mirrored", "other methods", at=f"[{index}]")
             if methods and method in methods[:index]:
                 refuse(f"{method} is there twice", "each method once", at=f"[{index}]")
+        if methods and re2.compile("|".join(methods)).programsize > _ENVOY_LARGEST:
+            refuse("are too many and too long for one Envoy matcher", "those that the component answers")
         return methods
 
     @model_validator(mode="after")
@@ -114,7 +129,7 @@ class MatchBody(Document):
         if given and self.grpc:
             refuse(f"has {given[0]} and grpc", "one of the two: grpc names the paths by itself")
         if self.path_regex is not None:
-            _regex(self.path_regex)
+            _regex(self.path_regex, "pathRegex")
         return self
 
     def to_model(self) -> Match:

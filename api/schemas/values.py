@@ -53,7 +53,7 @@ class Duration:
     def check(self, value: Any) -> float:
         """Return the seconds of what was given."""
         if isinstance(value, (int, float)) and not isinstance(value, bool):
-            unit = f'"{value}s"' if math.isfinite(value) else '"10m"'
+            unit = f'"{value}s"' if 0 <= value <= self.most else '"10m"'
             refuse(f"{shown(value)} has no unit", f"{DURATION_HINT}; for seconds {unit}")
         if not isinstance(value, str):
             refuse(f"{kind_of(value)} is not a duration", DURATION_HINT)
@@ -98,7 +98,7 @@ class Number:
         """Return the number that was given."""
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             refuse(f"{shown(value)} is not a number", self._right)
-        if not math.isfinite(value):
+        if isinstance(value, float) and not math.isfinite(value):
             refuse(f"{shown(value)} is not a number that can be used", self._right)
         if self.whole and not isinstance(value, int):
             refuse(f"{shown(value)} is not a whole number", self._right)
@@ -166,12 +166,12 @@ def is_uuid(text: str) -> bool:
 
 
 def is_ip(text: str) -> bool:
-    """Tell whether `text` is an IPv4 or IPv6 address."""
+    """Tell whether `text` is an IPv4 or IPv6 address; one with a zone (`fe80::1%eth0`) is none that Envoy takes."""
     try:
         ipaddress.ip_address(text)
     except ValueError:
         return False
-    return True
+    return "%" not in text
 
 
 def _ip(value: Any) -> str:

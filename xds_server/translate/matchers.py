@@ -1,7 +1,5 @@
 """Conditions as Envoy's matchers."""
 
-import re
-
 from envoy_data_plane.envoy.config.core.v3 import RuntimeFractionalPercent
 from envoy_data_plane.envoy.config.route.v3 import HeaderMatcher, RouteMatch
 from envoy_data_plane.envoy.type.matcher.v3 import RegexMatcher, StringMatcher
@@ -30,13 +28,14 @@ def route_match(condition: Condition, *, fraction: RuntimeFractionalPercent) -> 
     """Return the match of a sampled route."""
     headers = [_method_matcher(condition.methods), no_upgrade(), *map(header_matcher, condition.headers)]
     match = RouteMatch(runtime_fraction=fraction)
-    if condition.regex:
+    if condition.regex and condition.kind is PathKind.EXACT:
         # A route has one path matcher; the other part of an intersection looks at the raw path, query included.
+        match.path = condition.path
+        raw = RegexMatcher(regex=f"(?:{condition.regex})" + r"(?:\?(?s:.)*)?")
+        headers.append(_matching(":path", StringMatcher(safe_regex=raw)))
+    elif condition.regex:
         match.safe_regex = RegexMatcher(regex=condition.regex)
-        if condition.kind is PathKind.EXACT:
-            query = RegexMatcher(regex=re.escape(condition.path) + r"(\?.*)?")
-            headers.append(_matching(":path", StringMatcher(safe_regex=query)))
-        elif condition.path not in ("", "/"):
+        if condition.path not in ("", "/"):
             headers.append(_matching(":path", StringMatcher(prefix=condition.path)))
     elif condition.kind is PathKind.EXACT:
         match.path = condition.path

@@ -67,8 +67,18 @@ PROFILES: list[tuple[dict[str, Any], str, str]] = [
     ),
     ({"match": {"methods": ["get"]}}, "match.methods[0]", '"GET"'),
     ({"match": {"path": "/a", "pathPrefix": "/"}}, "match", "at most one"),
-    ({"match": {"pathRegex": "/("}}, "match", "RE2"),
-    ({"match": {"pathRegex": "/(?=a)"}}, "match", "RE2"),
+    ({"match": {"pathRegex": "/("}}, "match.pathRegex", "RE2"),
+    ({"match": {"pathRegex": "/(?=a)"}}, "match.pathRegex", "RE2"),
+    ({"match": {"pathRegex": r"/a\Z"}}, "match.pathRegex", "RE2"),
+    ({"match": {"pathRegex": "/a++"}}, "match.pathRegex", "RE2"),
+    ({"match": {"pathRegex": "/" + "(" * 1000}}, "match.pathRegex", "RE2"),
+    ({"match": {"pathRegex": "/[a-z]{1000}"}}, "match.pathRegex", "Envoy refuses"),
+    ({"match": {"headers": [{"name": "x", "regex": "a++"}]}}, "match.headers[0].regex", "RE2"),
+    ({"match": {"headers": [{"name": "x", "prefix": ""}]}}, "match.headers[0].prefix", "present: true"),
+    ({"match": {"headers": [{"name": "x", "regex": ""}]}}, "match.headers[0].regex", "present: true"),
+    ({"match": {"methods": [letter * 30 for letter in "ABCD"]}}, "match.methods", "that the component answers"),
+    ({"trafficShadowingPercentage": 10**400}, "trafficShadowingPercentage", "0.0 to 1.0"),
+    ({"shadowInstanceTTL": 10**400}, "shadowInstanceTTL", '"10m"'),
     ({"match": {"headers": [{"name": "x", "exact": "a", "prefix": "b"}]}}, "match.headers[0]", "exactly one of"),
     ({"trafficShadowingPercent": 1}, "trafficShadowingPercent", "did you mean trafficShadowingPercentage?"),
     ({"traffic_shadowing_percentage": 1}, "traffic_shadowing_percentage", "did you mean"),
@@ -89,6 +99,14 @@ async def test_a_bad_profile_names_the_field_and_what_would_be_right(
     assert field in errors
     assert hint in errors[field]["hint"]
     assert desk.views == {}
+
+
+@pytest.mark.parametrize("regex", [r"/items/\x{41}+", "/[^/]+/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "/(a+)+$"])
+async def test_an_expression_of_re2_is_taken_also_when_python_has_it_not(
+    client: httpx.AsyncClient, shop: str, regex: str
+) -> None:
+    answer = await client.post(CREATE, json=examples.PROFILE | {"match": {"pathRegex": regex}})
+    assert answer.status_code == 201, answer.text
 
 
 async def test_all_that_is_wrong_is_told_at_once(client: httpx.AsyncClient, shop: str) -> None:
@@ -112,6 +130,11 @@ NETWORKS: list[tuple[dict[str, Any], str, str]] = [
     ({"components": [CATALOG | {"listen": {"port": 70000}}]}, "components[0].listen.port", "1 to 65535"),
     (
         {"components": [CATALOG | {"listen": {"address": "localhost", "port": 1}}]},
+        "components[0].listen.address",
+        "127.0.0.1",
+    ),
+    (
+        {"components": [CATALOG | {"listen": {"address": "fe80::1%lo", "port": 1}}]},
         "components[0].listen.address",
         "127.0.0.1",
     ),

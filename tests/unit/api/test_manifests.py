@@ -86,6 +86,11 @@ def test_aliases_that_multiply_cost_nothing() -> None:
     assert "is not a known field" in refused(head + "\n".join(lines))
 
 
+def test_merges_that_multiply_are_refused() -> None:
+    steps = "".join(f"y{i}: &a{i + 1} {{<<: [{', '.join([f'*a{i}'] * 9)}]}}\n" for i in range(9))
+    assert "merges (<<) make" in refused(f"y: &a0 {{k: v}}\n{steps}")
+
+
 def test_an_object_that_is_there_twice_is_refused_with_both_places() -> None:
     with pytest.raises(InvalidError, match=r"b\.yaml.*network/shop is already in a\.yaml, document 1, line 6"):
         check_together(parse(SHOP, "a.yaml") + parse(SHOP.split("---")[0], "b.yaml"))
