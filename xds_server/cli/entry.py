@@ -116,13 +116,11 @@ def run(arguments: Sequence[str]) -> int:
     return result if isinstance(result, int) else 0
 
 
-def report(error: ShadowmeshError) -> int:
-    """Write an error down, each problem on a line of its own; return its exit code."""
-    if isinstance(error, InvalidFieldsError):
-        for problem in error.problems:
-            complain(str(problem))
-    else:
-        complain(str(error))
+def report(error: ShadowmeshError, *, about: str = "") -> int:
+    """Write an error down, each problem on a line of its own that names what it is about; return its exit code."""
+    prefix = f"{about}: " if about else ""
+    for problem in error.problems if isinstance(error, InvalidFieldsError) else (error,):
+        complain(f"{prefix}{problem}")
     if isinstance(error, RuntimeFailedError):
         for line in error.log:
             sys.stderr.write(f"  | {line}\n")

@@ -11,10 +11,10 @@ from pydantic import SecretStr
 
 from tests.unit.cli.conftest import SHOP, Shell
 from xds_server.cli.client import error_of
-from xds_server.cli.entry import COMMANDS, load
+from xds_server.cli.entry import COMMANDS, load, report
 from xds_server.cli.flags import flags, settings_of
 from xds_server.config import Settings
-from xds_server.errors import InvalidFieldsError, NotFoundError, ShadowmeshError, StaleError
+from xds_server.errors import FieldProblem, InvalidFieldsError, NotFoundError, ShadowmeshError, StaleError
 
 
 def test_help_names_every_command_and_the_exit_codes(offline: Shell) -> None:
@@ -23,6 +23,13 @@ def test_help_names_every_command_and_the_exit_codes(offline: Shell) -> None:
         assert done.code == 0
         assert all(f" {name} " in done.out for name in COMMANDS)
         assert "Exit codes" in done.out
+
+
+def test_each_problem_of_an_object_names_the_object(capsys: pytest.CaptureFixture[str]) -> None:
+    error = InvalidFieldsError([FieldProblem("a", "is wrong"), FieldProblem("b", "is wrong too", "like this")])
+    assert report(error, about="network/shop") == 2
+    lines = ["error: network/shop: a: is wrong", "error: network/shop: b: is wrong too (like this)"]
+    assert capsys.readouterr().err.splitlines() == lines
 
 
 @pytest.mark.parametrize("name", COMMANDS)

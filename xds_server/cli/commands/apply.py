@@ -46,7 +46,7 @@ def command(
                 raise
             except ShadowmeshError as error:
                 # The others are applied all the same, as with kubectl; the first failure decides the exit code.
-                code = report(type(error)(f"{manifest.label}: {error}"))
+                code = report(error, about=manifest.label)
                 worst = worst or code
                 continue
             done.append(applied)
