@@ -1,0 +1,87 @@
+import pytest
+
+from xds_server.errors import StoreError
+from xds_server.lifecycle.clock import SystemClock
+from xds_server.lifecycle.summaries import Summaries
+from xds_server.model.ids import ProfileID
+from xds_server.store.base import Changes
+
+ONE, TWO = ProfileID("one"), ProfileID("two")
+
+
+class Known:
+    """A collector that knows of a profile what a test says."""
+
+    def __init__(self) -> None:
+        self.of: dict[ProfileID, bytes] = {}
+
+    def dump(self, profile_id: ProfileID) -> bytes:
+        return self.of[profile_id]
+
+    def load(self, profile_id: ProfileID, data: bytes) -> None:
+        if data == b"broken":
+            raise ValueError(data)
+        self.of[profile_id] = data
+
+    def forget(self, profile_id: ProfileID) -> None:
+        self.of.pop(profile_id, None)
+
+
+class Disk:
+    """A store that takes changes, or fails."""
+
+    def __init__(self) -> None:
+        self.written: list[dict[ProfileID, bytes]] = []
+        self.fails = False
+
+    async def apply(self, changes: Changes) -> None:
+        if self.fails:
+            raise StoreError("no space left")
+        self.written.append(dict(changes.summaries))
+
+
+def made(known: Known, disk: Disk) -> Summaries:
+    return Summaries(clock=SystemClock(), store=disk, collector=known, profiles=lambda: list(known.of))  # type: ignore[arg-type]
+
+
+async def test_what_has_changed_is_written_each_time_and_nothing_else() -> None:
+    known, disk = Known(), Disk()
+    summaries = made(known, disk)
+    known.of = {ONE: b"1", TWO: b"2"}
+    await summaries.save()
+    await summaries.save()
+    known.of[TWO] = b"3"
+    await summaries.save()
+    assert disk.written == [{ONE: b"1", TWO: b"2"}, {TWO: b"3"}]
+
+
+async def test_what_could_not_be_written_is_written_the_next_time() -> None:
+    known, disk = Known(), Disk()
+    summaries = made(known, disk)
+    known.of = {ONE: b"1"}
+    disk.fails = True
+    await summaries.save()
+    disk.fails = False
+    await summaries.save()
+    assert disk.written == [{ONE: b"1"}]
+
+
+async def test_what_was_read_is_not_written_again_unless_it_could_not_be_read() -> None:
+    known, disk = Known(), Disk()
+    summaries = made(known, disk)
+    summaries.load(ONE, b"1")
+    summaries.load(TWO, b"broken")
+    known.of[TWO] = b"2"
+    await summaries.save()
+    assert disk.written == [{TWO: b"2"}]
+
+
+@pytest.mark.parametrize("again", [b"1", b"2"])
+async def test_a_forgotten_profile_that_comes_back_is_written(again: bytes) -> None:
+    known, disk = Known(), Disk()
+    summaries = made(known, disk)
+    summaries.load(ONE, b"1")
+    summaries.forget(ONE)
+    known.of[ONE] = again
+    await summaries.save()
+    assert disk.written == [{ONE: again}]
