@@ -1,4 +1,5 @@
 import gzip
+import random
 from collections.abc import Mapping
 from typing import Any
 
@@ -229,7 +230,7 @@ def test_an_encoded_body_that_no_client_can_read_differs() -> None:
 
 def test_an_encoded_head_that_goes_on_where_the_other_has_ended_differs() -> None:
     text = {**TEXT, "content-encoding": "gzip"}
-    long = b"ab" + bytes(n * n % 251 for n in range(9000)).hex().encode()
+    long = b"ab" + random.Random(1).randbytes(9000).hex().encode()
     legs = [{"body": gzip.compress(body), "headers": text, "head": 1000} for body in (b"ab", long)]
     assert found(*legs) == found(*reversed(legs)) == [("body", "text")]
     numbers = [n * 7919 % 10007 for n in range(3000)]
