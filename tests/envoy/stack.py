@@ -294,6 +294,14 @@ class Stack:
         await self.settled(network)
         return found
 
+    async def attached(self) -> None:
+        """Wait until the engine has found the manager: from then on it is there for what Envoys log."""
+
+        async def connected() -> bool:
+            return any(engine["connected"] for engine in (await self.status())["engines"])
+
+        await until(connected, "the engine is attached")
+
     async def settled(self, network: str = NETWORK) -> None:
         """Wait until the connected Envoys have everything."""
 

@@ -13,6 +13,8 @@ from tests.envoy.stack import JSON, Stack, running, until
 pytestmark = [pytest.mark.envoy, pytest.mark.timeout(120)]
 
 RATE = 600.0
+ALL_TOLD = 6.0
+"""Seconds in which a pair is given up, a push of counters comes, and its grace is over."""
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +37,8 @@ def accounted(found: JSON) -> int:
     return int(found.get("pairs", 0)) + sum(found.get("notJudged", {}).values()) + sum(lost.values())
 
 
-async def adds_up(stack: Stack, profile: JSON) -> JSON:
-    """Wait until each copy that Envoy sent is accounted for, once; and it stays so."""
+async def adds_up(stack: Stack, profile: JSON, *, for_good: float = 0.0) -> JSON:
+    """Wait until each copy that Envoy sent is accounted for, once; and for so many seconds it stays so."""
     (instance,) = profile["instances"]
     copies = stack.proxy.stat(f"cluster.shadow-in-{instance['instanceID']}.upstream_rq_total")
     assert copies > 0
@@ -53,13 +55,14 @@ async def adds_up(stack: Stack, profile: JSON) -> JSON:
         error.add_note(f"accounted {accounted(last)}: { {k: v for k, v in last.items() if k != 'endpoints'} }")
         raise
     assert stack.proxy.copies(instance["instanceID"]) == copies
-    await asyncio.sleep(6)  # the time in which a pair is given up, a push comes, and its grace is over
+    await asyncio.sleep(for_good)
     last = await stack.comparison(profile)
     assert accounted(last) == copies
     return last
 
 
 async def test_nothing_is_lost_when_nothing_happens(stack: Stack) -> None:
+    await stack.attached()
     async with stack.traffic(rate=RATE) as clients:
         profile = await stack.create()
         await stack.further(clients, 1000)
@@ -84,7 +87,7 @@ async def test_what_an_engine_that_is_killed_has_not_handed_over_is_counted_lost
             return (await stack.comparison(profile))["pairs"] > counted + 200
 
         await until(compares, "pairs are compared again")
-    found = await adds_up(stack, profile)
+    found = await adds_up(stack, profile, for_good=ALL_TOLD)
     assert found["lost"]["als_gap"] > 0
 
 
@@ -100,19 +103,25 @@ async def test_an_engine_that_stands_still_for_a_while_loses_nothing_uncounted(s
         finally:
             os.kill(engine.pid, signal.SIGCONT)
         await stack.further(clients, 300)
-    await adds_up(stack, profile)
+    await adds_up(stack, profile, for_good=ALL_TOLD)
 
 
 async def test_an_orderly_stop_of_everything_but_the_shadow_leaves_no_hole(stack: Stack) -> None:
     assert stack.end(stack.manager) == 0
     stack.start_manager("--keep-shadows")
+    await stack.attached()
     async with stack.traffic(rate=RATE) as clients:
         profile = await stack.create()
         await stack.further(clients, 800)
         assert await asyncio.to_thread(stack.end, stack.manager) == 0
         await stack.further(clients, 100)
-        await asyncio.to_thread(stack.start_manager)
         (instance,) = profile["instances"]
-        await stack.mirroring(instance["instanceID"], beyond=stack.proxy.copies(instance["instanceID"]) + 300)
+        copies = stack.proxy.copies(instance["instanceID"])
+    await asyncio.to_thread(stack.start_manager)
+    await stack.attached()
     found = await adds_up(stack, profile)
-    print({kind: found[kind] for kind in ("pairs", "notJudged", "lost")})
+    assert (found["pairs"], found["lost"]) == (copies, {})
+    async with stack.traffic(rate=RATE):
+        await stack.mirroring(instance["instanceID"], beyond=copies + 300)
+    found = await adds_up(stack, profile)
+    assert found["lost"] == {}
