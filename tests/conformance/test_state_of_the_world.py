@@ -137,6 +137,33 @@ async def test_an_answer_without_error_detail_is_an_ack_whatever_its_version(wor
     assert [r.state for r in world.board.envoys()[0].resources] == ["ACKED"]
 
 
+async def test_an_answer_to_the_newest_response_answers_those_before_it(world: World, mode: str) -> None:
+    world.serve(endpoints("a"), endpoints("b"))
+    client = world.client(mode)
+    await client.subscribe(ENDPOINTS, "a")
+    await client.get()
+    await client.also(ENDPOINTS, "b")
+    await client.got_and_acked()
+    assert await world.board.settled(["shop"], 5)
+    assert {r.name: r.state for r in world.board.envoys()[0].resources} == {"a": "ACKED", "b": "ACKED"}
+
+
+async def test_an_answer_to_an_older_response_leaves_the_newest_open(world: World, mode: str) -> None:
+    world.serve(cluster("a"))
+    client = world.client(mode)
+    await client.subscribe(CLUSTER)
+    first = await client.get()
+    world.serve(cluster("a", note=1))
+    second = await client.get()
+    await client.ack(first)
+    assert await client.silent()
+    assert not await world.board.settled(["shop"], 0)
+    assert [r.state for r in world.board.envoys()[0].resources] == ["SENT"]
+    await client.nack(second, "no")
+    assert await world.board.settled(["shop"], 5)
+    assert [r.state for r in world.board.envoys()[0].resources] == ["NACKED"]
+
+
 async def test_a_rejection_is_stored_and_a_correction_goes_out_at_once(world: World, mode: str) -> None:
     world.serve(cluster("a"), cluster("b"))
     client = world.client(mode)

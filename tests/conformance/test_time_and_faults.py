@@ -8,6 +8,7 @@ from dataclasses import replace
 import grpc
 import pytest
 
+from tests.conformance.client import Client
 from tests.conformance.conftest import Start, World
 from tests.xds_resources import cluster, endpoints, listener, routes, runtime
 from xds_server.cache import Resource
@@ -87,6 +88,32 @@ async def test_a_late_heartbeat_is_the_full_resource(world: World, mode: str) ->
             lease.sent_at -= 1.0
         stream._wake.set()
     assert (await client.get()).names == {"shadowmesh"}
+
+
+async def test_a_rejected_heartbeat_is_followed_by_the_full_resource(world: World, mode: str) -> None:
+    world.serve(runtime(ttl=0.45))
+    client = world.client(mode)
+    await client.subscribe(RUNTIME, "shadowmesh")
+    await client.got_and_acked()
+    beat = await client.get()
+    assert beat.heartbeats == ("shadowmesh",)
+    await client.nack(beat, "what is that?")
+    got = await client.got_and_acked()
+    assert (got.names, got.heartbeats) == ({"shadowmesh"}, ())
+    assert (await client.get()).heartbeats == ("shadowmesh",)
+
+
+async def test_an_envoy_gets_full_resources_for_heartbeats_where_it_ignores_them(world: World, mode: str) -> None:
+    """Envoy 1.40 lets a resource expire for all its heartbeats in the state of the world, and there only."""
+    world.serve(runtime(ttl=0.45))
+    client = world.client(mode)
+    names = {"resource_names_subscribe" if mode == "delta" else "resource_names": ["shadowmesh"]}
+    client.names[RUNTIME] = ["shadowmesh"]
+    await client.send(RUNTIME, node={"user_agent_name": "envoy"}, **names)
+    await client.got_and_acked()
+    renewed = await client.got_and_acked()
+    assert (renewed.names if mode == "sotw" else set(renewed.heartbeats)) == {"shadowmesh"}
+    assert renewed.ttls == {"shadowmesh": 0.45}
 
 
 async def test_a_reconnected_client_gets_the_full_resource_whatever_it_still_holds(world: World) -> None:
@@ -264,6 +291,44 @@ async def test_a_shutdown_ends_a_stream_that_does_not_read_within_its_grace(worl
         await asyncio.sleep(0.01)
     await world.server.stop(0.3)
     assert world.server.streams == 0
+
+
+async def test_a_client_that_is_gone_without_a_word_is_noticed(start: Start, mode: str) -> None:
+    """Nothing of the connection is closed: this is a machine that lost its power."""
+    world = await start(keepalive=1.0, keepalive_timeout=0.5)
+    world.serve(cluster("a"))
+    powered = asyncio.Event()
+    powered.set()
+    ends: list[asyncio.StreamWriter] = []
+
+    async def forward(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        while data := await source.read(65536):
+            await powered.wait()
+            sink.write(data)
+
+    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        inner, outer = await asyncio.open_connection("127.0.0.1", world.server.port)
+        ends.extend((writer, outer))
+        await asyncio.gather(forward(reader, outer), forward(inner, writer), return_exceptions=True)
+
+    async with await asyncio.start_server(relay, "127.0.0.1", 0) as between:
+        channel = grpc.aio.insecure_channel(f"127.0.0.1:{between.sockets[0].getsockname()[1]}")
+        dead = Client(channel, mode)
+        await dead.subscribe(CLUSTER)
+        await dead.got_and_acked()
+        powered.clear()
+        again = world.client(mode)
+        await again.subscribe(CLUSTER)
+        await again.got_and_acked()
+        assert world.server.streams == 2
+        await until(lambda: world.server.streams == 1)
+        [envoy] = world.board.envoys()
+        assert envoy.connected
+        powered.set()
+        for end in ends:
+            end.close()
+        await dead.close()
+        await channel.close()
 
 
 async def test_a_port_in_use_is_a_conflict_that_names_the_setting(start: Start) -> None:

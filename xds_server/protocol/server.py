@@ -116,6 +116,8 @@ class XdsServer:
             ("grpc.so_reuseport", 0),
             ("grpc.keepalive_time_ms", round(self._settings.keepalive * 1000)),
             ("grpc.keepalive_timeout_ms", round(self._settings.keepalive_timeout * 1000)),
+            # Tried on 1.85: without it a ping that nobody answers ends a connection after a minute, whatever that says.
+            ("grpc.http2.ping_timeout_ms", round(self._settings.keepalive_timeout * 1000)),
             ("grpc.keepalive_permit_without_calls", 1),
             ("grpc.http2.max_pings_without_data", 0),
             ("grpc.http2.min_ping_interval_without_data_ms", 5000),
