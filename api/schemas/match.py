@@ -10,12 +10,14 @@ from api.schemas.values import Text
 from xds_server.errors import cut
 from xds_server.model.profile import SAFE_METHODS, HeaderMatch, HeaderMatchKind, Match
 
-_QUIET = re2.Options()
-_QUIET.log_errors = False
+_AS_ENVOY = re2.Options()
+_AS_ENVOY.log_errors = False
+_AS_ENVOY.encoding = re2.Options.Encoding.LATIN1
+"""Envoy reads expressions as bytes; sizes are then the same as Envoy's to the step."""
 _ENVOY_LARGEST = 100
 """Envoy's `re2.max_program_size.error_level` where nobody sets it. Larger is a NACK of all routes of the component."""
-_LARGEST = _ENVOY_LARGEST - 10
-"""What is left beside the 10 steps for a query, where an expression meets the path of another profile."""
+_LARGEST = _ENVOY_LARGEST - 5
+"""What is left beside the 5 steps for a query, where an expression meets the path of another profile."""
 _RIGHT = "RE2 syntax (no looking around or back); it must match the whole value"
 _TOKEN = "[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 - RFC 9110, 5.6.2
 _NEVER = ("TRACE", "CONNECT")
@@ -32,7 +34,7 @@ GrpcMethod = Annotated[
 
 def _regex(value: str, at: str) -> None:
     try:
-        size = re2.compile(value, _QUIET).programsize
+        size = re2.compile(value.encode(), _AS_ENVOY).programsize
     except re2.error as error:
         refuse(f"{shown(value)} is not a regular expression: {_said(error)}", _RIGHT, at=at)
     if size > _LARGEST:
@@ -116,7 +118,7 @@ class MatchBody(Document):
                 refuse(f"{method} is never mirrored", "other methods", at=f"[{index}]")
             if methods and method in methods[:index]:
                 refuse(f"{method} is there twice", "each method once", at=f"[{index}]")
-        if methods and re2.compile("|".join(methods)).programsize > _ENVOY_LARGEST:
+        if methods and re2.compile("|".join(methods).encode(), _AS_ENVOY).programsize > _ENVOY_LARGEST:
             refuse("are too many and too long for one Envoy matcher", "those that the component answers")
         return methods
 

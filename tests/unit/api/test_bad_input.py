@@ -73,6 +73,7 @@ PROFILES: list[tuple[dict[str, Any], str, str]] = [
     ({"match": {"pathRegex": "/a++"}}, "match.pathRegex", "RE2"),
     ({"match": {"pathRegex": "/" + "(" * 1000}}, "match.pathRegex", "RE2"),
     ({"match": {"pathRegex": "/[a-z]{1000}"}}, "match.pathRegex", "Envoy refuses"),
+    ({"match": {"pathRegex": "/a{91}"}}, "match.pathRegex", "at most 95"),
     ({"match": {"headers": [{"name": "x", "regex": "a++"}]}}, "match.headers[0].regex", "RE2"),
     ({"match": {"headers": [{"name": "x", "prefix": ""}]}}, "match.headers[0].prefix", "present: true"),
     ({"match": {"headers": [{"name": "x", "regex": ""}]}}, "match.headers[0].regex", "present: true"),
@@ -101,7 +102,9 @@ async def test_a_bad_profile_names_the_field_and_what_would_be_right(
     assert desk.views == {}
 
 
-@pytest.mark.parametrize("regex", [r"/items/\x{41}+", "/[^/]+/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "/(a+)+$"])
+@pytest.mark.parametrize(
+    "regex", [r"/items/\x{41}+", r"/\pN+", "/a{90}", "/[^/]+/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "/(a+)+$"]
+)
 async def test_an_expression_of_re2_is_taken_also_when_python_has_it_not(
     client: httpx.AsyncClient, shop: str, regex: str
 ) -> None:
