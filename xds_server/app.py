@@ -8,7 +8,6 @@ Importing this module does nothing.
 
 import asyncio
 import contextlib
-import ipaddress
 import os
 import signal
 import socket
@@ -65,6 +64,7 @@ async def analyze(settings: Settings) -> None:
     """
     logging_setup.configure(settings.log)
     told = _stop_signal()
+    bound(settings.engine.address, settings.engine.port, flag="--engine-port").close()
     engine = AnalysisEngine(
         settings=settings.engine,
         node=settings.node.name,
@@ -85,6 +85,8 @@ async def manager(settings: Settings) -> AsyncIterator[dict[str, int]]:
     """Run the manager's parts for the length of a `with`; yields the ports they listen on."""
     async with contextlib.AsyncExitStack() as stack:
         http_socket = stack.enter_context(bound(settings.http.address, settings.http.port, flag="--http-port"))
+        # gRPC says in its own log, and late, that it cannot.
+        bound(settings.xds.address, settings.xds.port, flag="--xds-port").close()
         clock = SystemClock()
         cache = SnapshotCache()
         board = StatusBoard()
@@ -134,8 +136,7 @@ async def manager(settings: Settings) -> AsyncIterator[dict[str, int]]:
 
 def reachable(address: str, port: int) -> str:
     """Return `host:port` at which a neighbour on this machine reaches what listens on `address`."""
-    if ipaddress.ip_address(address).is_unspecified:
-        address = "::1" if ":" in address else "127.0.0.1"
+    address = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)  # noqa: S104 - compared with, not listened on
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 

@@ -7,7 +7,7 @@ the same name (`SHADOWMESH_XDS_PORT`); the flag wins. Durations are seconds.
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -55,6 +55,12 @@ class HttpSettings(_Part):
     """Values of `Origin` that may write, besides the API's own."""
     max_body_bytes: int = Field(default=1024 * 1024, ge=1024)
     """Largest request body."""
+
+    @field_validator("allowed_hosts", "allowed_origins", mode="before")
+    @classmethod
+    def _listed(cls, given: object) -> object:
+        # How the environment says it: one,two
+        return tuple(filter(None, map(str.strip, given.split(",")))) if isinstance(given, str) else given
 
 
 class EngineSettings(_Part):
@@ -110,6 +116,16 @@ class NodeSettings(_Part):
     ports: tuple[int, int] = (20000, 29999)
     """Ports that process shadows are given, first and last."""
 
+    @field_validator("ports", mode="before")
+    @classmethod
+    def _range(cls, given: object) -> object:
+        if not isinstance(given, str):
+            return given
+        first, dash, last = given.partition("-")
+        if not dash:
+            raise ValueError("should be FIRST-LAST, like 20000-29999")
+        return first, last
+
 
 class Settings(BaseSettings):
     """All settings of a Shadowmesh process."""
@@ -118,6 +134,7 @@ class Settings(BaseSettings):
         env_prefix="SHADOWMESH_",
         env_nested_delimiter="_",
         env_nested_max_split=1,
+        enable_decoding=False,
         frozen=True,
         extra="forbid",
         use_attribute_docstrings=True,

@@ -45,18 +45,20 @@ async def test_a_rest_port_in_use_is_a_conflict_that_names_the_flag(tmp_path: Pa
             pass
 
 
-async def test_an_xds_port_in_use_is_a_conflict_and_frees_the_state_again(tmp_path: Path, taken: int) -> None:
-    with pytest.raises(ConflictError, match=str(taken)):
+async def test_an_xds_port_in_use_is_a_conflict_that_names_the_flag(tmp_path: Path, taken: int) -> None:
+    with pytest.raises(ConflictError, match=f"{taken}.*--xds-port"):
         async with manager(settings(tmp_path, xds=XdsSettings(port=taken))):
             pass
-    async with manager(settings(tmp_path)):
-        pass
 
 
-async def test_an_engine_port_in_use_is_a_conflict_that_names_the_flag(tmp_path: Path, taken: int) -> None:
+async def test_an_engine_port_in_use_is_a_conflict_that_names_the_flag_and_frees_the_state_again(
+    tmp_path: Path, taken: int
+) -> None:
     with pytest.raises(ConflictError, match=f"{taken}.*--engine-port"):
         async with manager(settings(tmp_path, engine=EngineSettings(port=taken))):
             pass
+    async with manager(settings(tmp_path)):
+        pass
 
 
 async def test_a_second_manager_on_the_same_state_is_refused(tmp_path: Path) -> None:
@@ -98,7 +100,13 @@ async def _listens(port: int) -> None:
 
 @pytest.mark.parametrize(
     ("address", "reached"),
-    [("127.0.0.1", "127.0.0.1:7"), ("0.0.0.0", "127.0.0.1:7"), ("::", "[::1]:7"), ("10.1.2.3", "10.1.2.3:7")],
+    [
+        ("127.0.0.1", "127.0.0.1:7"),
+        ("0.0.0.0", "127.0.0.1:7"),
+        ("::", "[::1]:7"),
+        ("10.1.2.3", "10.1.2.3:7"),
+        ("localhost", "localhost:7"),
+    ],
 )
 def test_a_neighbour_reaches_what_listens_everywhere_over_loopback(address: str, reached: str) -> None:
     assert reachable(address, 7) == reached

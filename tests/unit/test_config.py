@@ -14,6 +14,22 @@ def test_a_setting_is_read_from_the_environment_variable_of_its_flag(monkeypatch
     assert str(settings.state) == "elsewhere"
 
 
+def test_ranges_and_lists_are_written_in_the_environment_as_people_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHADOWMESH_NODE_PORTS", "21000-22000")
+    monkeypatch.setenv("SHADOWMESH_HTTP_ALLOWED_HOSTS", "manager.example, localhost")
+    settings = Settings()
+    assert settings.node.ports == (21000, 22000)
+    assert settings.http.allowed_hosts == ("manager.example", "localhost")
+
+
+@pytest.mark.parametrize("name", ["SHADOWMESH_NODE_PORTS", "SHADOWMESH_NODE"])
+def test_a_variable_that_cannot_be_read_is_refused_by_its_setting(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "many")
+    with pytest.raises(ValidationError) as refused:
+        Settings()
+    assert "node" in refused.value.errors()[0]["loc"]
+
+
 def test_everything_listens_on_loopback_unless_told_otherwise() -> None:
     settings = Settings()
     assert {settings.xds.address, settings.http.address, settings.engine.address} == {"127.0.0.1"}

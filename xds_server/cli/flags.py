@@ -12,11 +12,10 @@ from typing import Annotated, Any, get_args, get_origin
 import typer
 from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
-from pydantic_settings import SettingsError
 
 from api.schemas.base import shown
 from xds_server.config import Settings
-from xds_server.errors import FieldProblem, InvalidError, InvalidFieldsError
+from xds_server.errors import FieldProblem, InvalidFieldsError
 
 GENERAL = "general"
 _METAVARS = {"int": "NUMBER", "float": "NUMBER", "Path": "PATH"}
@@ -93,15 +92,6 @@ class Flag:
             text = str(default).lower() if isinstance(default, bool) else str(default)
         return f", default {text}"
 
-    def value(self, given: Any) -> Any:
-        """Return what was given in the form that the settings take."""
-        if not self.pair:
-            return given
-        first, dash, last = str(given).partition("-")
-        if not dash:
-            raise InvalidError(f'"{given}" is no range', field=self.option, hint="FIRST-LAST, like 20000-29999")
-        return first, last
-
 
 def flags(parts: Collection[str] | None = None) -> list[Flag]:
     """Return the flags of all settings, or of some parts and what is at the top."""
@@ -135,8 +125,7 @@ def settings_of(known: Collection[Flag], given: dict[str, Any]) -> Settings:
     """Return the settings; what is None or empty in `given` comes from the environment or is the default.
 
     Raises:
-        InvalidFieldsError: naming the flags.
-        InvalidError: an environment variable that cannot be read.
+        InvalidFieldsError: naming the flags and environment variables.
     """
     values: dict[str, Any] = {}
     for flag in known:
@@ -144,19 +133,16 @@ def settings_of(known: Collection[Flag], given: dict[str, Any]) -> Settings:
         if value is None or value == []:
             continue
         home = values.setdefault(flag.part, {}) if flag.part else values
-        home[flag.name] = flag.value(value)
+        home[flag.name] = value
     try:
         return Settings(**values)
     except ValidationError as error:
         raise InvalidFieldsError([_problem(entry) for entry in error.errors(include_url=False)]) from error
-    except SettingsError as error:
-        cause = f": {error.__cause__}" if error.__cause__ else ""
-        raise InvalidError(f"{error}{cause}", hint="lists in the environment are JSON") from error
 
 
 def _problem(entry: Any) -> FieldProblem:
     names = [str(part) for part in entry["loc"] if isinstance(part, str)]
     option = "--" + "-".join(names).replace("_", "-")
     variable = f"SHADOWMESH_{'_'.join(names).upper()}"
-    message = str(entry["msg"])
+    message = str(entry["msg"]).removeprefix("Value error, ")
     return FieldProblem(f"{option} ({variable})", f"{shown(entry['input'])}: {message[:1].lower()}{message[1:]}")

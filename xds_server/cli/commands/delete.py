@@ -48,7 +48,8 @@ def command(
             try:
                 client.delete(*path)
             except NotFoundError as error:
-                worst = worst or (0 if ignore_not_found else report(error))
+                if not ignore_not_found:
+                    worst = report(error)
             else:
                 out.print(f"{label} deleted")
     return worst
