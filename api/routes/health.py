@@ -5,9 +5,9 @@ from collections.abc import Callable
 import orjson
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from api.problems import HttpProblem, problem
+from xds_server.metrics import CONTENT_TYPE, render
 
 router = APIRouter(tags=["health"])
 
@@ -28,7 +28,7 @@ async def readyz(request: Request) -> Response:
 @router.get("/metrics", response_class=Response)
 async def metrics() -> Response:
     """Metrics for Prometheus."""
-    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+    return Response(render(), media_type=CONTENT_TYPE)
 
 
 @router.post("/v3/discovery:{kind}", include_in_schema=False)

@@ -45,6 +45,13 @@ async def test_a_rest_port_in_use_is_a_conflict_that_names_the_flag(tmp_path: Pa
             pass
 
 
+async def test_metrics_show_the_streams_and_the_process(tmp_path: Path) -> None:
+    async with manager(settings(tmp_path)) as ports, httpx.AsyncClient() as client:
+        printed = (await client.get(f"http://127.0.0.1:{ports['http']}/metrics")).text
+    assert "# TYPE shadowmesh_xds_responses_total counter" in printed
+    assert "process_resident_memory_bytes" in printed
+
+
 async def test_an_xds_port_in_use_is_a_conflict_that_names_the_flag(tmp_path: Path, taken: int) -> None:
     with pytest.raises(ConflictError, match=f"{taken}.*--xds-port"):
         async with manager(settings(tmp_path, xds=XdsSettings(port=taken))):

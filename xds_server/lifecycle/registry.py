@@ -138,10 +138,6 @@ class Registry:
             raise NotFoundError(f'there is no network "{ref}"', hint=_known("networks", names))
         return record
 
-    def by_id(self, network: NetworkID) -> NetworkRecord:
-        """Return a network that is known to be there, ending or not."""
-        return self._records[network]
-
 
 def _known(what: str, names: list[str], limit: int = 10) -> str:
     if not names:
