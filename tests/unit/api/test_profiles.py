@@ -39,12 +39,19 @@ async def test_what_a_profile_does_is_told_in_words(client: httpx.AsyncClient, s
     assert made["warnings"] == []
 
 
-async def test_a_fault_percentage_below_one_is_warned_of(client: httpx.AsyncClient, shop: str) -> None:
-    faults = {"abort": {"httpStatus": 503, "percentage": 0.5}}
+@pytest.mark.parametrize(
+    ("percentage", "warning"),
+    [
+        (0.5, "0.5 means half a percent of the copies; 50 % of them are 50"),
+        (1, "1 means one percent of the copies; all of them are 100"),
+    ],
+)
+async def test_a_fault_percentage_that_looks_like_a_share_is_warned_of(
+    client: httpx.AsyncClient, shop: str, percentage: float, warning: str
+) -> None:
+    faults = {"abort": {"httpStatus": 503, "percentage": percentage}}
     made = (await make(client, faultInjectionParameters=faults)).json()
-    assert made["warnings"] == [
-        "faultInjectionParameters.abort.percentage: 0.5 means half a percent of the copies; 50 % of them are 50"
-    ]
+    assert made["warnings"] == [f"faultInjectionParameters.abort.percentage: {warning}"]
 
 
 async def test_performance_data_has_the_metrics_that_the_profile_names(client: httpx.AsyncClient, shop: str) -> None:

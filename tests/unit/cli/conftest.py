@@ -41,8 +41,14 @@ def desk() -> FakeController:
 
 
 @pytest.fixture
-def server(desk: FakeController) -> Iterator[str]:
-    app = create_app(desk, HttpSettings())  # type: ignore[arg-type]
+def http() -> HttpSettings:
+    """Whom the manager answers; a test module may have its own."""
+    return HttpSettings()
+
+
+@pytest.fixture
+def server(desk: FakeController, http: HttpSettings) -> Iterator[str]:
+    app = create_app(desk, http)  # type: ignore[arg-type]
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, lifespan="off", ws="none"))
     thread = threading.Thread(target=server.run)
     thread.start()

@@ -7,6 +7,7 @@ import pytest
 
 from tests.unit.api.fake import FakeController
 from tests.unit.cli.conftest import SHOP, Shell
+from xds_server.cli.client import JSON, Client
 from xds_server.model.shadow import InstanceStatus
 
 
@@ -29,6 +30,25 @@ def test_a_change_that_a_living_profile_can_make_is_configured(shell: Shell, sho
     assert said(done.out) == ["network/shop configured", "profile/shop/catalog-v2 configured"]
     profile = next(iter(desk.views.values())).profile
     assert (profile.percentage, profile.ttl, profile.revision) == (0.25, 1200.0, 2)
+
+
+def test_what_changed_since_it_was_compared_is_left_alone(
+    shell: Shell, shop: Path, desk: FakeController, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shell("apply", "-f", str(shop))
+    find = Client.find
+
+    def find_what_then_changes(client: Client, *path: str) -> tuple[JSON, str] | None:
+        found = find(client, *path)
+        assert found is not None
+        return found[0], '"another-1"'
+
+    monkeypatch.setattr(Client, "find", find_what_then_changes)
+    shop.write_text(SHOP.replace("0.5 #", "0.25 #").replace("port: 9001", "port: 9005"))
+    done = shell("apply", "-f", str(shop))
+    assert (done.code, done.out) == (4, "")
+    assert [line.split(": ")[1] for line in done.err.splitlines()] == ["network/shop", "profile/shop/catalog-v2"]
+    assert {view.profile.revision for view in desk.views.values()} == {1}
 
 
 def test_faults_that_are_gone_from_a_manifest_are_taken_away(shell: Shell, shop: Path, desk: FakeController) -> None:
