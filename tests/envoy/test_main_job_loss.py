@@ -13,7 +13,9 @@ from tests.envoy.stack import JSON, Stack, running, until
 pytestmark = [pytest.mark.envoy, pytest.mark.timeout(120)]
 
 RATE = 600.0
-ALL_TOLD = 6.0
+SHADOW_TIMEOUT = "500ms"
+"""An original waits for its copy as long as that may take, and some."""
+ALL_TOLD = 8.0
 """Seconds in which a pair is given up, a push of counters comes, and its grace is over."""
 
 
@@ -50,7 +52,7 @@ async def adds_up(stack: Stack, profile: JSON, *, for_good: float = 0.0) -> JSON
         return accounted(last) == copies
 
     try:
-        await until(balanced, f"{copies} copies are accounted for")
+        await until(balanced, f"{copies} copies are accounted for", seconds=60)
     except AssertionError as error:
         error.add_note(f"accounted {accounted(last)}: { {k: v for k, v in last.items() if k != 'endpoints'} }")
         raise
@@ -64,7 +66,7 @@ async def adds_up(stack: Stack, profile: JSON, *, for_good: float = 0.0) -> JSON
 async def test_nothing_is_lost_when_nothing_happens(stack: Stack) -> None:
     await stack.attached()
     async with stack.traffic(rate=RATE) as clients:
-        profile = await stack.create()
+        profile = await stack.create(shadowTimeout=SHADOW_TIMEOUT)
         await stack.further(clients, 1000)
     found = await adds_up(stack, profile)
     assert found["lost"] == {}
@@ -73,7 +75,7 @@ async def test_nothing_is_lost_when_nothing_happens(stack: Stack) -> None:
 async def test_what_an_engine_that_is_killed_has_not_handed_over_is_counted_lost(stack: Stack) -> None:
     engine = stack.engine_process
     async with stack.traffic(rate=RATE) as clients:
-        profile = await stack.create()
+        profile = await stack.create(shadowTimeout=SHADOW_TIMEOUT)
         await stack.further(clients, 500)
         engine.kill()
 
@@ -94,7 +96,7 @@ async def test_what_an_engine_that_is_killed_has_not_handed_over_is_counted_lost
 async def test_an_engine_that_stands_still_for_a_while_loses_nothing_uncounted(stack: Stack) -> None:
     engine = stack.engine_process
     async with stack.traffic(rate=RATE) as clients:
-        profile = await stack.create()
+        profile = await stack.create(shadowTimeout=SHADOW_TIMEOUT)
         await stack.further(clients, 300)
         os.kill(engine.pid, signal.SIGSTOP)
         try:
@@ -111,7 +113,7 @@ async def test_an_orderly_stop_of_everything_but_the_shadow_leaves_no_hole(stack
     stack.start_manager("--keep-shadows")
     await stack.attached()
     async with stack.traffic(rate=RATE) as clients:
-        profile = await stack.create()
+        profile = await stack.create(shadowTimeout=SHADOW_TIMEOUT)
         await stack.further(clients, 800)
         assert await asyncio.to_thread(stack.end, stack.manager) == 0
         await stack.further(clients, 100)
