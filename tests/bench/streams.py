@@ -19,9 +19,10 @@ from envoy.service.discovery.v3 import discovery_pb2
 from grpc.aio import EOF
 
 from tests.xds_resources import runtime
+from xds_server import log
 from xds_server.cache import SnapshotCache, make_snapshot
 from xds_server.cache.resource import RUNTIME
-from xds_server.config import XdsSettings
+from xds_server.config import LogSettings, XdsSettings
 from xds_server.protocol import StatusBoard, XdsServer, service
 from xds_server.protocol.subscription import Answer
 
@@ -210,6 +211,7 @@ async def measure(count: int) -> dict[str, Any]:
 
 def run() -> dict[str, Any]:
     """Measure all sizes, print the table, return the figures."""
+    log.configure(LogSettings(level="warning"))  # as a manager logs, not every stream that opens
     results = {}
     print(f"{'streams':>8} {'variant':>8} {'p50 ms':>9} {'p99 ms':>9} {'p50 / echo':>11}")
     for count in SIZES:
