@@ -10,6 +10,7 @@ import orjson
 import psutil
 import pytest
 
+from api import examples
 from xds_server.app import manager, reachable
 from xds_server.config import EngineSettings, HttpSettings, Settings, XdsSettings
 from xds_server.errors import ConflictError, StoreError
@@ -66,6 +67,40 @@ async def test_an_engine_port_in_use_is_a_conflict_that_names_the_flag_and_frees
             pass
     async with manager(settings(tmp_path)):
         pass
+
+
+async def test_a_start_that_fails_keeps_the_shadows_that_it_found(tmp_path: Path, taken: int) -> None:
+    body: dict[str, object] = {
+        "name": "catalog-v2",
+        "componentName": "catalog",
+        "trafficShadowingPercentage": 0.5,
+        "shadowInstanceTTL": "10m",
+        "variants": [{"name": "v2", "endpoint": {"address": "127.0.0.1", "port": taken}}],
+    }
+    path = "/networks/shop/shadowing"
+    async with manager(settings(tmp_path, keep_shadows=True)) as ports, _client(ports) as client:
+        assert (await client.post("/networks", json=examples.NETWORK)).status_code == 201
+        assert (await client.post(f"{path}/create", json=body)).status_code == 201
+        await _status(client, f"{path}/profiles/catalog-v2", "Running")
+    with pytest.raises(ConflictError):
+        async with manager(settings(tmp_path, engine=EngineSettings(port=taken))):
+            pass
+    async with manager(settings(tmp_path)) as ports, _client(ports) as client:
+        await _status(client, f"{path}/profiles/catalog-v2", "Running")
+
+
+def _client(ports: dict[str, int]) -> httpx.AsyncClient:
+    return httpx.AsyncClient(base_url=f"http://127.0.0.1:{ports['http']}")
+
+
+async def _status(client: httpx.AsyncClient, path: str, wanted: str) -> None:
+    async with asyncio.timeout(20):
+        while True:
+            (instance,) = (await client.get(path)).json()["instances"]
+            if instance["status"] == wanted:
+                return
+            assert instance["status"] == "Pending", instance
+            await asyncio.sleep(0.05)
 
 
 async def test_a_second_manager_on_the_same_state_is_refused(tmp_path: Path) -> None:

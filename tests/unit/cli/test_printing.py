@@ -1,5 +1,6 @@
 """Render and bootstrap: no server, the same every time."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,15 @@ def test_a_bootstrap_names_manager_engine_node_and_network(offline: Shell) -> No
     assert made["node"]["id"].startswith("shop-")
     assert "mesh.example" in done.out
     assert "::1" in done.out
+
+
+def test_a_bootstrap_names_the_ports_that_the_environment_gives_to_serve(
+    offline: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHADOWMESH_XDS_PORT", "18100")
+    monkeypatch.setenv("SHADOWMESH_ENGINE_PORT", "18101")
+    done = offline("bootstrap", "shop")
+    assert re.findall("port_value: (18...)", done.out) == ["18100", "18101"]
 
 
 def test_a_bootstrap_takes_place_mode_and_listen_addresses(offline: Shell) -> None:

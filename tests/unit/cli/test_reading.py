@@ -75,6 +75,12 @@ def test_a_fault_is_injected_by_the_name_of_the_version_and_lifted(applied: Shel
     assert desk.in_force == {}
 
 
+def test_an_instance_that_has_ended_takes_no_faults(applied: Shell, desk: FakeController) -> None:
+    desk.later_status = InstanceStatus.STOPPED
+    done = applied("inject", "v2", "--abort", "503")
+    assert (done.code, "no living instance" in done.err, desk.in_force) == (3, True, {})
+
+
 def test_all_injected_faults_are_lifted_at_once(applied: Shell, desk: FakeController) -> None:
     for _ in range(2):
         applied("inject", "v2", "--rate-limit", "64", "--header", "x-chaos")

@@ -5,6 +5,7 @@ is away), the admin port, and the internal listener that mirroring needs.
 """
 
 import enum
+import os
 import re
 import socket
 import sys
@@ -33,14 +34,23 @@ def command(
     network: Annotated[str, typer.Argument(help="Name or id of the network that the Envoy belongs to.")],
     *,
     manager: Annotated[
-        str, typer.Option(envvar="SHADOWMESH_BOOTSTRAP_MANAGER", metavar="HOST:PORT", help="The manager's xDS server.")
-    ] = "127.0.0.1:18000",
-    engine: Annotated[
-        str,
+        str | None,
         typer.Option(
-            envvar="SHADOWMESH_BOOTSTRAP_ENGINE", metavar="HOST:PORT", help="The analysis engine of the Envoy's node."
+            envvar="SHADOWMESH_BOOTSTRAP_MANAGER",
+            metavar="HOST:PORT",
+            help="The manager's xDS server.",
+            show_default="127.0.0.1:18000, or the port of SHADOWMESH_XDS_PORT",
         ),
-    ] = "127.0.0.1:18001",
+    ] = None,
+    engine: Annotated[
+        str | None,
+        typer.Option(
+            envvar="SHADOWMESH_BOOTSTRAP_ENGINE",
+            metavar="HOST:PORT",
+            help="The analysis engine of the Envoy's node.",
+            show_default="127.0.0.1:18001, or the port of SHADOWMESH_ENGINE_PORT",
+        ),
+    ] = None,
     admin: Annotated[
         str,
         typer.Option(
@@ -73,6 +83,9 @@ def command(
 ) -> None:
     """Print a bootstrap."""
     overridden = dict(_override(one) for one in listen or ())
+    # Whoever moved `serve` by its variables would get a bootstrap that finds nobody.
+    manager = manager or f"127.0.0.1:{os.environ.get('SHADOWMESH_XDS_PORT') or 18000}"
+    engine = engine or f"127.0.0.1:{os.environ.get('SHADOWMESH_ENGINE_PORT') or 18001}"
     where = {"manager": manager, "engine": engine, "admin": admin}
     places = {name: address(text, f"--{name}", free=name == "admin") for name, text in where.items()}
     interval = seconds(stats_interval, "--stats-interval")
