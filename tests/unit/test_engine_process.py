@@ -1,0 +1,81 @@
+"""The engine as a child: which process it takes for its own, and which it never touches."""
+
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import orjson
+import psutil
+import pytest
+
+from xds_server import engine_process
+from xds_server.config import EngineSettings, Settings
+from xds_server.engine_process import EngineProcess
+
+MANAGER = "127.0.0.1:1"
+
+
+def engine(state: Path) -> EngineProcess:
+    return EngineProcess(Settings(state=state, engine=EngineSettings(port=0)))
+
+
+@pytest.fixture
+def somebody() -> Iterator[psutil.Process]:
+    """A process that is not ours."""
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        yield psutil.Process(child.pid)
+        child.kill()
+
+
+def record(state: Path, process: psutil.Process, *, started: float, manager: str = MANAGER) -> int:
+    """Write what an earlier manager wrote of its engine; return the engine's port."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = int(free.getsockname()[1])
+    folder = state / "engine"
+    folder.mkdir()
+    wanted = {"manager": manager, "port": port, "address": "127.0.0.1"}
+    written = {"pid": process.pid, "started": started, "port": port, "wanted": wanted}
+    (folder / "process.json").write_bytes(orjson.dumps(written))
+    return port
+
+
+async def test_a_process_that_got_the_pid_of_an_engine_long_gone_is_left_alone(
+    tmp_path: Path, somebody: psutil.Process
+) -> None:
+    record(tmp_path, somebody, started=somebody.create_time() - 60)
+    child = engine(tmp_path)
+    await child.start(manager=MANAGER)
+    assert child.pid != somebody.pid
+    await child.stop()
+    assert somebody.is_running()
+    assert somebody.status() != psutil.STATUS_ZOMBIE
+
+
+async def test_the_engine_of_the_manager_before_is_taken_over(tmp_path: Path, somebody: psutil.Process) -> None:
+    port = record(tmp_path, somebody, started=somebody.create_time())
+    child = engine(tmp_path)
+    await child.start(manager=MANAGER)
+    assert (child.pid, child.port) == (somebody.pid, port)
+    await child.stop()
+
+
+async def test_an_engine_that_looks_for_another_manager_is_replaced(tmp_path: Path, somebody: psutil.Process) -> None:
+    record(tmp_path, somebody, started=somebody.create_time(), manager="127.0.0.1:2")
+    child = engine(tmp_path)
+    await child.start(manager=MANAGER)
+    assert child.pid != somebody.pid
+    assert not somebody.is_running() or somebody.status() == psutil.STATUS_ZOMBIE
+    await child.stop()
+
+
+async def test_a_log_that_grew_too_long_is_set_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine_process, "LOG_LIMIT", 3)
+    (tmp_path / "engine").mkdir()
+    (tmp_path / "engine" / "log").write_text("long")
+    child = engine(tmp_path)
+    await child.start(manager=MANAGER)
+    await child.stop()
+    assert (tmp_path / "engine" / "log.1").read_text() == "long"
+    assert "long" not in (tmp_path / "engine" / "log").read_text()
