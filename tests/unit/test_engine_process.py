@@ -3,7 +3,7 @@
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import orjson
@@ -17,8 +17,11 @@ from xds_server.engine_process import EngineProcess
 MANAGER = "127.0.0.1:1"
 
 
-def engine(state: Path) -> EngineProcess:
-    return EngineProcess(Settings(state=state, engine=EngineSettings(port=0)))
+@pytest.fixture
+async def child(tmp_path: Path) -> AsyncIterator[EngineProcess]:
+    child = EngineProcess(Settings(state=tmp_path, engine=EngineSettings(port=0)))
+    yield child
+    await child.stop()  # also when the test failed
 
 
 @pytest.fixture
@@ -42,10 +45,9 @@ def record(state: Path, process: psutil.Process, *, started: float, manager: str
 
 
 async def test_a_process_that_got_the_pid_of_an_engine_long_gone_is_left_alone(
-    tmp_path: Path, somebody: psutil.Process
+    tmp_path: Path, child: EngineProcess, somebody: psutil.Process
 ) -> None:
     record(tmp_path, somebody, started=somebody.create_time() - 60)
-    child = engine(tmp_path)
     await child.start(manager=MANAGER)
     assert child.pid != somebody.pid
     await child.stop()
@@ -53,28 +55,29 @@ async def test_a_process_that_got_the_pid_of_an_engine_long_gone_is_left_alone(
     assert somebody.status() != psutil.STATUS_ZOMBIE
 
 
-async def test_the_engine_of_the_manager_before_is_taken_over(tmp_path: Path, somebody: psutil.Process) -> None:
+async def test_the_engine_of_the_manager_before_is_taken_over(
+    tmp_path: Path, child: EngineProcess, somebody: psutil.Process
+) -> None:
     port = record(tmp_path, somebody, started=somebody.create_time())
-    child = engine(tmp_path)
     await child.start(manager=MANAGER)
     assert (child.pid, child.port) == (somebody.pid, port)
-    await child.stop()
 
 
-async def test_an_engine_that_looks_for_another_manager_is_replaced(tmp_path: Path, somebody: psutil.Process) -> None:
+async def test_an_engine_that_looks_for_another_manager_is_replaced(
+    tmp_path: Path, child: EngineProcess, somebody: psutil.Process
+) -> None:
     record(tmp_path, somebody, started=somebody.create_time(), manager="127.0.0.1:2")
-    child = engine(tmp_path)
     await child.start(manager=MANAGER)
     assert child.pid != somebody.pid
     assert not somebody.is_running() or somebody.status() == psutil.STATUS_ZOMBIE
-    await child.stop()
 
 
-async def test_a_log_that_grew_too_long_is_set_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_log_that_grew_too_long_is_set_aside(
+    tmp_path: Path, child: EngineProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(engine_process, "LOG_LIMIT", 3)
     (tmp_path / "engine").mkdir()
     (tmp_path / "engine" / "log").write_text("long")
-    child = engine(tmp_path)
     await child.start(manager=MANAGER)
     await child.stop()
     assert (tmp_path / "engine" / "log.1").read_text() == "long"
