@@ -87,11 +87,12 @@ def plain_cluster(name: str, port: int) -> dict[str, Any]:
     }
 
 
-def plain_listener(name: str, port: int, cluster: str, *, mirror: str = "") -> dict[str, Any]:
-    """Return the listener that an Envoy user writes by hand: a router, and a mirror policy of 100 % if one is named."""
+def plain_listener(name: str, port: int, cluster: str, *, mirror: str = "", percent: int = 100) -> dict[str, Any]:
+    """Return the listener that an Envoy user writes by hand: a router, and a mirror policy if a cluster is named."""
     action: dict[str, Any] = {"cluster": cluster, "timeout": "0s"}
     if mirror:
-        action["request_mirror_policies"] = [{"cluster": mirror}]
+        fraction = {"default_value": {"numerator": percent, "denominator": "HUNDRED"}}
+        action["request_mirror_policies"] = [{"cluster": mirror, "runtime_fraction": fraction}]
     manager = {
         "@type": _HCM,
         "stat_prefix": name,

@@ -7,7 +7,7 @@ loop) at a modest rate; a latency counts from the moment that was meant.
 Modes:
  - `no Shadowmesh`: a listener as an Envoy user writes it: router, nothing else.
  - `plain`, `plain again`: a component of a virtual network without a profile; the base of all ratios.
- - `Envoy's mirror 100 %`: the hand-written listener with a mirror policy; what copying costs without us.
+ - `Envoy's mirror 10 %`, `100 %`: the hand-written listener with a mirror policy; what copying costs without us.
  - `mirroring 100 %`: a profile that keeps no byte of the answers (`capture.headBytes` 0). The access log is still
    written, and so is the size of each answer: Shadowmesh has no mirroring without counting.
  - `capture 10 %`, `capture 100 %`: a profile as it is by default.
@@ -34,8 +34,8 @@ NETWORK = "bench"
 RATE = 1000
 CONNECTIONS = 16
 BASE, TWIN = "plain", "plain again"
-STATIC = {"no Shadowmesh": False, "Envoy's mirror 100 %": True}
-"""Hand-written listeners, and whether they mirror."""
+STATIC = {"no Shadowmesh": 0, "Envoy's mirror 10 %": 10, "Envoy's mirror 100 %": 100}
+"""Hand-written listeners, and the percentage that they mirror."""
 PROFILES: dict[str, tuple[float, JSON]] = {
     "mirroring 100 %": (1.0, {"capture": {"headBytes": 0, "checksum": False}}),
     "capture 10 %": (0.1, {}),
@@ -124,8 +124,8 @@ def _stack() -> Iterator[_Stack]:
         resources = bootstrap["static_resources"]
         resources["clusters"] += [plain_cluster("original", original.port), plain_cluster("shadow", shadow.port)]
         resources["listeners"] = [
-            plain_listener(mode, ports[mode], "original", mirror="shadow" if mirrors else "")
-            for mode, mirrors in STATIC.items()
+            plain_listener(mode, ports[mode], "original", mirror="shadow" if percent else "", percent=percent)
+            for mode, percent in STATIC.items()
         ]
         with envoy(bootstrap, folder) as proxy, Load() as load:
             profiles = {}
