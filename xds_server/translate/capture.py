@@ -36,8 +36,10 @@ from xds_server.translate.encode import packed, seconds
 CAPTURE_FILTER = "shadowmesh.capture"
 FLUSH_INTERVAL = 0.1
 """Longest that an entry waits in Envoy, in seconds."""
-BUFFER_BYTES = 256 * 1024
-"""Entries that are sent at once; the batch that the engine reads."""
+BUFFER_BYTES = 64 * 1024
+"""Entries that are sent at once. Envoy writes them on the worker that serves clients, so a big batch holds up the
+requests behind it (256 KiB: twice the p99 when all is captured). Envoy drops what does not fit while the engine's
+stream is still connecting, so it cannot be much smaller."""
 _GRPC_OUTCOME = ["grpc-status", "grpc-message"]
 
 
