@@ -19,7 +19,7 @@ lint: setup      ## ruff, mypy, import contracts, lock file
 format: setup    ## let ruff rewrite the tree
 	@.venv/bin/ruff format . && .venv/bin/ruff check --fix-only -q .
 
-bench: setup     ## print the tables, write tests/bench/results/*.json
+bench: setup     ## print the tables, write build/bench/*.json
 	@hack/bench
 
 lock: setup      ## resolve pyproject.toml anew into hack/requirements.lock
