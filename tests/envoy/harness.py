@@ -130,6 +130,8 @@ class Mesh:
     sink: AlsSink = field(default_factory=AlsSink)
     cache: SnapshotCache = field(default_factory=SnapshotCache)
     board: StatusBoard = field(default_factory=StatusBoard)
+    expected: tuple[str, ...] = ()
+    """What the Envoy may complain of in this test."""
     envoy: Envoy = field(init=False)
     xds: XdsServer = field(init=False)
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
@@ -183,10 +185,10 @@ class Mesh:
         bad = [(r.name, r.error) for e in self.board.envoys() for r in e.resources if r.error]
         assert not bad, bad
 
-    async def client(self, component: str = "catalog") -> httpx.AsyncClient:
-        """Return a client of the component's listener."""
-        port = await self.envoy.listener_port(f"component/{component}")
-        return httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30)
+    async def client(self) -> httpx.AsyncClient:
+        """Return a client of the components' listener."""
+        return httpx.AsyncClient(base_url=f"http://127.0.0.1:{await self.port()}", timeout=30)
 
-    async def port(self, component: str = "catalog") -> int:
-        return await self.envoy.listener_port(f"component/{component}")
+    async def port(self) -> int:
+        """Return the port of the components that listen on one of Envoy's choice."""
+        return await self.envoy.listener_port("listen/0")

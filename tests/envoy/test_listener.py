@@ -27,10 +27,10 @@ async def test_a_profile_comes_and_goes_without_a_touch_on_the_listener_or_its_c
         await mesh.sink.pairs(1)
         await mesh.publish(without_profiles(full))
         assert (await client.get("/ok")).json() == {"from": "original"}
-    stats = await envoy.stats("listener_manager|component/catalog.downstream_cx")
+    stats = await envoy.stats("listener_manager|http.listen")
     assert stats["listener_manager.listener_modified"] == 0
-    assert stats["http.component/catalog.downstream_cx_total"] == 1
-    assert stats["http.component/catalog.downstream_cx_drain_close"] == 0
+    assert stats["http.listen/0.downstream_cx_total"] == 1
+    assert stats["http.listen/0.downstream_cx_drain_close"] == 0
     assert len(mesh.sink.copies) == 1
 
 
@@ -130,16 +130,45 @@ async def test_components_share_a_port_by_their_hosts(mesh: Mesh) -> None:
 
 
 @pytest.mark.parametrize("mode", ["delta", "sotw"])
-async def test_a_component_that_gets_another_name_is_served_at_its_port_all_the_time(mesh: Mesh, mode: str) -> None:
+async def test_a_component_that_gets_another_name_keeps_its_clients_and_their_connections(mesh: Mesh, mode: str) -> None:
     mesh.options = {"mode": mode}
     with socket.create_server(("127.0.0.1", 0)) as free:
         at = Address("127.0.0.1", free.getsockname()[1])
-    await mesh.start_envoy(state(component("before", port=mesh.original.port, listen=at)))
-    await mesh.port("before")
-    await mesh.publish(state(component("after", port=mesh.original.port, listen=at)))
-    await mesh.port("after")
+    before, after = (component(name, port=mesh.original.port, listen=at) for name in ("before", "after"))
+    envoy = await mesh.start_envoy(state(before))
+    await envoy.listener_port(f"listen/{at.port}")
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{at.port}") as client:
+        answers: list[int] = []
+
+        async def ask() -> None:
+            while True:
+                answers.append((await client.get("/ok")).status_code)
+
+        asking = asyncio.create_task(ask())
+        for each in (after, before, after):
+            await mesh.publish(state(each))
+            seen = len(answers)
+            async with asyncio.timeout(20):
+                while len(answers) < seen + 100:
+                    await asyncio.sleep(0.01)
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+    assert set(answers) == {200}
+    stats = await envoy.stats("listener_manager|http.listen")
+    assert stats["listener_manager.listener_create_success"] == 1
+    assert stats[f"http.listen/{at.port}.downstream_cx_total"] == 1
+
+
+async def test_a_listener_that_cannot_move_stays_where_it_was_and_the_status_says_why(mesh: Mesh) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    here, everywhere = (component(port=mesh.original.port, listen=Address(a, port)) for a in ("127.0.0.1", "0.0.0.0"))
+    await mesh.start_envoy(state(here))
+    with pytest.raises(AssertionError, match="Address already in use"):
+        await mesh.publish(state(everywhere))
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
         assert (await client.get("/ok")).json() == {"from": "original"}
+    mesh.expected = ("Address already in use",)
 
 
 async def test_two_variants_get_a_copy_each(mesh: Mesh) -> None:

@@ -3,7 +3,10 @@
 Sources: header and metadata names are ours; resource names appear in `istioctl`-like listings and in Envoy's stats.
 """
 
+from collections.abc import Iterable, Iterator
+
 from xds_server.model.ids import FaultID, InstanceID, ProfileID
+from xds_server.model.network import Address
 
 PAIR_HEADER = "x-shadowmesh-pair"
 """Set (overwritten) on each sampled request: `<profileID>/<Envoy's %UNIQUE_ID%>`. Both legs carry it."""
@@ -28,9 +31,19 @@ ENGINE_CLUSTER = "shadowmesh-engine"
 """Bootstrap cluster of the analysis engine of the Envoy's node: ALS, metrics, failover source of resources."""
 
 
-def component_listener(component: str) -> str:
-    """Return the name of the listener of a component that has its listen address for itself."""
-    return f"component/{component}"
+def listener_names(addresses: Iterable[Address]) -> Iterator[tuple[Address, str]]:
+    """Yield each address that components listen on with the name of the listener there, and of its routes.
+
+    Not the name of a component: one that gets another name would get another listener, and its clients' connections
+    would be left with a listener that has lost its routes. Not the whole address either, but where several share a
+    port: Envoy can bind neither of `0.0.0.0` and `127.0.0.1` while it has the other, and keeps a listener that cannot
+    be updated, but not one that was removed.
+    """
+    ports: set[int] = set()
+    for address in addresses:
+        shared = address.port in ports
+        ports.add(address.port)
+        yield address, f"listen/{address.address}:{address.port}" if shared else f"listen/{address.port}"
 
 
 def component_cluster(component: str) -> str:

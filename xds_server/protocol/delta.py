@@ -30,7 +30,7 @@ class Delta(Subscription):
         for name in request.resource_names_unsubscribe:
             self._unsubscribe(name)
         for name, version in initial.items():
-            if self._wants(name):
+            if self.wants(name):
                 self.held[name] = Held(version, state=AckState.ACKED, accepted=version)
         self.started = True
         return answer

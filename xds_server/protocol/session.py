@@ -3,7 +3,9 @@
 Guarantees: pure state, owned by one task; times come in. Responses come one at a time and are made from the state at
 that moment, so the newest request and the newest snapshot supersede what was not sent yet. Clusters and endpoints go
 before listeners and routes; what disappears goes in the opposite order, and on an aggregated stream only when the
-client accepted routes without it, or `removal_timeout` is over. A changed cluster gets its endpoints again.
+client accepted routes without it, or `removal_timeout` is over. A changed cluster gets its endpoints again. Routes to a
+new cluster wait until its endpoints were asked for and sent (bounded): before, the cluster is there but not warm, and
+Envoy answers 503 (tried on 1.40).
 Not guaranteed: order between the streams of a client that uses the single-type services.
 """
 
@@ -26,6 +28,8 @@ BREAK = {type_url: rank for rank, type_url in enumerate((LISTENER, ROUTES, CLUST
 _LAST = len(MAKE)
 _LONGEST_WAITS = 4
 """Removal timeouts that a removal waits at most while further changes keep coming."""
+_LONGEST_WARMING = 0.5
+"""Part of the removal timeout that routes wait for the endpoints of new clusters."""
 
 
 class Mode(Enum):
@@ -78,6 +82,8 @@ class Session:
         self._keep_until: float | None = None
         self._keep_longest = 0.0
         self._breaking = False
+        self._warming: frozenset[str] = frozenset()
+        self._warm_until = 0.0
         self._since: float | None = None
         self._nonce = 0
 
@@ -105,6 +111,8 @@ class Session:
         self._target = snapshot
         self._since = now if since is None else since
         self._breaking = False
+        self._warming = self._cold(after) if before is not None and self._aggregated else frozenset()
+        self._warm_until = now + _LONGEST_WARMING * self._removal_timeout
         both = overlay(before, after) if before is not None and self._aggregated else None
         if both is None:
             self._view, self._keep_until = after, None
@@ -121,8 +129,10 @@ class Session:
         """Return what to send now, None when there is nothing; it counts as sent."""
         if self._view is None:
             return None
+        self._warm(now)
         plan = self._plan(self._view)
-        if plan is None and self._keep_until is not None and (now >= self._keep_until or not self._routes_open()):
+        until = self._keep_until if plan is None and not self._warming else None
+        if until is not None and (now >= until or not self._routes_open()):
             self._view = EMPTY if self._target is None else self._target
             self._keep_until, self._breaking = None, True
             plan = self._plan(self._view)
@@ -144,11 +154,13 @@ class Session:
         times = [t for s in self._make if s.leased and (t := s.deadline()) is not None]
         if self._keep_until is not None:
             times.append(self._keep_until)
+        if self._warming:
+            times.append(self._warm_until)
         return min(times, default=None)
 
     def settled(self, latest: Snapshot | None) -> bool:
         """Tell whether everything of `latest`, removals included, is sent and answered."""
-        if self._target is not latest or self._keep_until is not None:
+        if self._target is not latest or self._keep_until is not None or self._warming:
             return False
         if self._view is not None and self._plan(self._view) is not None:
             return False
@@ -156,10 +168,26 @@ class Session:
 
     def _plan(self, view: Snapshot) -> Plan | None:
         for subscription in self._break if self._breaking else self._make:
+            if self._warming and subscription.type_url == ROUTES:
+                continue
             plan = subscription.plan(view)
             if plan is not None:
                 return plan
         return None
+
+    def _cold(self, view: Snapshot) -> frozenset[str]:
+        """Return the names of the endpoints of clusters that the client is about to get for the first time."""
+        clusters = self.subscriptions.get(CLUSTER)
+        if clusters is None or ROUTES not in self.subscriptions:
+            return frozenset()
+        fresh = (c for name, c in view.of_type(CLUSTER).items() if name not in clusters.held and clusters.wants(name))
+        return frozenset(name for cluster in fresh if (name := endpoints_name(cluster)) is not None)
+
+    def _warm(self, now: float) -> None:
+        if self._warming:
+            endpoints = self.subscriptions.get(ENDPOINTS)
+            if now >= self._warm_until or (endpoints is not None and self._warming <= endpoints.held.keys()):
+                self._warming = frozenset()
 
     def _renew(self, now: float) -> Plan | None:
         leased = [s for s in self._make if s.leased]

@@ -238,7 +238,8 @@ class Subscription(ABC):
             return resources
         return {name: resources[name] for name in sorted(self.names) if name in resources}
 
-    def _wants(self, name: str) -> bool:
+    def wants(self, name: str) -> bool:
+        """Tell whether the client asks for a name."""
         return self.wildcard or name in self.names
 
     def _news(self, wanted: Mapping[str, Resource]) -> tuple[Resource, ...]:

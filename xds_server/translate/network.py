@@ -15,7 +15,7 @@ from xds_server.model.ids import InstanceID
 from xds_server.model.names import (
     RTDS_LAYER,
     component_cluster,
-    component_listener,
+    listener_names,
     shadow_cluster,
     shadow_in_cluster,
     shadow_listener,
@@ -71,8 +71,8 @@ def translate(state: NetworkState, *, listen: Mapping[str, Address] = _AS_GIVEN,
         resources += (made for each in active for shadow in each.shadows for made in _shadow(component, each, shadow))
         address = listen.get(component.name, component.listen)
         entrances[address] = (*entrances.get(address, ()), (component, samples_of(found, active)))
-    for address, behind in entrances.items():
-        resources += _entrance(address, behind)
+    for address, name in listener_names(entrances):
+        resources += _entrance(name, address, entrances[address])
     resources.append(_resource(RTDS_LAYER, RUNTIME, runtime_layer(values), ttl=runtime_ttl))
     return resources
 
@@ -123,9 +123,8 @@ def _leg(
     )
 
 
-def _entrance(address: Address, behind: Entrances) -> tuple[Resource, Resource]:
-    """Return a listener and its routes, named after the first component at the address."""
-    name = component_listener(behind[0][0].name)
+def _entrance(name: str, address: Address, behind: Entrances) -> tuple[Resource, Resource]:
+    """Return a listener and its routes."""
     upgrades = tuple(sorted({each for component, _ in behind for each in component.upgrades}))
     return _listener(name, address, upgrades), _routes(name, behind)
 

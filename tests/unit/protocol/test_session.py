@@ -272,3 +272,32 @@ def test_clusters_with_a_ttl_are_renewed_in_full() -> None:
     client.finish()
     client.finish(client.session.deadline())
     assert client.log == [(CLUSTER, ("a", "b"), ())] * 2
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("asks", [True, False])
+def test_routes_to_a_new_cluster_wait_for_its_endpoints_but_not_for_ever(mode: Mode, *, asks: bool) -> None:
+    def world(name: str) -> Snapshot:
+        return make_snapshot([cluster(name, eds=name), endpoints(name), listener("l", "r"), routes("r", name)])
+
+    client = model(mode)
+    for type_url, names in ((CLUSTER, {"*"}), (ENDPOINTS, {"a"}), (LISTENER, {"*"}), (ROUTES, {"r"})):
+        client.want(type_url, names)
+    client.session.adopt(world("a"), 0.0)
+    client.finish()
+    client.log.clear()
+    client.session.adopt(world("b"), 1.0)
+    client.finish(1.0)
+    assert [sent for sent, *_ in client.log] == [CLUSTER]
+    assert not client.session.settled(client.session._target)
+    now = 1.1 if asks else client.session.deadline()
+    assert now is not None
+    if asks:
+        client.want(ENDPOINTS, {"a", "b"}, now)
+    client.finish(now)
+    client.finish(20.0)
+    sent = [(type_url, names) for type_url, names, _ in client.log if names]
+    assert (ROUTES, ("r",)) in sent
+    if asks:
+        assert sent.index((ENDPOINTS, ("b",))) < sent.index((ROUTES, ("r",)))
+    assert client.has[CLUSTER].keys() == {"b"}

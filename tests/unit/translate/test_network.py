@@ -1,5 +1,7 @@
 """Translation as a function: addresses, names, timeouts."""
 
+from dataclasses import replace
+
 import pytest
 from envoy_data_plane.envoy.config.cluster.v3 import Cluster
 from envoy_data_plane.envoy.config.listener.v3 import Listener
@@ -41,8 +43,8 @@ def test_a_listen_address_is_overridden_for_the_component_that_it_is_given_for()
     made = listeners(translate(both, listen={"blog": Address("127.0.0.9", 99)}, runtime_ttl=15))
     addresses = {name: each.address.socket_address for name, each in made.items() if each.address}
     assert {name: (a.address, a.port_value) for name, a in addresses.items() if a} == {
-        "component/catalog": ("127.0.0.1", 1),
-        "component/blog": ("127.0.0.9", 99),
+        "listen/1": ("127.0.0.1", 1),
+        "listen/99": ("127.0.0.9", 99),
     }
 
 
@@ -51,7 +53,14 @@ def test_a_second_component_on_the_address_leaves_the_listener_as_it_was() -> No
     alone = listeners(translate(state(first), runtime_ttl=15))
     shared = listeners(translate(state(first, component("b", hosts=("b.example",))), runtime_ttl=15))
     assert alone == shared
-    assert list(alone) == ["component/catalog"]
+    assert list(alone) == ["listen/0"]
+
+
+def test_a_listener_does_not_depend_on_the_names_of_the_components_behind_it() -> None:
+    a, b = (component(name, hosts=(f"{host}.example",)) for name, host in (("a", "a"), ("b", "b")))
+    whole = listeners(translate(state(a, b), runtime_ttl=15))
+    assert whole == listeners(translate(state(replace(a, name="c"), b), runtime_ttl=15))
+    assert whole == listeners(translate(state(b), runtime_ttl=15))
 
 
 def test_the_leg_is_shorter_than_the_mirrored_request_and_always_finite() -> None:
