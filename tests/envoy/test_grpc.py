@@ -1,5 +1,6 @@
 """gRPC components: calls by method, unary and server streaming, status from trailers and from headers."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -10,6 +11,9 @@ import pytest
 from tests.envoy.als_sink import captured
 from tests.envoy.harness import Mesh
 from tests.envoy.values import active, component, profile, shadow, state
+from xds_server.analysis.als import _record
+from xds_server.analysis.compare import compare
+from xds_server.analysis.kinds import Reason
 from xds_server.model.network import Protocol
 from xds_server.model.profile import Match
 
@@ -37,6 +41,12 @@ class Service(grpc.GenericRpcHandler):
             for number in range(3):
                 yield self.name + str(number).encode()
 
+        async def chat(requests: AsyncIterator[bytes], _context: Any) -> AsyncIterator[bytes]:
+            async for request in requests:
+                yield self.name + request
+
+        if method == "Chat":
+            return grpc.stream_stream_rpc_method_handler(chat)
         if method == "Watch":
             return grpc.unary_stream_rpc_method_handler(stream)
         return grpc.unary_unary_rpc_method_handler(unary)
@@ -80,3 +90,25 @@ async def test_chosen_methods_are_mirrored_and_their_status_is_logged(mesh: Mesh
         assert [captured(entry)["t"] for entry in both] == [False, False]
     sizes = {entry.request.path: captured(entry)["n"] for entry, _ in pairs}
     assert sizes[f"/{SERVICE}/Watch"] == 3 * (5 + len("original0"))
+
+
+async def test_a_conversation_is_told_from_a_call_and_an_answer(mesh: Mesh) -> None:
+    original, copy = Service("original"), Service("shadow")
+    async with serving(original) as port, serving(copy) as shadow_port:
+        mirrored = active(profile(match=Match(grpc=(f"{SERVICE}/*",))), shadow(port=shadow_port))
+        await mesh.start_envoy(state(component(port=port, protocol=Protocol.GRPC), profiles=(mirrored,)))
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{await mesh.port()}") as channel:
+            call = channel.stream_stream(f"/{SERVICE}/Chat")(timeout=20)
+            for number in range(3):
+                await call.write(b"%d" % number)
+                assert await call.read() == b"original%d" % number
+                await asyncio.sleep(0.02)
+            await call.done_writing()
+            assert await call.read() is grpc.aio.EOF
+            assert await channel.unary_unary(f"/{SERVICE}/GetItem")(b"x") == b"original"
+        pairs = await mesh.sink.pairs(2)
+    records = {
+        entry.request.path.rpartition("/")[2]: [_record(each) for each in both] for both in pairs for entry in both
+    }
+    assert compare(*records["Chat"]).reason is Reason.STREAMING
+    assert compare(*records["GetItem"]).reason is None

@@ -130,7 +130,9 @@ async def test_components_share_a_port_by_their_hosts(mesh: Mesh) -> None:
 
 
 @pytest.mark.parametrize("mode", ["delta", "sotw"])
-async def test_a_component_that_gets_another_name_keeps_its_clients_and_their_connections(mesh: Mesh, mode: str) -> None:
+async def test_a_component_that_gets_another_name_keeps_its_clients_and_their_connections(
+    mesh: Mesh, mode: str
+) -> None:
     mesh.options = {"mode": mode}
     with socket.create_server(("127.0.0.1", 0)) as free:
         at = Address("127.0.0.1", free.getsockname()[1])
@@ -149,7 +151,7 @@ async def test_a_component_that_gets_another_name_keeps_its_clients_and_their_co
             await mesh.publish(state(each))
             seen = len(answers)
             async with asyncio.timeout(20):
-                while len(answers) < seen + 100:
+                while len(answers) < seen + 100:  # noqa: ASYNC110 - a list has no event
                     await asyncio.sleep(0.01)
         asking.cancel()
         await asyncio.gather(asking, return_exceptions=True)

@@ -175,11 +175,12 @@ class Analyser:
             endpoint.not_judged[outcome.reason] += 1
             return
         endpoint.pairs += 1
-        # An injected delay says nothing about the shadow's own time; the pair stays a pair, so both legs are left out.
-        timed = not shadow.delayed
+        # An injected delay says nothing about the shadow's own time, and an original that answers before it has all of
+        # the request has none to compare with; the pair stays a pair, so both legs are left out.
+        timed = not shadow.delayed and not original.early
         _leg(endpoint.original, original, timed=timed)
         _leg(endpoint.shadow, shadow, timed=timed)
-        if not timed:
+        if shadow.delayed:
             tally.counts["delayed"] += 1
         if outcome.head_only:
             tally.counts["head_only"] += 1

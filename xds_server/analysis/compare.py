@@ -25,6 +25,7 @@ _TURNED_AWAY = frozenset({301, 302, 303, 307, 308, 401, 403})
 _GRPC_TURNED_AWAY = frozenset({"7", "16"})
 """PERMISSION_DENIED and UNAUTHENTICATED."""
 _CONDITIONAL = frozenset({206, 304})
+_TIMED_OUT = "response_timeout"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +64,9 @@ def compare(original: Record, shadow: Record, rules: Rules = DEFAULT_RULES) -> O
 
 
 def _by_ending_and_status(original: Record, shadow: Record, rules: Rules) -> Outcome | None:
-    if original.ending is not Ending.OWN or shadow.ending is not Ending.OWN or original.cut_off:
-        return Outcome(_unjudged(original, shadow))
+    reason = _no_evidence(original, shadow)
+    if reason is not None:
+        return Outcome(reason)
     if original.status != shadow.status:
         return _different_status(original, shadow, rules)
     if original.grpc_status != shadow.grpc_status or original.grpc_message != shadow.grpc_message:
@@ -72,6 +74,14 @@ def _by_ending_and_status(original: Record, shadow: Record, rules: Rules) -> Out
     if original.by_envoy or shadow.by_envoy:
         return _answered_by_envoy(original, shadow, rules)
     return None
+
+
+def _no_evidence(original: Record, shadow: Record) -> Reason | None:
+    if original.ending is not Ending.OWN or shadow.ending is not Ending.OWN or original.cut_off:
+        return _unjudged(original, shadow)
+    if original.early and original.grpc_status:
+        return Reason.STREAMING
+    return Reason.TIMEOUT if shadow.details == _TIMED_OUT and _as_long(original, shadow) else None
 
 
 def _by_content(original: Record, shadow: Record, rules: Rules) -> Outcome:
@@ -103,6 +113,15 @@ def _same_body(original: Record, shadow: Record) -> bool:
         return True
     head = original.head or ""
     return original.size <= len(head) * 3 // 4 - head[-2:].count("=")
+
+
+def _as_long(original: Record, shadow: Record) -> bool:
+    """Tell whether the original answered, and took as long as the copy was given."""
+    if original.by_envoy:
+        return False
+    took = original.last_byte_time or original.response_time or 0.0
+    given = shadow.completed - shadow.started if shadow.cut_off else shadow.response_time
+    return given is not None and took >= given
 
 
 def _unjudged(original: Record, shadow: Record) -> Reason:

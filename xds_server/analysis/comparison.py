@@ -66,12 +66,19 @@ class Comparison:
     def hint(self) -> str:
         """What a user could change so that more can be judged; empty when nothing."""
         refused = self.not_judged.get(Reason.CREDENTIALS_DROPPED, 0)
-        if not refused:
-            return ""
-        return (
-            f"{refused} copies were turned away (401, 403 or a redirect) after their credentials were removed; "
-            "set keepCredentials in the profile to send them along"
-        )
+        cut = self.not_judged.get(Reason.TIMEOUT, 0)
+        said = []
+        if refused:
+            said.append(
+                f"{refused} copies were turned away (401, 403 or a redirect) after their credentials were removed; "
+                "set keepCredentials in the profile to send them along"
+            )
+        if cut:
+            said.append(
+                f"{cut} copies were cut at their timeout while the original took as long; raise shadowTimeout in the "
+                "profile to judge them"
+            )
+        return "; ".join(said)
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,10 @@ def ending_of(details: str, flags: Any, *, copy: bool) -> Ending:
         return Ending.OWN
     if details in _INJECTED or (flags is not None and flags.fault_injected):
         return Ending.INJECTED
+    gone = details.startswith((*_RESET, *_GONE))
+    if copy and gone and flags is not None and flags.delay_injected:
+        # It may have ended before its original did, had it not been held back.
+        return Ending.INJECTED
     if details.startswith(_RESET) or (flags is not None and flags.downstream_remote_reset):
         return Ending.CANCELLED if copy else Ending.CLIENT_GONE
     if details.startswith(_GONE) or (flags is not None and flags.downstream_connection_termination):

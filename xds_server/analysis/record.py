@@ -18,7 +18,8 @@ class Record:
 
     Times are seconds. `head` and `headers` are base64 as captured; None when nothing was captured. `response_time` is
     from the last byte sent upstream to the first byte received (CORRECTIONS 5), or when none came, to the end: a hang
-    counts with the time it was given. It is None when the request never reached an upstream.
+    counts with the time it was given. It is None when the request never reached an upstream, and 0 when the answer
+    began before the request had ended.
     """
 
     pair: str
@@ -53,6 +54,11 @@ class Record:
     def by_envoy(self) -> bool:
         """True when the answer is Envoy's word for a service that gave none; its body says nothing of the service."""
         return self.details != "via_upstream" and not self.cut_off
+
+    @property
+    def early(self) -> bool:
+        """True when the answer began before the request had ended."""
+        return self.response_time == 0.0
 
     @property
     def weight(self) -> int:

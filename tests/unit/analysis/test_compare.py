@@ -76,6 +76,30 @@ def test_a_grpc_call_turned_away_without_credentials_is_not_judged() -> None:
     assert outcome(*legs).reason is Reason.CREDENTIALS_DROPPED
 
 
+def test_a_grpc_call_answered_before_its_request_had_ended_is_not_judged() -> None:
+    said = {"headers": GRPC, "trailers": {"grpc-status": "0"}}
+    assert outcome({**said, "sent": 0.3, "first": 0.1}, {**said, "body": b"other"}).reason is Reason.STREAMING
+    assert outcome({**said, "sent": 0.1, "first": 0.3}, said).reason is None
+
+
+def test_an_upload_answered_before_it_had_ended_is_judged() -> None:
+    assert found({"sent": 0.3, "first": 0.1}, {"status": 500}) == [("status", "status")]
+
+
+TIMED_OUT = {"details": "response_timeout", "flags": ["upstream_request_timeout"], "sent": 0.001}
+HANGS = {**TIMED_OUT, "status": 504, "first": None, "last": None, "duration": 0.501}
+BREAKS_OFF = {**TIMED_OUT, "cut": True, "last": 0.1, "duration": 0.501}
+
+
+@pytest.mark.parametrize("copy", [HANGS, BREAKS_OFF])
+def test_a_copy_cut_at_its_timeout_is_evidence_only_when_the_original_was_quicker(copy: Mapping[str, Any]) -> None:
+    slow = {"first": 0.4, "last": 0.7, "duration": 0.7}
+    assert outcome(slow, copy).reason is Reason.TIMEOUT
+    quick = {"first": 0.4, "last": 0.45, "duration": 0.9}
+    assert outcome(quick, copy).reason is None
+    assert outcome(quick, copy).differences
+
+
 def test_another_grpc_message_is_a_difference() -> None:
     legs = ({"trailers": {"grpc-status": "5", "grpc-message": text}} for text in ("no a", "no b"))
     assert found(*legs) == [("grpc-message", "grpc_status")]

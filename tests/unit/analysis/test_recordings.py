@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.unit.analysis.entries import record
 from xds_server.analysis.als import Batch, read_batch
 from xds_server.analysis.compare import compare
 from xds_server.analysis.kinds import Ending, Kind, Reason
@@ -94,3 +95,10 @@ def test_the_first_message_of_a_stream_names_the_node() -> None:
 def test_broken_and_foreign_messages_are_counted() -> None:
     assert read_batch(b"\xff\xff\xff") == Batch(broken=1)
     assert read_batch(b"").records == []
+
+
+@pytest.mark.parametrize("details", ["http2.remote_reset", "downstream_remote_disconnect"])
+def test_a_copy_that_was_held_back_until_its_original_had_ended_is_the_faults_doing(details: str) -> None:
+    held = record(shadow="i", details=details, status=0, flags=["delay_injected", "downstream_remote_reset"])
+    assert held.ending is Ending.INJECTED
+    assert record(shadow="i", details=details, status=0).ending is not Ending.INJECTED
