@@ -114,7 +114,8 @@ async def manager(settings: Settings) -> AsyncIterator[dict[str, int]]:
 
         async def stop_controller() -> None:
             # A start that failed (a port in use) is no reason to end the shadows that it found.
-            await controller.stop(keep_shadows=settings.keep_shadows or not up, drain=engine.stop)
+            drain = engine.leave if settings.keep_shadows else engine.stop
+            await controller.stop(keep_shadows=settings.keep_shadows or not up, drain=drain)
 
         # Takes a while: before Envoys are let in, so that none of them waits for it.
         app = create_app(

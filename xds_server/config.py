@@ -143,7 +143,7 @@ class Settings(BaseSettings):
     state: Path = Path("shadowmesh-state")
     """Folder of everything that survives a restart: database, logs of shadows, last good resources."""
     keep_shadows: bool = False
-    """Leave running shadows to the manager that starts next, instead of ending them at a stop."""
+    """Leave running shadows, and the engine, to the manager that starts next, instead of ending them at a stop."""
     xds: XdsSettings = XdsSettings()
     http: HttpSettings = HttpSettings()
     engine: EngineSettings = EngineSettings()

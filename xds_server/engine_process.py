@@ -61,12 +61,16 @@ class EngineProcess:
             self._spawn()
         self._watch = asyncio.create_task(self._keep(), name="engine-process")
 
-    async def stop(self) -> None:
-        """End the engine: TERM, then KILL."""
+    async def leave(self) -> None:
+        """Leave the engine to the manager that comes next; meanwhile it serves Envoys that start."""
         if self._watch is not None:
             self._watch.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._watch
+
+    async def stop(self) -> None:
+        """End the engine: TERM, then KILL."""
+        await self.leave()
         process, self._process = self._process, None
         if process is not None:
             await asyncio.to_thread(_end, process)

@@ -93,6 +93,22 @@ async def test_what_an_engine_that_is_killed_has_not_handed_over_is_counted_lost
     assert found["lost"]["als_gap"] > 0
 
 
+async def test_a_manager_and_an_engine_that_are_killed_together_lose_nothing_uncounted(stack: Stack) -> None:
+    async with stack.traffic(rate=RATE) as clients:
+        profile = await stack.create(shadowTimeout=SHADOW_TIMEOUT)
+        # Long enough that some windows are on disk and some are not.
+        await stack.further(clients, 4500)
+        engine = stack.engine_process
+        stack.kill(stack.manager)
+        engine.kill()
+        engine.wait(10)
+        await asyncio.to_thread(stack.start_manager)
+        await stack.attached()
+        await stack.further(clients, 500)
+    found = await adds_up(stack, profile, for_good=ALL_TOLD)
+    assert found["lost"]["als_gap"] > 0
+
+
 async def test_an_engine_that_stands_still_for_a_while_loses_nothing_uncounted(stack: Stack) -> None:
     engine = stack.engine_process
     async with stack.traffic(rate=RATE) as clients:

@@ -89,16 +89,23 @@ async def test_a_killed_manager_stops_mirroring_and_its_successor_goes_on(stack:
         assert stack.proxy.listener_life("catalog") == life
 
 
+@pytest.mark.parametrize("end", ["killed", "stopped for its successor"])
 async def test_an_envoy_that_starts_without_a_manager_serves_the_original_and_mirrors_when_it_is_back(
-    stack: Stack,
+    stack: Stack, end: str
 ) -> None:
+    if end != "killed":
+        assert stack.end(stack.manager) == 0
+        stack.start_manager("--keep-shadows")
     profile = await stack.create()
     instance = profile["instances"][0]["instanceID"]
     # The engine is offered what is in force within a quarter of a second, and has it then.
     async with stack.traffic() as clients:
         await stack.mirroring(instance)
         await stack.further(clients, 100)
-    stack.kill(stack.manager)
+    if end == "killed":
+        stack.kill(stack.manager)
+    else:
+        assert await asyncio.to_thread(stack.end, stack.manager) == 0
     stack.end(stack.proxy.child)
     started = time.monotonic()
     stack.restart_envoy(stack.proxy)

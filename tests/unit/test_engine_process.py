@@ -63,6 +63,22 @@ async def test_the_engine_of_the_manager_before_is_taken_over(
     assert (child.pid, child.port) == (somebody.pid, port)
 
 
+async def test_an_engine_that_is_left_goes_on_and_is_taken_over(tmp_path: Path, child: EngineProcess) -> None:
+    await child.start(manager=MANAGER)
+    pid = child.pid
+    assert pid is not None
+    await child.leave()
+    assert psutil.pid_exists(pid)
+    again = EngineProcess(Settings(state=tmp_path, engine=EngineSettings(port=child.port)))
+    try:
+        await again.start(manager=MANAGER)
+        assert again.pid == pid
+    finally:
+        await again.stop()
+    assert isinstance(child._process, psutil.Popen)
+    assert child._process.poll() is not None
+
+
 async def test_an_engine_that_looks_for_another_manager_is_replaced(
     tmp_path: Path, child: EngineProcess, somebody: psutil.Process
 ) -> None:

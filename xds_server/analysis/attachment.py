@@ -1,7 +1,7 @@
 """One engine's stream, on the manager's side.
 
 Guarantees: one task writes, and what it writes is the newest: changes while a write waits are merged, so a slow
-engine costs no memory. A window is acknowledged after it was taken in.
+engine costs no memory. A window is acknowledged after it was taken in and is kept (`acknowledge`).
 """
 
 import asyncio
@@ -67,6 +67,7 @@ class Attachment:
         configs: Callable[[], Sequence[ProfileConfig]],
         last_good: Callable[[], Mapping[str, LastGood] | None],
         changed: Callable[[EngineStatus], None],
+        hurry: Callable[[], None],
     ) -> None:
         """Prepare.
 
@@ -77,6 +78,7 @@ class Attachment:
             configs: the profiles in force.
             last_good: the last good resources by group; None before any were offered.
             changed: told of the engine's status.
+            hurry: told that the engine waits for its last acknowledgement.
         """
         self._context = context
         self._clock = clock
@@ -84,8 +86,11 @@ class Attachment:
         self._configs = configs
         self._last_good = last_good
         self._changed = changed
+        self._hurry = hurry
         self._wake = asyncio.Event()
         self._closed = asyncio.Event()
+        self.taken = 0
+        """Number of the last window that was taken in."""
         self._ack = 0
         self._status: EngineStatus | None = None
         self._sent_configs: Sequence[ProfileConfig] | None = None
@@ -95,6 +100,12 @@ class Attachment:
     def wake(self) -> None:
         """Say that something for the engine may have changed."""
         self._wake.set()
+
+    def acknowledge(self, number: int) -> None:
+        """Tell the engine that windows up to this one will survive us."""
+        if number > self._ack:
+            self._ack = number
+            self.wake()
 
     def close(self) -> None:
         """End the stream."""
@@ -127,11 +138,12 @@ class Attachment:
         elif "window" in message:
             number = int(message.get("seq", 0))
             self._take(self._status.engine, number, int(message.get("before", 0)), message["window"])
-            self._ack = max(self._ack, number)
+            self.taken = max(self.taken, number)
             self._seen(windows=1)
-            self.wake()
         elif "status" in message:
             self._seen(figures=message["status"])
+        elif "flush" in message:
+            self._hurry()
 
     def _hello(self, hello: Mapping[str, Any]) -> None:
         now = self._clock.now()

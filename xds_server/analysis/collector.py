@@ -1,10 +1,9 @@
 """The manager's side of the analysis: windows of all engines merged; profiles and last good resources handed out.
 
 Guarantees: a window that an engine sends again is counted once; a window that was lost on the way is counted as lost,
-also over a restart of the manager (`dump` remembers how far it got with each engine). Bounded: profiles that were
-forgotten take nothing more in, endpoints and fields beyond the settings are folded into `other`.
-Not guaranteed: an acknowledged window survives a crash of the manager before the next `dump`; it is then counted
-lost.
+also over a restart of the manager (`dump` remembers how far it got with each engine). A window is acknowledged when
+somebody who wrote down what `dump` gave says so (`kept`), so one that was not written is sent again. Bounded: profiles
+that were forgotten take nothing more in, endpoints and fields beyond the settings are folded into `other`.
 """
 
 import asyncio
@@ -36,6 +35,8 @@ FORGOTTEN = 10_000
 UNKNOWN = 1_000
 """Profiles that are not configured (yet) and are taken in all the same."""
 DUMP_VERSION = 1
+Mark = tuple[tuple[Attachment, int], ...]
+"""Streams of engines, each with the number of its last window that was taken in."""
 
 
 @dataclass(slots=True)
@@ -64,6 +65,8 @@ class Collector:
         self._last_good: dict[str, LastGood] | None = None
         self._attached: set[Attachment] = set()
         self._seen: OrderedDict[str, EngineStatus] = OrderedDict()
+        self.hurry = asyncio.Event()
+        """Set when an engine that is about to stop waits for `kept`."""
         handler = grpc.stream_stream_rpc_method_handler(self._attach)
         self.handler = grpc.method_handlers_generic_handler(SERVICE, {METHOD: handler})
         """The gRPC service that engines attach to, for `XdsServer(extra_handlers=...)`."""
@@ -150,6 +153,16 @@ class Collector:
         for tally in tallies:
             self._add(profile, tally)
 
+    def mark(self) -> Mark:
+        """Return how far it got with each engine; to be taken before the dumps that are written."""
+        self.hurry.clear()
+        return tuple((attachment, attachment.taken) for attachment in self._attached)
+
+    def kept(self, mark: Mark) -> None:
+        """Acknowledge what was taken in up to `mark`: it has been written."""
+        for attachment, number in mark:
+            attachment.acknowledge(number)
+
     def forget(self, profile_id: str) -> None:
         """Drop everything known of a profile, and what may still come of it."""
         self._profiles.pop(profile_id, None)
@@ -174,6 +187,7 @@ class Collector:
             configs=lambda: self._configs,
             last_good=lambda: self._last_good,
             changed=self._changed,
+            hurry=self.hurry.set,
         )
         self._attached.add(attachment)
         try:

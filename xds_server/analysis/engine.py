@@ -9,6 +9,7 @@ Not guaranteed: an Envoy's entries while the engine is away; they are counted lo
 import asyncio
 import contextlib
 import uuid
+from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,8 @@ STAY = 3.0
 """Seconds that an Envoy may stay with the failover source while the manager is there."""
 DRAIN = 2.0
 """Seconds that the last windows are given to reach the manager at a stop."""
+MAX_BOOKS = 60
+"""Books kept that wait for their windows to be with the manager."""
 
 
 def by_cluster(node: NodeInfo) -> str:
@@ -82,7 +85,8 @@ class AnalysisEngine:
         self.analyser = Analyser(settings, wall=lambda: clock.now().timestamp())
         self._instances: dict[str, str] = {}
         self.ledger = Ledger(self._missing)
-        self._books: bytes = b""
+        self._closings = 0
+        self._books: deque[tuple[int, bytes]] = deque(maxlen=MAX_BOOKS)
         self._written: bytes = b""
         self._servicers = Servicers(self.analyser, self.ledger, clock)
         self._link = Link(
@@ -126,8 +130,8 @@ class AnalysisEngine:
         if self._tasks:
             self.analyser.pairing.stop()
             self._close_window()
-            if await self._link.drained(DRAIN):
-                self._write_books()
+            await self._link.drained(DRAIN)
+            self._write_books()
         tasks, self._tasks = self._tasks, []
         for task in tasks:
             task.cancel()
@@ -164,20 +168,24 @@ class AnalysisEngine:
 
     def _turn(self, now: float) -> None:
         self.ledger.settle(now)
-        if self._link.outbox.empty:
-            self._write_books()
+        self._write_books()
         self._close_window()
 
     def _close_window(self) -> None:
-        self._link.send(self.analyser.take(), self._figures())
-        # These books hold when the window just closed has reached the manager: not before, and at once then. Copies
-        # that still wait for their originals would be lost with this engine.
-        self._books = orjson.dumps(self.ledger.pack(self.analyser.pairing.waiting_copies()))
+        self._closings += 1
+        self._link.send(self.analyser.take(), self._figures(), closing=self._closings)
+        # These books hold when the window just closed is with the manager, for good: not before, and at once then.
+        # Copies that still wait for their originals would be lost with this engine.
+        self._books.append((self._closings, orjson.dumps(self.ledger.pack(self.analyser.pairing.waiting_copies()))))
 
     def _write_books(self) -> None:
-        if self._books != self._written:
-            self._written = self._books
-            write_whole(self._state / "books.json", self._books)
+        oldest = self._link.outbox.oldest
+        books = b""
+        while self._books and (oldest is None or self._books[0][0] < oldest):
+            _, books = self._books.popleft()
+        if books and books != self._written:
+            self._written = books
+            write_whole(self._state / "books.json", books)
 
     def _figures(self) -> dict[str, Any]:
         return {

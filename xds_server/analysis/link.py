@@ -46,7 +46,7 @@ class Link:
         target: `host:port` of the manager's xDS server.
         hello: makes the first message of a stream.
         received: told of each message from the manager but acknowledgements.
-        delivered: told when everything that was sent has been acknowledged.
+        delivered: told of each acknowledgement, after it was taken in.
         clock: for the pauses.
     """
 
@@ -69,20 +69,23 @@ class Link:
         self._emptied.set()
         self._status: Mapping[str, Any] | None = None
         self._pause = FIRST_PAUSE
+        self._hurry = False
         self.outbox = Outbox()
         self.connected = False
 
-    def send(self, tallies: list[Tally], status: Mapping[str, Any]) -> None:
+    def send(self, tallies: list[Tally], status: Mapping[str, Any], *, closing: int) -> None:
         """Hand over closed windows, and the newest state of the engine (it replaces one that was not sent yet)."""
         for tally in tallies:
-            self.outbox.put(tally)
+            self.outbox.put(tally, closing)
         if not self.outbox.empty:
             self._emptied.clear()
         self._status = status
         self._wake.set()
 
     async def drained(self, seconds: float) -> bool:
-        """Wait until everything was acknowledged; False when that takes longer."""
+        """Wait until everything was acknowledged (the manager is asked to hurry); False when that takes longer."""
+        self._hurry = True
+        self._wake.set()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._emptied.wait()
@@ -137,7 +140,7 @@ class Link:
                 self.outbox.acknowledge(int(message["ack"]))
                 if self.outbox.empty:
                     self._emptied.set()
-                    self._delivered()
+                self._delivered()
                 self._wake.set()
             else:
                 self._received(message)
@@ -148,6 +151,8 @@ class Link:
             self._wake.clear()
             while (parcel := self.outbox.next()) is not None:
                 await call.write(parcel.data)
+            if self._hurry:
+                await call.write(wire.encode({"flush": True}))
             status, self._status = self._status, None
             if status is not None:
                 await call.write(wire.encode({"status": status}))

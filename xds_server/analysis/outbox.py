@@ -2,6 +2,7 @@
 
 Guarantees: while the manager is away, windows of a profile and instance are merged instead of piling up; what was
 sent once is never merged, so that sending it again is recognised. A window too large for one message goes in parts.
+`oldest` tells from which closing of the windows on something is still missing at the manager.
 Only beyond `MAX_KEPT` are windows dropped, and counted with the next window of their profile.
 """
 
@@ -16,8 +17,10 @@ MAX_UNSENT = 256
 """Tallies that wait before they are merged."""
 MAX_KEPT = 5_000
 """Tallies that wait after merging: profiles times instances."""
-MAX_IN_FLIGHT = 64
-"""Messages sent and not acknowledged."""
+MAX_IN_FLIGHT = 2_000
+"""Messages sent and not acknowledged: the manager acknowledges what it has written, every few seconds."""
+MAX_BYTES = 64 * 1024 * 1024
+"""Bytes of them."""
 MAX_PARCEL = 4 * 1024 * 1024
 """Bytes of a message; a larger window is split. gRPC refuses one beyond `wire.MAX_MESSAGE` as often as it is sent."""
 MAX_REMEMBERED = 10_000
@@ -30,13 +33,16 @@ class Parcel:
 
     number: int
     data: bytes
+    closing: int = 0
+    """Number of the closing that it is of; of merged windows, the first."""
 
 
 class Outbox:
     """What has not been acknowledged."""
 
     def __init__(self) -> None:
-        self._unsent: deque[Tally] = deque()
+        self._unsent: deque[tuple[int, Tally]] = deque()
+        self._bytes = 0
         self._in_flight: deque[Parcel] = deque()
         self._to_send: deque[Parcel] = deque()
         self._last: OrderedDict[str, int] = OrderedDict()
@@ -51,12 +57,18 @@ class Outbox:
     def __len__(self) -> int:
         return len(self._unsent) + len(self._in_flight)
 
-    def put(self, tally: Tally) -> None:
-        """Take in a closed window; the outbox owns it from now on."""
+    @property
+    def oldest(self) -> int | None:
+        """Number of the first closing of which not everything was acknowledged; None when all was."""
+        waiting = [parcel.closing for parcel in self._in_flight] + [closing for closing, _ in self._unsent]
+        return min(waiting, default=None)
+
+    def put(self, tally: Tally, closing: int = 0) -> None:
+        """Take in a closed window; the outbox owns it from now on. `closing` counts up."""
         key = tally.profile, tally.instance
         if dropped := self._dropped.pop(key, 0):
             tally.lost[Lost.ENGINE_WINDOWS_DROPPED] += dropped
-        self._unsent.append(tally)
+        self._unsent.append((closing, tally))
         if len(self._unsent) > MAX_UNSENT:
             self._merge()
 
@@ -68,40 +80,39 @@ class Outbox:
         """Return what is to be sent next; None while there is nothing, or too much is in flight."""
         if self._to_send:
             return self._to_send.popleft()
-        if not self._unsent or len(self._in_flight) >= MAX_IN_FLIGHT:
+        if not self._unsent or len(self._in_flight) >= MAX_IN_FLIGHT or self._bytes >= MAX_BYTES:
             return None
-        tally = self._unsent.popleft()
+        closing, tally = self._unsent.popleft()
         self._number += 1
         before = self._last.get(tally.profile, 0)
         while len(data := encode({"window": tally.pack(), "seq": self._number, "before": before})) > MAX_PARCEL:
             rest = tally.split()
             if rest is None:
                 break
-            self._unsent.appendleft(rest)
+            self._unsent.appendleft((closing, rest))
         self._last[tally.profile] = self._number
         self._last.move_to_end(tally.profile)
         while len(self._last) > MAX_REMEMBERED:
             self._last.popitem(last=False)
-        parcel = Parcel(self._number, data)
+        parcel = Parcel(self._number, data, closing)
         self._in_flight.append(parcel)
+        self._bytes += len(data)
         return parcel
 
     def acknowledge(self, number: int) -> None:
         """Forget all parcels up to `number`."""
         while self._in_flight and self._in_flight[0].number <= number:
-            self._in_flight.popleft()
+            self._bytes -= len(self._in_flight.popleft().data)
         while self._to_send and self._to_send[0].number <= number:
             self._to_send.popleft()
 
     def _merge(self) -> None:
-        merged: dict[tuple[str, str], Tally] = {}
-        for tally in self._unsent:
-            key = tally.profile, tally.instance
-            if key in merged:
-                merged[key].merge(tally)
-            else:
-                merged[key] = tally
+        merged: dict[tuple[str, str], tuple[int, Tally]] = {}
+        for closing, tally in self._unsent:
+            _, first = merged.setdefault((tally.profile, tally.instance), (closing, tally))
+            if first is not tally:
+                first.merge(tally)
         self._unsent = deque(merged.values())
         while len(self._unsent) > MAX_KEPT:
-            gone = self._unsent.popleft()
+            _, gone = self._unsent.popleft()
             self._dropped[gone.profile, gone.instance] += 1

@@ -1,7 +1,7 @@
 """The link between engine and manager: names, and messages as orjson bytes.
 
 One bidirectional gRPC stream, `Attach`, which the engine opens. Each message is an object with one key that says what
-it is. Up: `hello`, `window` (with `seq`), `status`. Down: `ack`, `config`, `lastGood`.
+it is. Up: `hello`, `window` (with `seq`), `status`, `flush`. Down: `ack`, `config`, `lastGood`.
 
 Guarantees: what cannot be read is None, never an exception.
 """

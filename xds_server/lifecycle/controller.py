@@ -164,12 +164,13 @@ class Controller:
             await self._shadows.gone()
             if self._jobs:
                 await asyncio.wait(self._jobs)
+            self._publisher.close()
+            if drain is not None:
+                # Summaries are still written meanwhile: an engine waits until what it sent is.
+                await drain()
             for task in self._background:
                 task.cancel()
             await asyncio.gather(*self._background, return_exceptions=True)
-            self._publisher.close()
-            if drain is not None:
-                await drain()
             await self._context.summaries.save()
         finally:
             await self._store.close()

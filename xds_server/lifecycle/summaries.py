@@ -1,11 +1,12 @@
 """Comparisons on disk: what the collector knows of each profile, written every few seconds and at the end.
 
-Guarantees: only what has changed is written. Not guaranteed: the last `INTERVAL` seconds before a crash.
+Guarantees: only what has changed is written. Engines keep what was not written yet and send it again after a crash.
 """
 
+import asyncio
 import hashlib
 from collections.abc import Callable, Iterable
-from typing import Protocol
+from typing import Any, Protocol
 
 import structlog
 
@@ -22,6 +23,16 @@ INTERVAL = 5.0
 
 class Summarised(Protocol):
     """The part of the collector that is meant here."""
+
+    hurry: asyncio.Event
+    """Set when an engine waits for what it sent to be written."""
+
+    def mark(self) -> Any:
+        """Return how far it got with each engine."""
+        ...
+
+    def kept(self, mark: Any) -> None:
+        """Take note that everything up to `mark` has been written."""
 
     def dump(self, profile_id: ProfileID) -> bytes:
         """Return everything known of a profile."""
@@ -70,11 +81,20 @@ class Summaries:
     async def run(self) -> None:
         """Write until cancelled."""
         while True:
-            await self._clock.sleep(INTERVAL)
+            waits = [
+                asyncio.ensure_future(each) for each in (self._clock.sleep(INTERVAL), self._collector.hurry.wait())
+            ]
+            try:
+                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for each in waits:
+                    each.cancel()
+                await asyncio.gather(*waits, return_exceptions=True)
             await self.save()
 
     async def save(self) -> None:
         """Write what has changed; a failure is logged, and tried again next time."""
+        mark = self._collector.mark()
         changed: dict[ProfileID, bytes] = {}
         for profile in list(self._profiles()):
             try:
@@ -84,14 +104,14 @@ class Summaries:
                 continue
             if self._written.get(profile) != _digest(data):
                 changed[profile] = data
-        if not changed:
-            return
         try:
-            await self._store.apply(Changes(summaries=changed))
+            if changed:
+                await self._store.apply(Changes(summaries=changed))
         except StoreError as error:
             log.warning("comparisons could not be written", error=str(error))
         else:
             self._written.update({profile: _digest(data) for profile, data in changed.items()})
+            self._collector.kept(mark)
 
 
 def _digest(data: bytes) -> bytes:

@@ -42,6 +42,7 @@ class Manager:
     def __init__(self, port: int = 0) -> None:
         self.collector = Collector(clock=SystemClock(), settings=EngineSettings())
         self.collector.configure([CONFIG])
+        self.writes = True
         self._server = XdsServer(
             settings=XdsSettings(port=port),
             cache=SnapshotCache(),
@@ -54,15 +55,25 @@ class Manager:
     def port(self) -> int:
         return self._server.port
 
+    async def _keep(self) -> None:
+        """Say that everything is written, as the manager does."""
+        while True:
+            if self.writes:
+                self.collector.kept(self.collector.mark())
+            await asyncio.sleep(0.01)
+
     @property
     def pairs(self) -> int:
         return self.collector.summary(PROFILE).pairs
 
     async def __aenter__(self) -> Self:
         await self._server.start()
+        self._keeping = asyncio.create_task(self._keep())
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        self._keeping.cancel()
+        await asyncio.gather(self._keeping, return_exceptions=True)
         self.collector.close()
         await self._server.stop(1.0)
 

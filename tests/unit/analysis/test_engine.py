@@ -77,7 +77,7 @@ async def test_a_manager_that_lost_windows_says_so(engine: Start) -> None:
         port = manager.port
         async with engine(port) as one, envoy(one) as sender:
             await sender.log(batch(*pair_entries()))
-            await until(lambda: manager.pairs == 1)
+            await until(lambda: manager.pairs == 1 and one._link.outbox.empty)
             await manager.__aexit__()
             await sender.log(batch(*pair_entries()))
             await until(lambda: one.analyser.pairs == 2)
@@ -153,6 +153,27 @@ async def test_the_books_are_on_disk_as_soon_as_the_manager_has_the_window(
         await until(books.exists)
         (kept,) = orjson.loads(books.read_bytes()).values()
         assert kept["series"][INSTANCE][1] == 1
+
+
+async def test_what_the_manager_has_not_written_is_sent_again_to_the_next_one_and_the_books_wait(
+    engine: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("xds_server.analysis.ledger.GRACE", 0.05)
+    books = tmp_path / "engine" / "books.json"
+    async with Manager() as manager:
+        manager.writes = False
+        async with engine(manager.port) as one, envoy(one) as sender:
+            await until(lambda: one.connected)
+            await sender.log(batch(*pair_entries()))
+            await until(lambda: manager.pairs == 1)
+            await asyncio.sleep(0.3)
+            assert not books.exists() or not orjson.loads(books.read_bytes())
+            await manager.__aexit__()
+            async with Manager(manager.port) as another:
+                await until(lambda: another.pairs == 1)
+                await until(books.exists)
+                await sender.log(batch(*pair_entries({"pair": "q"}, {"pair": "q"})))
+                await until(lambda: another.pairs == 2)
 
 
 async def test_profiles_are_known_again_after_a_restart_without_a_manager(engine: Start, tmp_path: Path) -> None:

@@ -77,13 +77,41 @@ def test_what_was_sent_is_never_merged() -> None:
     assert late(again[1:]) == 1000
 
 
-def test_no_more_than_the_window_of_messages_is_in_flight() -> None:
+def test_no_more_than_the_window_of_messages_is_in_flight(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_IN_FLIGHT", 64)
     outbox = Outbox()
     for _ in range(module.MAX_IN_FLIGHT + 5):
         outbox.put(tally())
     assert len(sent(outbox)) == module.MAX_IN_FLIGHT
     outbox.acknowledge(5)
     assert len(sent(outbox)) == 5
+
+
+def test_the_oldest_closing_that_is_not_with_the_manager_is_known() -> None:
+    outbox = Outbox()
+    assert outbox.oldest is None
+    for closing in (1, 2, 2, 3):
+        outbox.put(tally(), closing)
+    parcels = sent(outbox)
+    outbox.put(tally(), 4)
+    found = []
+    for parcel in parcels:
+        found.append(outbox.oldest)
+        outbox.acknowledge(parcel.number)
+    assert (found, outbox.oldest) == ([1, 2, 2, 3], 4)
+    drained(outbox)
+    assert outbox.oldest is None
+
+
+def test_no_more_bytes_than_the_bound_are_in_flight(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_BYTES", 1)
+    outbox = Outbox()
+    for _ in range(3):
+        outbox.put(tally())
+    (first,) = sent(outbox)
+    assert sent(outbox) == []
+    outbox.acknowledge(first.number)
+    assert len(drained(outbox)) == 2
 
 
 def test_windows_beyond_the_bound_are_dropped_and_counted_with_the_next(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -211,6 +211,7 @@ class FakeCollector:
 
     def __init__(self) -> None:
         self.configs: tuple[Any, ...] = ()
+        self.hurry = asyncio.Event()
         self.data: dict[str, bytes] = {}
         self.last_good: Mapping[str, Any] = {}
         self.forgotten: list[str] = []
@@ -226,6 +227,12 @@ class FakeCollector:
 
     def examples(self, profile_id: str, **wanted: Any) -> list[Any]:
         return [(profile_id, wanted)]
+
+    def mark(self) -> None:
+        """Nothing has come from an engine."""
+
+    def kept(self, mark: None) -> None:
+        """Nothing waits for it."""
 
     def dump(self, profile_id: ProfileID) -> bytes:
         return self.data.get(profile_id, b"")

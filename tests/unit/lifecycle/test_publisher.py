@@ -9,7 +9,7 @@ import pytest
 
 from tests.unit.lifecycle.fakes import FakeBoard, FakeCollector, World, a_component, a_network, a_profile, settle, until
 from xds_server.cache.cache import SnapshotCache
-from xds_server.cache.resource import LISTENER, ROUTES, RUNTIME, Resource
+from xds_server.cache.resource import CLUSTER, LISTENER, ROUTES, RUNTIME, Resource
 from xds_server.config import Settings
 from xds_server.errors import InconsistentError, InvalidError
 from xds_server.lifecycle import publisher as module
@@ -148,7 +148,7 @@ async def test_an_envoy_that_listens_elsewhere_gets_its_own_listener(bench: Benc
     assert own is not None
     assert plain is not None
     assert own.version(LISTENER) != plain.version(LISTENER)
-    assert own.version(ROUTES) == plain.version(ROUTES)
+    assert own.version(CLUSTER) == plain.version(CLUSTER)
     assert group in bench.publisher.groups(NetworkID("id-of-shop"))
 
 

@@ -1,8 +1,10 @@
+import asyncio
+
 import pytest
 
 from xds_server.errors import StoreError
 from xds_server.lifecycle.clock import SystemClock
-from xds_server.lifecycle.summaries import Summaries
+from xds_server.lifecycle.summaries import INTERVAL, Summaries
 from xds_server.model.ids import ProfileID
 from xds_server.store.base import Changes
 
@@ -14,6 +16,17 @@ class Known:
 
     def __init__(self) -> None:
         self.of: dict[ProfileID, bytes] = {}
+        self.hurry = asyncio.Event()
+        self.marks = 0
+        self.kept_marks: list[int] = []
+
+    def mark(self) -> int:
+        self.marks += 1
+        self.hurry.clear()
+        return self.marks
+
+    def kept(self, mark: int) -> None:
+        self.kept_marks.append(mark)
 
     def dump(self, profile_id: ProfileID) -> bytes:
         return self.of[profile_id]
@@ -63,6 +76,32 @@ async def test_what_could_not_be_written_is_written_the_next_time() -> None:
     await summaries.save()
     disk.fails = False
     await summaries.save()
+    assert disk.written == [{ONE: b"1"}]
+
+
+async def test_what_came_in_counts_as_kept_only_when_it_was_written_or_there_was_nothing_to_write() -> None:
+    known, disk = Known(), Disk()
+    summaries = made(known, disk)
+    known.of = {ONE: b"1"}
+    disk.fails = True
+    await summaries.save()
+    assert known.kept_marks == []
+    disk.fails = False
+    await summaries.save()
+    await summaries.save()
+    assert known.kept_marks == [2, 3]
+
+
+async def test_an_engine_that_waits_is_not_kept_waiting() -> None:
+    known, disk = Known(), Disk()
+    known.of = {ONE: b"1"}
+    run = asyncio.create_task(made(known, disk).run())
+    known.hurry.set()
+    async with asyncio.timeout(INTERVAL / 2):
+        while not known.kept_marks:  # noqa: ASYNC110 - a list has no event
+            await asyncio.sleep(0.01)
+    run.cancel()
+    await asyncio.gather(run, return_exceptions=True)
     assert disk.written == [{ONE: b"1"}]
 
 
