@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
 
+from api.schemas.analysis import AnalysisBody
 from api.schemas.base import OMITTED, Document, refuse, shown
 from api.schemas.fault import FaultParametersBody
 from api.schemas.match import MatchBody
@@ -60,6 +61,8 @@ class ProfileSpec(Document):
     """Longest a copy may take."""
     max_request_bytes: Annotated[int, Number(1, 1024 * _MEGABYTE, "bytes", whole=True)] = _MEGABYTE
     """Largest request body that is copied; the copy of a larger one is answered 413."""
+    analysis: AnalysisBody = AnalysisBody()
+    """How answers are compared, what is kept secret, when alerts are raised."""
 
     @field_validator("performance_metrics")
     @classmethod
@@ -97,6 +100,7 @@ class ProfileSpec(Document):
             capture=Capture(head_bytes=self.capture.head_bytes, checksum=self.capture.checksum),
             shadow_timeout=self.shadow_timeout,
             max_request_bytes=self.max_request_bytes,
+            analysis=self.analysis.to_model(),
         )
 
 
@@ -172,6 +176,7 @@ def fields_of(profile: ShadowingProfile) -> dict[str, Any]:
         ),
         "shadow_timeout": profile.shadow_timeout,
         "max_request_bytes": profile.max_request_bytes,
+        "analysis": AnalysisBody.of(profile.analysis),
     }
 
 

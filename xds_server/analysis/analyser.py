@@ -10,14 +10,16 @@ from collections.abc import Callable, Iterable
 import structlog
 
 from xds_server.analysis.als import Batch, read_batch
-from xds_server.analysis.compare import DEFAULT_RULES, Outcome, Rules, compare
+from xds_server.analysis.compare import Outcome, compare
+from xds_server.analysis.difference import Difference
 from xds_server.analysis.endpoints import Endpoints, Names
 from xds_server.analysis.example import MAX_DIFFERENCES, make_example
 from xds_server.analysis.kinds import OTHER, Lost, Reason
 from xds_server.analysis.pairing import ANYONE, Pairing, profile_of
 from xds_server.analysis.profile_config import ProfileConfig
 from xds_server.analysis.record import Record
-from xds_server.analysis.tally import EndpointTally, FieldTally, LegTally, Tally
+from xds_server.analysis.rules import RuleBook
+from xds_server.analysis.tally import EndpointTally, Field, FieldTally, LegTally, Tally
 from xds_server.config import EngineSettings
 
 log = structlog.get_logger(__name__)
@@ -37,13 +39,33 @@ _FAILED = Outcome(Reason.FAILED)
 class _Profile:
     """What the analyser keeps of a profile from window to window."""
 
-    __slots__ = ("endpoints", "expected", "fields", "rules")
+    __slots__ = ("config", "control", "endpoints", "expected", "fields", "rules")
 
     def __init__(self, settings: EngineSettings) -> None:
         self.endpoints = Endpoints(settings.max_endpoints)
         self.fields = Names(settings.max_differences)
         self.expected = ANYONE
-        self.rules: Rules = DEFAULT_RULES
+        self.rules = RuleBook()
+        self.config: ProfileConfig | None = None
+        self.control = ""
+        """The instance that is the control; empty when there is none."""
+
+    def fields_of(self, endpoint: str, differences: Iterable[Difference]) -> dict[Field, str]:
+        """Return field and class of each difference, `other` for those beyond the bounds, with the recognised kind."""
+        found: dict[Field, str] = {}
+        for difference in differences:
+            kind = str(difference.kind)
+            known = self.fields.admit(f"{endpoint}\0{kind}\0{difference.field}") != OTHER
+            found[difference.field if known else OTHER, kind] = difference.what
+        return found
+
+    def configure(self, config: ProfileConfig) -> None:
+        """Take over what the manager says of it."""
+        before, self.config = self.config, config
+        self.expected = frozenset(config.shadows)
+        self.control = config.control
+        if before is None or (before.analysis, before.keep_credentials) != (config.analysis, config.keep_credentials):
+            self.rules = RuleBook(config.analysis, keep_credentials=config.keep_credentials)
 
 
 class Analyser:
@@ -85,8 +107,7 @@ class Analyser:
         for gone in [name for name in self._profiles if name not in wanted]:
             del self._profiles[gone]
         for name, config in wanted.items():
-            profile = self._profile(name)
-            profile.expected, profile.rules = frozenset(config.shadows), config.rules
+            self._profile(name).configure(config)
         # A hang is known when its timeout has struck, and is evidence; its original waits for it.
         longest = max((config.patience for config in wanted.values()), default=0.0)
         self.pairing.timeout = max(self._settings.pair_timeout, longest + ON_THE_WAY)
@@ -142,7 +163,9 @@ class Analyser:
         if tally is None:
             if len(self._tallies) >= MAX_PROFILES and profile != _UNKNOWN_PROFILE:
                 return self._tally(_UNKNOWN_PROFILE, "")
-            tally = self._tallies[key] = Tally(profile, instance, keep=self._settings.examples)
+            known = self._profiles.get(profile)
+            control = known is not None and bool(instance) and known.control == instance
+            tally = self._tallies[key] = Tally(profile, instance, keep=self._settings.examples, control=control)
             self._examples_left[key] = EXAMPLES_A_WINDOW
             if key not in self._told and instance:
                 if len(self._told) >= MAX_PROFILES:
@@ -158,8 +181,9 @@ class Analyser:
         self.pairs += 1
         name = profile_of(original.pair)
         profile = self._profile(name)
+        endpoint_name = profile.endpoints.of(original.method, original.path)
         try:
-            outcome = compare(original, shadow, profile.rules)
+            outcome = compare(original, shadow, profile.rules.of(endpoint_name))
         except Exception:
             # One pair must not cost the others; it is counted, so it is not overlooked either.
             if not self._failed:
@@ -167,7 +191,6 @@ class Analyser:
             self._failed = True
             outcome = _FAILED
         tally = self._tally(name, shadow.shadow)
-        endpoint_name = profile.endpoints.of(original.method, original.path)
         endpoint = tally.endpoints.get(endpoint_name)
         if endpoint is None:
             endpoint = tally.endpoints[endpoint_name] = EndpointTally()
@@ -175,6 +198,7 @@ class Analyser:
             endpoint.not_judged[outcome.reason] += 1
             return
         endpoint.pairs += 1
+        endpoint.timeline.add(original.started)
         # An injected delay says nothing about the shadow's own time, and an original that answers before it has all of
         # the request has none to compare with; the pair stays a pair, so both legs are left out.
         timed = not shadow.delayed and not original.early
@@ -197,25 +221,25 @@ class Analyser:
         endpoint_name: str,
     ) -> None:
         endpoint = tally.endpoints[endpoint_name]
-        endpoint.discrepancies += 1
+        endpoint.differing += 1
         moment = pair[0].started
         example = None
-        classes, fields = set(), set()
-        for difference in outcome.differences:
-            kind = str(difference.kind)
-            classes.add(kind)
-            known = profile.fields.admit(f"{endpoint_name}\0{kind}\0{difference.field}") != OTHER
-            fields.add((difference.field if known else OTHER, kind))
-        for kind in classes:
+        fields = profile.fields_of(endpoint_name, outcome.differences)
+        endpoint.sign(tuple(sorted(fields)))
+        for kind in {kind for _, kind in fields}:
             tally.classes[kind] += 1
         left = self._examples_left.get((tally.profile, tally.instance), 0)
         # An example lists so many; to a field that it does not list it says nothing.
         unlisted = {(d.field, str(d.kind)) for d in outcome.differences[MAX_DIFFERENCES:]}
-        for name in fields:
+        for name, what in fields.items():
             found = endpoint.fields.get(name)
             if found is None:
                 found = endpoint.fields[name] = FieldTally(first=moment, last=moment)
+                found.what = what
+            elif found.what != what:
+                found.what = "*"
             found.count += 1
+            found.timeline.add(moment)
             found.first, found.last = min(found.first, moment), max(found.last, moment)
             if name not in unlisted and len(found.examples) < tally.keep and (left > 0 or example is not None):
                 if example is None:

@@ -34,7 +34,7 @@ FORGOTTEN = 10_000
 """Ids of forgotten profiles remembered, so that a late window does not bring one back."""
 UNKNOWN = 1_000
 """Profiles that are not configured (yet) and are taken in all the same."""
-DUMP_VERSION = 1
+DUMP_VERSION = 2
 Mark = tuple[tuple[Attachment, int], ...]
 """Streams of engines, each with the number of its last window that was taken in."""
 
@@ -98,12 +98,12 @@ class Collector:
             attachment.wake()
 
     def summary(self, profile_id: str, instance_id: str | None = None) -> Comparison:
-        """Return the comparison so far, of a whole profile or of one instance; empty while there is none."""
+        """Return the comparison so far, of a whole profile (but for its control) or of one instance."""
         whole = Tally(profile_id, instance_id or "", keep=self._settings.examples)
         profile = self._profiles.get(profile_id)
         if profile is not None:
             for instance, tally in profile.tallies.items():
-                if instance_id is None or instance == instance_id:
+                if instance == instance_id or (instance_id is None and not tally.control):
                     whole.merge(tally)
         return comparison_of(whole)
 

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from xds_server.analysis.bodies import body_differences
 from xds_server.analysis.decode import unbase64
 from xds_server.analysis.difference import Difference
-from xds_server.analysis.headers import IGNORED, header_differences
+from xds_server.analysis.headers import header_differences
 from xds_server.analysis.kinds import Ending, Kind, Reason
 from xds_server.analysis.record import Record
+from xds_server.analysis.rules import DEFAULT_RULES, Rules
 
 _REASONS = {
     Ending.INJECTED: Reason.INJECTED,
@@ -26,22 +27,6 @@ _GRPC_TURNED_AWAY = frozenset({"7", "16"})
 """PERMISSION_DENIED and UNAUTHENTICATED."""
 _CONDITIONAL = frozenset({206, 304})
 _TIMED_OUT = "response_timeout"
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """What a profile leaves out of the comparison. A later version adds tolerance, kinds of values, noise.
-
-    `ignore_headers` holds names in lower case, with those that are always ignored; `ignore_fields` holds fields as
-    they are reported (`$.items[*].updated`).
-    """
-
-    ignore_headers: frozenset[str] = IGNORED
-    ignore_fields: frozenset[str] = frozenset()
-    keep_credentials: bool = False
-
-
-DEFAULT_RULES = Rules()
 
 
 @dataclass(slots=True)
@@ -101,8 +86,6 @@ def _by_content(original: Record, shadow: Record, rules: Rules) -> Outcome:
         result = body_differences(original, shadow, headers)
         found += result.differences
         head_only = result.head_only
-    if found and rules.ignore_fields:
-        found = [d for d in found if d.field not in rules.ignore_fields]
     return Outcome(None, found, head_only) if found or head_only else _IDENTICAL
 
 
@@ -135,7 +118,7 @@ def _different_status(original: Record, shadow: Record, rules: Rules) -> Outcome
     statuses = {original.status, shadow.status}
     if 200 in statuses and statuses & _CONDITIONAL:  # noqa: PLR2004 - OK
         return Outcome(Reason.CONDITIONAL)
-    return _judged(Difference("status", Kind.STATUS, original.status, shadow.status), rules)
+    return _differing(Difference("status", Kind.STATUS, original.status, shadow.status))
 
 
 def _answered_by_envoy(original: Record, shadow: Record, rules: Rules) -> Outcome:
@@ -143,7 +126,7 @@ def _answered_by_envoy(original: Record, shadow: Record, rules: Rules) -> Outcom
     if original.by_envoy and shadow.by_envoy:
         return _IDENTICAL
     said = [f"{r.status} ({r.details})" if r.by_envoy else str(r.status) for r in (original, shadow)]
-    return _judged(Difference("status", Kind.STATUS, *said), rules)
+    return _differing(Difference("status", Kind.STATUS, *said))
 
 
 def _different_grpc_status(original: Record, shadow: Record, rules: Rules) -> Outcome:
@@ -151,13 +134,13 @@ def _different_grpc_status(original: Record, shadow: Record, rules: Rules) -> Ou
         if shadow.grpc_status in _GRPC_TURNED_AWAY and _without_credentials(original, shadow, rules):
             return Outcome(Reason.CREDENTIALS_DROPPED)
         values = original.grpc_status or "none", shadow.grpc_status or "none"
-        return _judged(Difference("grpc-status", Kind.GRPC_STATUS, *values), rules)
-    return _judged(Difference("grpc-message", Kind.GRPC_STATUS, original.grpc_message, shadow.grpc_message), rules)
+        return _differing(Difference("grpc-status", Kind.GRPC_STATUS, *values))
+    return _differing(Difference("grpc-message", Kind.GRPC_STATUS, original.grpc_message, shadow.grpc_message))
 
 
 def _without_credentials(original: Record, shadow: Record, rules: Rules) -> bool:
     return shadow.credentials_dropped or (original.carried_credentials and not rules.keep_credentials)
 
 
-def _judged(difference: Difference, rules: Rules) -> Outcome:
-    return _IDENTICAL if difference.field in rules.ignore_fields else Outcome(None, [difference])
+def _differing(difference: Difference) -> Outcome:
+    return Outcome(None, [difference])

@@ -11,6 +11,7 @@ from typing import Any
 
 from xds_server.analysis.example import Example
 from xds_server.analysis.kinds import Reason
+from xds_server.analysis.noise import Judgement, judgements
 from xds_server.analysis.sketch import Sketch
 from xds_server.analysis.tally import EndpointTally, Field, FieldTally, LegTally, Tally
 
@@ -21,11 +22,12 @@ QUANTILES = (0.5, 0.9, 0.99)
 class Comparison:
     """What is known of a profile, or of one of its instances.
 
-    `pairs` are the judged ones: identical and discrepancies. `not_judged` are pairs that arrived and are no evidence,
-    by reason. `lost` is by kind; the kinds overlap (see `Lost`).
+    `pairs` are the judged ones: identical, noise (they differ in nothing but noise), and discrepancies. `not_judged`
+    are pairs that arrived and are no evidence, by reason. `lost` is by kind; the kinds overlap (see `Lost`).
     """
 
     pairs: int
+    noise: int
     discrepancies: int
     not_judged: Mapping[str, int]
     by_class: Mapping[str, int]
@@ -41,14 +43,21 @@ class Comparison:
     @property
     def identical(self) -> int:
         """Judged pairs without a difference."""
-        return self.pairs - self.discrepancies
+        return self.pairs - self.noise - self.discrepancies
+
+    @property
+    def trios(self) -> int:
+        """Requests that a control answered too."""
+        return sum(endpoint.tally.trios for endpoint in self.endpoints)
 
     def as_json(self) -> dict[str, Any]:
         """Return it as REST shows it."""
         return {
             "pairs": self.pairs,
             "identical": self.identical,
+            "noise": self.noise,
             "discrepancies": self.discrepancies,
+            "noiseMeasured": {"byControl": self.trios > 0, "requests": self.trios},
             "notJudged": dict(self.not_judged),
             "byClass": dict(self.by_class),
             "lost": dict(self.lost),
@@ -83,23 +92,39 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class EndpointComparison:
-    """One endpoint; `tally` is a copy, so it does not change."""
+    """One endpoint; `tally` is a copy, so it does not change. `noise` and `discrepancies` as in `Comparison`."""
 
     name: str
     tally: EndpointTally
+    judgements: Mapping[Field, Judgement]
+    discrepancies: int
+
+    @property
+    def noise(self) -> int:
+        """Pairs that differ in nothing but noise."""
+        return self.tally.differing - self.discrepancies
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as REST shows it; the most frequent differences first."""
-        fields = sorted(self.tally.fields.items(), key=lambda item: (-item[1].count, item[0]))
+        """Return it as REST shows it; the most frequent differences first, noise last."""
+        found = ((field, tally) for field, tally in self.tally.fields.items() if tally.count)
+        fields = sorted(found, key=lambda item: (not self.judgements[item[0]].counts, -item[1].count, item[0]))
         return {
             "endpoint": self.name,
             "pairs": self.tally.pairs,
-            "discrepancies": self.tally.discrepancies,
+            "noise": self.noise,
+            "discrepancies": self.discrepancies,
             "notJudged": dict(self.tally.not_judged),
             "original": _leg(self.tally.original),
             "shadow": _leg(self.tally.shadow),
-            "differences": [_difference(field, found) for field, found in fields],
+            "differences": [_difference(field, found, self.judgements[field]) for field, found in fields],
         }
+
+
+def endpoint_of(name: str, tally: EndpointTally) -> EndpointComparison:
+    """Return the picture of one endpoint."""
+    found = judgements(tally)
+    noise = {field for field, judgement in found.items() if not judgement.counts}
+    return EndpointComparison(name, tally, found, tally.discrepancies(noise))
 
 
 def comparison_of(tally: Tally) -> Comparison:
@@ -107,16 +132,18 @@ def comparison_of(tally: Tally) -> Comparison:
     not_judged: Counter[str] = Counter()
     for endpoint in tally.endpoints.values():
         not_judged.update(endpoint.not_judged)
-    ordered = sorted(tally.endpoints.items(), key=lambda item: (-item[1].discrepancies, -item[1].pairs, item[0]))
+    found = [endpoint_of(name, endpoint) for name, endpoint in tally.endpoints.items()]
+    found.sort(key=lambda each: (-each.discrepancies, -each.tally.pairs, each.name))
     return Comparison(
         pairs=sum(endpoint.pairs for endpoint in tally.endpoints.values()),
-        discrepancies=sum(endpoint.discrepancies for endpoint in tally.endpoints.values()),
+        noise=sum(endpoint.noise for endpoint in found),
+        discrepancies=sum(endpoint.discrepancies for endpoint in found),
         not_judged=_positive(not_judged),
         by_class=_positive(tally.classes),
         lost=_positive(tally.lost),
         delayed=tally.counts["delayed"],
         head_only=tally.counts["head_only"],
-        endpoints=tuple(EndpointComparison(name, endpoint) for name, endpoint in ordered),
+        endpoints=tuple(found),
         since=datetime.fromtimestamp(tally.since, UTC) if tally.since else None,
         until=datetime.fromtimestamp(tally.until, UTC) if tally.until else None,
     )
@@ -147,12 +174,19 @@ def _quantiles(sketch: Sketch) -> dict[str, float | None]:
     }
 
 
-def _difference(field: Field, tally: FieldTally) -> dict[str, Any]:
+def _difference(field: Field, tally: FieldTally, judgement: Judgement) -> dict[str, Any]:
     name, kind = field
     return {
         "field": name,
         "class": kind,
+        "what": tally.what if tally.what != "*" else "",
         "count": tally.count,
+        "nature": str(judgement.nature),
+        "noise": {
+            "shadowRate": judgement.shadow_rate,
+            "controlRate": judgement.control_rate,
+            "evidence": judgement.evidence,
+        },
         "since": _moment(datetime.fromtimestamp(tally.first, UTC)),
         "until": _moment(datetime.fromtimestamp(tally.last, UTC)),
         "example": _excerpt(field, tally.examples[0]) if tally.examples else None,

@@ -30,6 +30,8 @@ class Difference:
     original: Any
     shadow: Any
     at: str = ""
+    what: str = ""
+    """The kind of value that was recognised on both sides, when it was."""
 
     def as_json(self) -> dict[str, Any]:
         """Return what an example shows of it."""

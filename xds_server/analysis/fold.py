@@ -6,7 +6,7 @@ Guarantees: totals are kept. Which names stay never depends on what differs, onl
 
 from xds_server.analysis.endpoints import Names
 from xds_server.analysis.kinds import OTHER
-from xds_server.analysis.tally import EndpointTally, FieldTally, Tally
+from xds_server.analysis.tally import EndpointTally, Field, FieldTally, Tally
 
 
 class Folding:
@@ -21,14 +21,20 @@ class Folding:
         folded: dict[str, EndpointTally] = {}
         for name, endpoint in tally.endpoints.items():
             kept = self._endpoints.admit(name)
-            fields: dict[tuple[str, str], FieldTally] = {}
-            for (field, kind), found in endpoint.fields.items():
-                known = self._fields.admit(f"{kept}\0{kind}\0{field}") != OTHER
-                fields.setdefault((field if known else OTHER, kind), FieldTally()).merge(found, tally.keep)
+            fields: dict[Field, FieldTally] = {}
+            for field, found in endpoint.fields.items():
+                fields.setdefault(self._fold(kept, field), FieldTally()).merge(found, tally.keep)
             endpoint.fields = fields
+            signatures, endpoint.signatures = endpoint.signatures, {}
+            for signature, count in signatures.items():
+                endpoint.sign(tuple(sorted({self._fold(kept, field) for field in signature})), count)
             if kept in folded:
                 folded[kept].merge(endpoint, tally.keep)
             else:
                 folded[kept] = endpoint
         tally.endpoints = folded
         return tally
+
+    def _fold(self, endpoint: str, field: Field) -> Field:
+        name, kind = field
+        return (name if self._fields.admit(f"{endpoint}\0{kind}\0{name}") != OTHER else OTHER, kind)

@@ -31,6 +31,8 @@ class Kind(StrEnum):
     GRPC_STATUS = "grpc_status"
     HEADER = "header"
     VALUE = "value"
+    SAME_KIND = "same_kind"
+    """Other values of the same recognised kind: two timestamps, two UUIDs."""
     TYPE = "type"
     MISSING = "missing"
     """In the original's answer and not in the shadow's."""

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from xds_server.analysis.compare import Rules
-from xds_server.analysis.headers import IGNORED
+from xds_server.model.analysis import DEFAULT_ANALYSIS, Analysis, analysis_from, analysis_to
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,7 +12,7 @@ class ProfileConfig:
     """One profile, as the analysis sees it.
 
     `shadows` maps each instance that copies are sent to now to its variant's name; an original waits for the copies of
-    all of them. `ignore_headers` are names, `ignore_fields` fields as `byClass` and `differences` report them.
+    all of them. `control` is the instance among them that is the control; empty when there is none now.
     """
 
     profile_id: str
@@ -22,20 +21,11 @@ class ProfileConfig:
     protocol: str = "http1"
     shadows: Mapping[str, str] = field(default_factory=dict)
     head_bytes: int = 16 * 1024
-    ignore_headers: tuple[str, ...] = ()
-    ignore_fields: tuple[str, ...] = ()
     keep_credentials: bool = False
     patience: float = 0.0
     """Seconds that a copy may take: its timeout, and what faults hold it back."""
-
-    @property
-    def rules(self) -> Rules:
-        """Return what the comparison leaves out."""
-        return Rules(
-            ignore_headers=IGNORED | {name.lower() for name in self.ignore_headers},
-            ignore_fields=frozenset(self.ignore_fields),
-            keep_credentials=self.keep_credentials,
-        )
+    analysis: Analysis = DEFAULT_ANALYSIS
+    control: str = ""
 
     def pack(self) -> dict[str, Any]:
         """Return it for the link and the disk."""
@@ -46,10 +36,10 @@ class ProfileConfig:
             "protocol": self.protocol,
             "shadows": dict(self.shadows),
             "head_bytes": self.head_bytes,
-            "ignore_headers": list(self.ignore_headers),
-            "ignore_fields": list(self.ignore_fields),
             "keep_credentials": self.keep_credentials,
             "patience": self.patience,
+            "analysis": analysis_to(self.analysis),
+            "control": self.control,
         }
 
 
@@ -62,8 +52,8 @@ def unpack_profile(packed: Mapping[str, Any]) -> ProfileConfig:
         protocol=str(packed.get("protocol", "http1")),
         shadows=dict(packed.get("shadows", {})),
         head_bytes=int(packed.get("head_bytes", 0)),
-        ignore_headers=tuple(packed.get("ignore_headers", ())),
-        ignore_fields=tuple(packed.get("ignore_fields", ())),
         keep_credentials=bool(packed.get("keep_credentials", False)),
         patience=float(packed.get("patience", 0.0)),
+        analysis=analysis_from(packed["analysis"]) if "analysis" in packed else DEFAULT_ANALYSIS,
+        control=str(packed.get("control", "")),
     )

@@ -7,20 +7,32 @@ Units: seconds; times are seconds since the epoch.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from xds_server.analysis.example import Example, unpack_example
+from xds_server.analysis.kinds import OTHER
 from xds_server.analysis.sketch import Sketch
+from xds_server.analysis.timeline import Timeline
 
 Field = tuple[str, str]
 """Field and class of a difference."""
+Signature = tuple[Field, ...]
+"""All the fields in which a pair differs, sorted."""
+MAX_SIGNATURES = 256
+"""Signatures of an endpoint; pairs with another one beyond them are counted under `UNSIGNED`."""
+UNSIGNED: Signature = ((OTHER, OTHER),)
 
 
 class FieldTally:
-    """Pairs that differ in one field in one way, with the newest few as examples."""
+    """Pairs that differ in one field in one way, with the newest few as examples.
 
-    __slots__ = ("count", "examples", "first", "last")
+    `both`, `alone` and `control` count, of the requests that a control answered too, those in which this field differs
+    in both copies, in the shadow's alone, in the control's alone. `what` is the kind of value that was recognised on
+    both sides (`timestamp`); empty when none was, or not always the same.
+    """
+
+    __slots__ = ("alone", "both", "control", "count", "examples", "first", "last", "timeline", "what")
 
     def __init__(
         self, count: int = 0, examples: Iterable[Example] = (), *, first: float = 0.0, last: float = 0.0
@@ -29,16 +41,32 @@ class FieldTally:
         self.examples = list(examples)
         self.first = first
         self.last = last
+        self.both = 0
+        self.alone = 0
+        self.control = 0
+        self.what = ""
+        self.timeline = Timeline()
 
     def merge(self, other: "FieldTally", keep: int) -> None:
         """Add the other's; of the examples, keep the newest."""
         if other.count:
             self.first = min(self.first, other.first) if self.count else other.first
             self.last = max(self.last, other.last)
+        if other.what != self.what and other.count:
+            # "*": several; it absorbs all others, so that the order of merging does not matter.
+            self.what = "*" if self.count or self.what else other.what
         self.count += other.count
+        self.both += other.both
+        self.alone += other.alone
+        self.control += other.control
+        self.timeline.merge(other.timeline)
         if other.examples:
             both = {example.id: example for example in (*self.examples, *other.examples)}
             self.examples = sorted(both.values(), key=_age, reverse=True)[:keep]
+
+
+def _name(item: tuple[Field, FieldTally]) -> Field:
+    return item[0]
 
 
 def _age(example: Example) -> tuple[float, str]:
@@ -80,23 +108,60 @@ class LegTally:
 
 
 class EndpointTally:
-    """The pairs of one endpoint."""
+    """The pairs of one endpoint.
 
-    __slots__ = ("discrepancies", "fields", "not_judged", "original", "pairs", "shadow")
+    `differing` are the judged pairs that differ in anything, noise or not; `signatures` says in what: so which of them
+    are discrepancies can be told later too, when it is known which fields are noise. `trios` are the requests that the
+    shadow and a control answered, both judged.
+    """
+
+    __slots__ = (
+        "differing",
+        "fields",
+        "not_judged",
+        "original",
+        "pairs",
+        "shadow",
+        "signatures",
+        "timeline",
+        "trios",
+    )
 
     def __init__(self) -> None:
         self.pairs = 0
         """Judged pairs."""
-        self.discrepancies = 0
+        self.differing = 0
+        self.trios = 0
         self.not_judged: Counter[str] = Counter()
         self.original = LegTally()
         self.shadow = LegTally()
         self.fields: dict[Field, FieldTally] = {}
+        self.signatures: dict[Signature, int] = {}
+        self.timeline = Timeline()
+        """Judged pairs over time."""
+
+    def sign(self, signature: Signature, count: int = 1) -> None:
+        """Count pairs that differ in just these fields."""
+        known = self.signatures.get(signature)
+        if known is None and len(self.signatures) >= MAX_SIGNATURES:
+            signature = UNSIGNED
+        self.signatures[signature] = self.signatures.get(signature, 0) + count
+
+    def discrepancies(self, noise: Collection[Field]) -> int:
+        """Count the pairs that differ in something else than `noise`."""
+        if not noise:
+            return self.differing
+        explained = sum(count for fields, count in self.signatures.items() if all(f in noise for f in fields))
+        return self.differing - explained
 
     def merge(self, other: "EndpointTally", keep: int) -> None:
         """Add the other's."""
         self.pairs += other.pairs
-        self.discrepancies += other.discrepancies
+        self.differing += other.differing
+        self.trios += other.trios
+        self.timeline.merge(other.timeline)
+        for signature, count in other.signatures.items():
+            self.sign(signature, count)
         self.not_judged.update(other.not_judged)
         self.original.merge(other.original)
         self.shadow.merge(other.shadow)
@@ -105,12 +170,16 @@ class EndpointTally:
 
 
 class Tally:
-    """Everything of one profile and one instance. `instance` is empty for what cannot be told to belong to one."""
+    """Everything of one profile and one instance. `instance` is empty for what cannot be told to belong to one.
 
-    __slots__ = ("classes", "counts", "endpoints", "instance", "keep", "lost", "profile", "since", "until")
+    `control`: the instance is the profile's control, so its differences are the original's from itself.
+    """
 
-    def __init__(self, profile: str, instance: str, *, keep: int = 5) -> None:
+    __slots__ = ("classes", "control", "counts", "endpoints", "instance", "keep", "lost", "profile", "since", "until")
+
+    def __init__(self, profile: str, instance: str, *, keep: int = 5, control: bool = False) -> None:
         """Keep `keep` examples of each field and class."""
+        self.control = control
         self.profile = profile
         self.instance = instance
         self.keep = keep
@@ -144,7 +213,7 @@ class Tally:
 
     def split(self) -> "Tally | None":
         """Hand over half of what makes it large; merged, both are what it was. None when it cannot be made smaller."""
-        rest = Tally(self.profile, self.instance, keep=self.keep)
+        rest = Tally(self.profile, self.instance, keep=self.keep, control=self.control)
         rest.since, rest.until = self.since, self.until
         names = list(self.endpoints)
         for name in names[len(names) // 2 :] if len(names) > 1 else ():
@@ -166,6 +235,7 @@ class Tally:
             "profile": self.profile,
             "instance": self.instance,
             "keep": self.keep,
+            "control": self.control,
             "since": self.since,
             "until": self.until,
             "classes": _plain(self.classes),
@@ -178,7 +248,7 @@ class Tally:
     @classmethod
     def unpack(cls, packed: Mapping[str, Any]) -> "Tally":
         """Return what `pack` described. Raises: KeyError, TypeError, ValueError when it is something else."""
-        tally = cls(packed["profile"], packed["instance"], keep=packed["keep"])
+        tally = cls(packed["profile"], packed["instance"], keep=packed["keep"], control=packed["control"])
         tally.since, tally.until = packed["since"], packed["until"]
         tally.classes, tally.lost = Counter(packed["classes"]), Counter(packed["lost"])
         tally.counts = Counter(packed["counts"])
@@ -193,27 +263,46 @@ def _plain(counts: Counter[str]) -> dict[str, int]:
 
 
 def _pack_endpoint(endpoint: EndpointTally, examples: dict[str, list[Any]]) -> list[Any]:
-    fields = []
-    for (name, kind), tally in endpoint.fields.items():
+    fields, numbers = [], {}
+    for number, ((name, kind), tally) in enumerate(sorted(endpoint.fields.items(), key=_name)):
+        numbers[name, kind] = number
         for example in tally.examples:
             examples[example.id] = example.pack()
         ids = [example.id for example in tally.examples]
-        fields.append([name, kind, tally.count, tally.first, tally.last, ids])
+        trios = [tally.both, tally.alone, tally.control]
+        fields.append(
+            [name, kind, tally.count, tally.first, tally.last, ids, trios, tally.what, tally.timeline.as_json()]
+        )
+    # A field of a signature stands by its number, or in full when a split window has it in another part.
+    signed = sorted(endpoint.signatures.items())
+    signatures = [[[numbers.get(field, field) for field in s], count] for s, count in signed]
     return [
         endpoint.pairs,
-        endpoint.discrepancies,
+        endpoint.differing,
         _plain(endpoint.not_judged),
         endpoint.original.pack(),
         endpoint.shadow.pack(),
         fields,
+        endpoint.trios,
+        signatures,
+        endpoint.timeline.as_json(),
     ]
 
 
 def _unpack_endpoint(packed: list[Any], examples: Mapping[str, Example]) -> EndpointTally:
     endpoint = EndpointTally()
-    endpoint.pairs, endpoint.discrepancies, not_judged, original, shadow, fields = packed
+    endpoint.pairs, endpoint.differing, not_judged, original, shadow, fields, endpoint.trios, signatures, line = packed
     endpoint.not_judged = Counter(not_judged)
     endpoint.original, endpoint.shadow = LegTally.unpack(original), LegTally.unpack(shadow)
-    for name, kind, count, first, last, ids in fields:
-        endpoint.fields[name, kind] = FieldTally(count, [examples[i] for i in ids], first=first, last=last)
+    names: list[Field] = []
+    for name, kind, count, first, last, ids, trios, what, timeline in fields:
+        names.append((name, kind))
+        field = FieldTally(count, [examples[i] for i in ids], first=first, last=last)
+        field.both, field.alone, field.control = trios
+        field.what, field.timeline = what, Timeline.from_json(timeline)
+        endpoint.fields[name, kind] = field
+    for signed, count in signatures:
+        signature = tuple(names[field] if isinstance(field, int) else (field[0], field[1]) for field in signed)
+        endpoint.signatures[signature] = count
+    endpoint.timeline = Timeline.from_json(line)
     return endpoint

@@ -22,6 +22,7 @@ def profile_configs(state: NetworkState) -> Iterator[ProfileConfig]:
                 shadows={shadow.instance_id: shadow.variant for shadow in active.shadows},
                 head_bytes=profile.capture.head_bytes,
                 keep_credentials=profile.keep_credentials,
+                analysis=profile.analysis,
                 patience=profile.shadow_timeout + max(map(_held_back, active.shadows), default=0.0),
             )
 

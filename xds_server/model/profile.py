@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from xds_server.model.analysis import DEFAULT_ANALYSIS, Analysis
 from xds_server.model.ids import FaultID, InstanceID, NetworkID, ProfileID
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
@@ -158,6 +159,22 @@ class Capture:
     checksum: bool = True
 
 
+CONTROL = "control"
+"""Variant name of a profile's control; no other variant may be called so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """A second instance of the original's own version, which gets each sampled request too: it shows what is noise.
+
+    `spec` None: the original itself answers twice (safe methods only). `duration` is how long it runs, in seconds; as
+    long as the shadows when None. What it has shown is kept.
+    """
+
+    spec: VariantSpec | None = None
+    duration: float | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class ShadowingProfile:
     """One profile on one component.
@@ -183,6 +200,8 @@ class ShadowingProfile:
     shadow_timeout: float = 15.0
     max_request_bytes: int = 1024 * 1024
     """Cap of the guard on the shadow leg: a larger copy is answered 413 by Envoy, the original is untouched."""
+    analysis: Analysis = DEFAULT_ANALYSIS
+    control: Control | None = None
     revision: int = 1
     created_at: datetime | None = None
 

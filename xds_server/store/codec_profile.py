@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
+from xds_server.model.analysis import DEFAULT_ANALYSIS, analysis_from, analysis_to
 from xds_server.model.ids import NetworkID, ProfileID
 from xds_server.model.profile import (
     Abort,
     Capture,
+    Control,
     Delay,
     EndpointSpec,
     FaultParameters,
@@ -42,6 +44,8 @@ def profile_to(profile: ShadowingProfile) -> dict[str, Any]:
         "capture": {"head_bytes": profile.capture.head_bytes, "checksum": profile.capture.checksum},
         "shadow_timeout": profile.shadow_timeout,
         "max_request_bytes": profile.max_request_bytes,
+        "analysis": analysis_to(profile.analysis),
+        "control": profile.control and _control_to(profile.control),
         "revision": profile.revision,
         "created_at": time_to(profile.created_at),
     }
@@ -64,6 +68,9 @@ def profile_from(d: _Json) -> ShadowingProfile:
         capture=Capture(head_bytes=d["capture"]["head_bytes"], checksum=d["capture"]["checksum"]),
         shadow_timeout=d["shadow_timeout"],
         max_request_bytes=d["max_request_bytes"],
+        # Documents of before these two were known have neither.
+        analysis=analysis_from(d["analysis"]) if "analysis" in d else DEFAULT_ANALYSIS,
+        control=_control_from(d["control"]) if d.get("control") else None,
         revision=d["revision"],
         created_at=time_from(d["created_at"]),
     )
@@ -91,6 +98,14 @@ def faults_from(d: _Json) -> FaultParameters:
         response_rate_limit=limit and ResponseRateLimit(kbps=limit["kbps"], percentage=limit["percentage"]),
         headers=tuple(_header_from(h) for h in d["headers"]),
     )
+
+
+def _control_to(control: Control) -> dict[str, Any]:
+    return {"spec": control.spec and _spec_to(control.spec), "duration": control.duration}
+
+
+def _control_from(d: _Json) -> Control:
+    return Control(spec=d["spec"] and _spec_from(d["spec"]), duration=d["duration"])
 
 
 def _match_to(match: Match) -> dict[str, Any]:

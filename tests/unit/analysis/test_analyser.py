@@ -12,9 +12,12 @@ from xds_server.analysis.comparison import comparison_of
 from xds_server.analysis.profile_config import ProfileConfig, unpack_profile
 from xds_server.analysis.tally import Tally
 from xds_server.config import EngineSettings
+from xds_server.model.analysis import Analysis, Ignore
 from xds_server.model.names import CAPTURE_METADATA
 
-CONFIG = ProfileConfig(PROFILE, "shop", "catalog", shadows={INSTANCE: "v2"}, ignore_headers=("X-Build",))
+CONFIG = ProfileConfig(
+    PROFILE, "shop", "catalog", shadows={INSTANCE: "v2"}, analysis=Analysis(ignore=(Ignore(header="X-Build"),))
+)
 
 
 def analyser(**settings: Any) -> Analyser:

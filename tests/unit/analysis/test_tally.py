@@ -89,7 +89,7 @@ def test_counts_add_up(a: Any, b: Any) -> None:
         assert sum(endpoint.shadow.statuses.values()) == endpoint.pairs
         assert endpoint.shadow.errors == endpoint.shadow.statuses["500"]
         for field in endpoint.fields.values():
-            assert 0 < field.count <= endpoint.discrepancies
+            assert 0 < field.count <= endpoint.differing
             assert 0 < len(field.examples) <= 3
             assert field.first <= field.last
 
@@ -121,7 +121,7 @@ def test_folding_keeps_totals_and_bounds_names() -> None:
 def test_endpoints_beyond_the_bound_in_one_window_are_added_up() -> None:
     seen = [(path, 200, BODIES[1], 1, 0.1) for path in ("/items/1", "/search", "/search", "/slow")]
     folded = Folding(max_endpoints=1, max_differences=9).fold(tally_of(seen))
-    assert {name: (e.pairs, e.discrepancies) for name, e in folded.endpoints.items()} == {
+    assert {name: (e.pairs, e.differing) for name, e in folded.endpoints.items()} == {
         "GET /items/{id}": (1, 1),
         "other": (3, 3),
     }

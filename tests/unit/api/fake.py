@@ -34,7 +34,7 @@ def compared() -> Comparison:
     tally = Tally("p", "i", keep=1)
     for name, seconds, status in (("GET /a", 0.010, 200), ("GET /b", 0.030, 500)):
         endpoint = EndpointTally()
-        endpoint.pairs, endpoint.discrepancies = 1, int(status == 500)
+        endpoint.pairs, endpoint.differing = 1, int(status == 500)
         for leg, its_status in ((endpoint.original, 200), (endpoint.shadow, status)):
             leg.count, leg.errors = 1, int(its_status == 500)
             leg.response.add(seconds)
