@@ -14,6 +14,7 @@ from xds_server.analysis.compare import Outcome, compare
 from xds_server.analysis.difference import Difference
 from xds_server.analysis.endpoints import Endpoints, Names
 from xds_server.analysis.example import MAX_DIFFERENCES, make_example
+from xds_server.analysis.fold import move
 from xds_server.analysis.kinds import OTHER, Lost, Reason
 from xds_server.analysis.pairing import ANYONE, Pairing, profile_of
 from xds_server.analysis.profile_config import ProfileConfig
@@ -66,6 +67,7 @@ class _Profile:
         self.control = config.control
         if before is None or (before.analysis, before.keep_credentials) != (config.analysis, config.keep_credentials):
             self.rules = RuleBook(config.analysis, keep_credentials=config.keep_credentials)
+            self.endpoints.use(config.analysis.endpoints)
 
 
 class Analyser:
@@ -177,11 +179,21 @@ class Analyser:
         tally.seen(self._wall())
         return tally
 
+    def _move(self, profile: _Profile) -> None:
+        """Move what the open window counted under names that have changed."""
+        moved, profile.endpoints.moved = profile.endpoints.moved, {}
+        profile.fields.move(moved)
+        for tally in self._tallies.values():
+            if self._profile(tally.profile) is profile:
+                move(tally, moved)
+
     def _judge(self, original: Record, shadow: Record) -> None:
         self.pairs += 1
         name = profile_of(original.pair)
         profile = self._profile(name)
         endpoint_name = profile.endpoints.of(original.method, original.path)
+        if profile.endpoints.moved:
+            self._move(profile)
         try:
             outcome = compare(original, shadow, profile.rules.of(endpoint_name))
         except Exception:
