@@ -35,6 +35,7 @@ SERVER_ERROR = 500
 
 _UNKNOWN_PROFILE = "unknown"
 _FAILED = Outcome(Reason.FAILED)
+_STATUSES = {status: str(status) for status in range(600)}
 
 
 class _Profile:
@@ -261,10 +262,14 @@ class Analyser:
 
 def _leg(leg: LegTally, record: Record, *, timed: bool) -> None:
     leg.count += 1
-    status = str(record.status)
+    number = record.status
+    status = _STATUSES.get(number) or str(number)
     statuses = leg.statuses
-    statuses[status] = statuses.get(status, 0) + 1
-    failed = record.status >= SERVER_ERROR or record.status == 0 or record.cut_off
+    if status in statuses:
+        statuses[status] += 1
+    else:
+        statuses[status] = 1
+    failed = number >= SERVER_ERROR or number == 0 or record.cut_off
     if failed or (record.grpc_status and record.grpc_status != "0"):
         leg.errors += 1
     if timed:
