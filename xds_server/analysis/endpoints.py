@@ -8,7 +8,7 @@ depend on what differs.
 Not guaranteed: that two services' templates agree with their own routing tables; patterns do.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from xds_server.analysis.kinds import OTHER
 from xds_server.analysis.learning import Leaf, Learner
@@ -49,11 +49,17 @@ class Names:
 
 
 class Endpoints:
-    """Endpoints of one profile."""
+    """Endpoints of one profile.
 
-    def __init__(self, limit: int, patterns: Iterable[str] = ()) -> None:
-        """Tell at most `limit` endpoints apart, besides those of `patterns`."""
+    Args:
+        limit: endpoints told apart, besides those of `patterns`.
+        patterns: of the user.
+        clean: takes out of a name what must not be shown, before anything is learnt of it; called once a path.
+    """
+
+    def __init__(self, limit: int, patterns: Iterable[str] = (), *, clean: Callable[[str], str] | None = None) -> None:
         self._learner = Learner(limit)
+        self._clean = clean
         self._patterns = Patterns(patterns)
         self._fixed: dict[str, Leaf] = {}
         self._cache: dict[str, dict[str, Leaf]] = {}
@@ -78,9 +84,10 @@ class Endpoints:
             return name
         return self._learner.leaf(name).name
 
-    def use(self, patterns: Iterable[str]) -> None:
-        """Put other patterns in the place of those before; what was counted by other names stays there."""
+    def use(self, patterns: Iterable[str], *, clean: Callable[[str], str] | None = None) -> None:
+        """Put others in the place of those before; what was counted by other names stays there."""
         self._patterns = Patterns(patterns)
+        self._clean = clean
         self._forget()
 
     def add(self, names: Iterable[tuple[str, int]]) -> None:
@@ -98,6 +105,8 @@ class Endpoints:
                 leaf = self._fixed[named] = Leaf(named)
         else:
             name = f"{method} {template(path)}"
+            if self._clean is not None:
+                name = self._clean(name)
             leaf = self._learner.leaf(name)
             if self._learner.unsettled:
                 self._settle()

@@ -16,7 +16,7 @@ WILD = "{*}"
 """Stands for the segments of a position that was learnt to be a parameter."""
 REST = "…"
 
-_SHOWN = {"uuid": "{uuid}", "date": "{date}", "hash": "{hash}", "token": "{token}", "number": "{number}", "id": "{id}"}
+_SHOWN = {kind: f"{{{kind}}}" for kind in ("uuid", "date", "hash", "token", "number", "id", "email")}
 FIXED = frozenset({*_SHOWN.values(), WILD, REST, ""})
 """Segments that stand for themselves, however many others there are beside them."""
 

@@ -129,6 +129,12 @@ def test_too_many_positions_without_a_crowded_one_are_other() -> None:
     assert not endpoints.moved
 
 
+def test_names_are_cleaned_before_anything_is_learnt() -> None:
+    endpoints = Endpoints(200, clean=lambda name: name.replace("secret", "****"))
+    assert named(["/a/secret", "/a/open"], endpoints) == {"GET /a/****": 1, "GET /a/open": 1}
+    assert not any("secret" in leaf.name for leaf in endpoints._learner._root.all_leaves())
+
+
 segments = st.sampled_from(WORDS[:140])
 paths = st.lists(
     st.lists(segments | st.sampled_from(["a", "b", "7", ""]), min_size=1, max_size=3).map(lambda s: "/" + "/".join(s)),
