@@ -9,7 +9,7 @@ Not guaranteed: that what a manifest names exists (a network, a component); the 
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -102,12 +102,17 @@ class Manifest:
         return f"profile/{self.body.spec.network}/{self.body.metadata.name}"
 
 
-def parse(text: str | bytes, file: str) -> list[Manifest]:
+Attach = Callable[[dict[str, Any]], None]
+"""Puts the content of files in the place of their names. Raises: InvalidFieldsError, with paths in the document."""
+
+
+def parse(text: str | bytes, file: str, attach: Attach | None = None) -> list[Manifest]:
     """Return the objects of a text, in its order; documents without content are left out.
 
     Args:
         text: YAML or JSON.
         file: how to call it in errors.
+        attach: does what it does to each document before it is checked.
 
     Raises:
         InvalidFieldsError: with every problem of every document, or the one reason why it cannot be read.
@@ -121,7 +126,7 @@ def parse(text: str | bytes, file: str) -> list[Manifest]:
             continue
         place = _Place(file, number, node)
         try:
-            found.append(Manifest(_validated(value, place), file, number, node.start_mark.line + 1))
+            found.append(Manifest(_validated(value, place, attach), file, number, node.start_mark.line + 1))
         except InvalidFieldsError as error:
             problems += [place.problem(problem) for problem in error.problems]
     if problems:
@@ -129,6 +134,16 @@ def parse(text: str | bytes, file: str) -> list[Manifest]:
     if not found:
         raise _one(file, "holds no manifest", f"documents with apiVersion: {API_VERSION}")
     return found
+
+
+def read_document(text: bytes, file: str) -> Any:
+    """Return the one document of a text in YAML or JSON. Raises: InvalidFieldsError: why it cannot be read."""
+    if len(text) > MAX_BYTES:
+        raise _one(file, f"has {len(text)} bytes", f"at most {MAX_BYTES}")
+    found = [value for _, value in _documents(text, file)]
+    if len(found) != 1:
+        raise _one(file, f"holds {len(found)} documents", "one document")
+    return found[0]
 
 
 def check_together(manifests: Sequence[Manifest]) -> None:
@@ -158,7 +173,7 @@ class _Place:
         return FieldProblem(f"{where}: {problem.field}" if problem.field else where, problem.detail, problem.hint)
 
 
-def _validated(value: object, place: _Place) -> NetworkManifest | ProfileManifest:
+def _validated(value: object, place: _Place, attach: Attach | None) -> NetworkManifest | ProfileManifest:
     whole = "the document"
     if not isinstance(value, dict):
         hint = f"an object with apiVersion: {API_VERSION}"
@@ -173,6 +188,8 @@ def _validated(value: object, place: _Place) -> NetworkManifest | ProfileManifes
     twice = list(_twice(place.node, "", set()))
     if twice:
         raise InvalidFieldsError(twice)
+    if attach is not None:
+        attach(value)
     return validate(_KINDS[kind], value, whole=whole)
 
 

@@ -2,13 +2,16 @@
 
 import base64
 import binascii
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from api.schemas.base import OMITTED, Document, refuse, shown
 from api.schemas.match import HeaderName
+from api.schemas.openapi_document import patterns_of
 from api.schemas.values import Number, Text
+from xds_server.analysis.patterns import problem_of
 from xds_server.model.analysis import (
     RECOGNISED,
     Alerting,
@@ -21,6 +24,7 @@ from xds_server.model.analysis import (
 
 MOST_RULES = 200
 """Rules of each sort."""
+MOST_ENDPOINTS = 1000
 _PATH_HINT = 'a JSONPath of names, [*] and "..", like "$.items[*].price" or "$..updatedAt"'
 
 EndpointGlob = Annotated[str, Text("[^\r\n]+", 'an endpoint, "*" for any part, like "GET /items/*"', most=500)]
@@ -229,12 +233,43 @@ class AnalysisBody(Document):
         list[Annotated[str, Text("[^\r\n]+", "a name or a JSONPath", most=200)]], Field(max_length=200)
     ] = Field(default_factory=list)
     """Headers, query parameters and fields whose values are never shown, besides the built-in ones."""
-    endpoints: Annotated[list[EndpointPattern], Field(max_length=1000)] = Field(default_factory=list)
+    endpoints: Annotated[list[EndpointPattern], Field(max_length=MOST_ENDPOINTS)] = Field(default_factory=list)
     """Path templates of the component, first match wins; others are found by themselves."""
+    openapi: dict[str, Any] | None = OMITTED
+    """OpenAPI 3 or Swagger 2 document: its paths are added to `endpoints`, and nothing of it is kept."""
     descriptor_set: Annotated[str, Text("[A-Za-z0-9+/=]*", "base64 of a FileDescriptorSet", most=4 * 1024 * 1024)] = ""
     """Output of `protoc --include_imports --descriptor_set_out`, in base64: gRPC messages are compared by field."""
     alerts: AlertingBody = AlertingBody()
     """When to raise alerts."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _described(cls, given: Any) -> Any:
+        """Put the paths of `openapi` behind `endpoints`, so that what is shown is what was understood."""
+        if not isinstance(given, dict) or given.get("openapi") is None:
+            return given
+        try:
+            found = patterns_of(given["openapi"])
+        except PydanticCustomError as error:
+            context = error.context or {}
+            refuse(context["detail"], context["hint"], at=f"openapi{context['at']}")
+        rest = {name: value for name, value in given.items() if name != "openapi"}
+        known = rest.get("endpoints", [])
+        if isinstance(known, list):
+            rest["endpoints"] = [*known, *(pattern for pattern in found if pattern not in known)]
+            if len(known) <= MOST_ENDPOINTS < len(rest["endpoints"]):
+                told = f"makes {len(rest['endpoints'])} endpoints with those that are given"
+                refuse(told, f"at most {MOST_ENDPOINTS}", at="openapi")
+        return rest
+
+    @field_validator("endpoints")
+    @classmethod
+    def _fitting(cls, patterns: list[str]) -> list[str]:
+        for index, pattern in enumerate(patterns):
+            problem = problem_of(pattern)
+            if problem is not None:
+                refuse(*problem, at=f"[{index}]")
+        return patterns
 
     @field_validator("recognise")
     @classmethod

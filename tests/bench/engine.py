@@ -1,97 +1,59 @@
-"""The analysis engine alone, on one core: compared pairs a second, and its memory.
+"""The analysis engine alone, on one core: compared pairs a second, its memory, and how long the worst takes.
 
 What is measured is all the engine does with what Envoy sends: parsing the messages of the access log, pairing,
 comparing, counting, the books of losses; not the socket. Time is the process's own CPU time, so a busy machine
-disturbs less. The bare loop beside it parses, pairs and compares the same messages and does nothing else: no endings,
-no headers, no endpoints, no statistics, no bounds. It says what the machine can do at all.
+disturbs less.
+
+Beside it, in turns in the same run: a bare loop that parses, pairs and compares the same messages and does nothing
+else (what the machine can do at all); and deepdiff on the same bodies, which has no messages to parse, nothing to
+pair and nothing to count. "All on" is a profile with rules, recognisers, patterns of endpoints and a control: three
+legs a request, so two pairs.
 """
 
-import base64
 import gc
 import random
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import orjson
 import psutil
+from deepdiff import DeepDiff
 from envoy.service.accesslog.v3 import als_pb2
 
+from tests.bench._pairs import PAIRS_IN_A_MESSAGE, PLAIN, UNIQUE, WHOLE, Body, catalogue, messages, order
 from tests.bench._scale import quick
 from tests.bench._table import show
-from tests.unit.analysis.entries import INSTANCE, PROFILE
+from tests.unit.analysis.entries import PROFILE, pair
 from xds_server.analysis.analyser import Analyser
+from xds_server.analysis.compare import compare
 from xds_server.analysis.decode import unbase64
+from xds_server.analysis.endpoints import Endpoints
 from xds_server.analysis.ledger import Ledger
 from xds_server.analysis.profile_config import ProfileConfig
+from xds_server.analysis.rules import RuleBook
 from xds_server.config import EngineSettings
-from xds_server.model.names import CAPTURE_METADATA, PAIR_HEADER, SHADOW_HEADER
+from xds_server.model.names import CAPTURE_METADATA, PAIR_HEADER
 
-RECORDED = Path(__file__).parents[1] / "unit" / "analysis" / "recorded"
-PAIRS = 6_000
+REQUESTS = 4_000
 ROUNDS = 5
-PAIRS_IN_A_MESSAGE = 40
-GOAL = 20_000
-UNIQUE = f"{PROFILE}/00000000".encode()
+GOALS = {0.1: 20_000, 1.0: 5_000}
+"""Pairs a second by the share of bodies that differ."""
+_DEEPDIFF = 400
+"""Pairs that deepdiff compares in a turn."""
 
 
-def body(number: int, price: float) -> bytes:
-    """Return a catalogue page of about 1.4 KB."""
-    items = [
-        {"id": i, "name": f"item number {i}", "price": price * i, "tags": ["a", "b"], "stock": {"here": i, "there": 3}}
-        for i in range(14)
-    ]
-    return orjson.dumps({"id": number, "items": items, "next": None, "total": 14, "currency": "EUR", "took": "3ms"})
-
-
-def messages(pairs: int, *, differing: float, chance: random.Random) -> list[bytes]:
-    """Return encoded messages; entries are those that a real Envoy wrote, with other bodies, times and pair ids.
-
-    The legs of a pair stand next to each other, as one worker of Envoy sends them.
-    """
-    real = als_pb2.StreamAccessLogsMessage.FromString((RECORDED / "ok.pb").read_bytes()).http_logs.log_entry
-    legs = sorted(real, key=lambda one: SHADOW_HEADER in one.request.request_headers)
-    made = []
-    for first in range(0, pairs, PAIRS_IN_A_MESSAGE):
-        message = als_pb2.StreamAccessLogsMessage()
-        for number in range(first, min(first + PAIRS_IN_A_MESSAGE, pairs)):
-            pair = f"{PROFILE}/00000000{chance.getrandbits(96):024x}"
-            original = body(number, 1.5)
-            shadow = body(number, 2.5) if chance.random() < differing else original
-            for leg, content in zip(legs, (original, shadow), strict=True):
-                _fill(message.http_logs.log_entry.add(), leg, content, pair=pair, number=number, chance=chance)
-        made.append(message.SerializeToString())
-    return made
-
-
-def _fill(entry: Any, real: Any, content: bytes, *, pair: str, number: int, chance: random.Random) -> None:
-    entry.CopyFrom(real)
-    entry.request.request_headers[PAIR_HEADER] = pair
-    entry.request.path = f"/items/{number % 500}?page=2"
-    entry.common_properties.time_to_first_upstream_rx_byte.FromNanoseconds(chance.randrange(2_000_000, 30_000_000))
-    entry.common_properties.time_to_last_upstream_rx_byte.FromNanoseconds(chance.randrange(30_000_000, 40_000_000))
-    headers = (
-        ":status: 200\ncontent-type: application/json\ndate: Tue, 24 Nov 2026 03:37:14 GMT\nserver: python\n"
-        f"content-length: {len(content)}\nx-envoy-upstream-service-time: {chance.randrange(30)}\n"
-        "cache-control: no-cache\n"
-    )
-    capture = entry.common_properties.metadata.filter_metadata[CAPTURE_METADATA]
-    capture["h"], capture["b"] = (base64.b64encode(data).decode() for data in (headers.encode(), content))
-    capture["n"] = len(content)
-    capture["t"] = False
-
-
-def engine() -> tuple[Analyser, Ledger]:
+def engine(config: ProfileConfig = PLAIN) -> tuple[Analyser, Ledger]:
     """Return an engine without its sockets."""
     analyser = Analyser(EngineSettings(), wall=time.time)
-    analyser.configure([ProfileConfig(PROFILE, "shop", "catalog", shadows={INSTANCE: "v2"})])
+    analyser.configure([config])
     return analyser, Ledger(lambda *_: None)
 
 
-def analysed(data: list[bytes]) -> int:
+def analysed(data: list[bytes], config: ProfileConfig = PLAIN) -> int:
     """Run the engine over the messages; return the pairs it compared."""
-    analyser, ledger = engine()
+    analyser, ledger = engine(config)
     for number, message in enumerate(data):
         ledger.arrived("node-1", analyser.feed(message, 0.0).records)
         if number % 300 == 0:
@@ -103,75 +65,188 @@ def analysed(data: list[bytes]) -> int:
 
 def bare(data: list[bytes]) -> int:
     """Parse, pair and compare, nothing else."""
-    waiting: dict[str, str] = {}
     pairs = 0
     for message in data:
-        for one in als_pb2.StreamAccessLogsMessage.FromString(message).http_logs.log_entry:
-            key = one.request.request_headers[PAIR_HEADER]
-            head = one.common_properties.metadata.filter_metadata[CAPTURE_METADATA].fields["b"].string_value
-            other = waiting.pop(key, None)
-            if other is None:
-                waiting[key] = head
-            else:
+        originals: dict[str, str] = {}
+        for key, head in _heads(message):
+            other = originals.setdefault(key, head)
+            if other is not head:
                 pairs += 1
                 if other != head:
                     assert orjson.loads(unbase64(other)) != orjson.loads(unbase64(head))
     return pairs
 
 
-def rate(work: Callable[[list[bytes]], int], data: list[bytes]) -> float:
+def _heads(message: bytes) -> Iterator[tuple[str, str]]:
+    for one in als_pb2.StreamAccessLogsMessage.FromString(message).http_logs.log_entry:
+        key = one.request.request_headers[PAIR_HEADER]
+        yield key, one.common_properties.metadata.filter_metadata[CAPTURE_METADATA].fields["b"].string_value
+
+
+def bodies(data: list[bytes], most: int) -> list[tuple[bytes, bytes]]:
+    """Return the bodies of the first pairs, original first."""
+    found: list[tuple[bytes, bytes]] = []
+    originals: dict[str, bytes] = {}
+    for message in data:
+        for key, head in _heads(message):
+            content = unbase64(head)
+            if key in originals:
+                found.append((originals[key], content))
+            originals.setdefault(key, content)
+        if len(found) >= most:
+            break
+    return found[:most]
+
+
+def deepdiff(pairs: list[tuple[bytes, bytes]]) -> int:
+    """Parse and compare the bodies with deepdiff, equal ones too: the engine's shortcut for those is its own merit."""
+    for one, other in pairs:
+        DeepDiff(orjson.loads(one), orjson.loads(other), ignore_order=False)
+    return len(pairs)
+
+
+def rate(work: Callable[[], int]) -> float:
     """Return pairs a second of CPU time."""
     gc.collect()
     begin = time.process_time()
-    pairs = work(data)
+    pairs = work()
     return pairs / (time.process_time() - begin)
 
 
-def rates(chance: random.Random) -> Iterator[dict[str, Any]]:
-    """Measure each share of differing pairs, the engine and the bare loop in turns."""
+def rates(chance: random.Random, *, name: str, body: Body, whole: bool) -> Iterator[dict[str, Any]]:
+    """Measure each share of differing pairs: the engine, the bare loop and deepdiff in turns."""
+    config = WHOLE if whole else PLAIN
     for differing in (0.0, 0.1, 1.0):
-        data = messages(PAIRS, differing=differing, chance=chance)
-        turns = [(rate(bare, data), rate(analysed, data)) for _ in range(1 if quick() else ROUNDS)]
+        data = messages(
+            REQUESTS // 10 if quick() else REQUESTS, differing=differing, chance=chance, body=body, control=whole
+        )
+        parsed = bodies(data, _DEEPDIFF // 10 if quick() else _DEEPDIFF)
+        turns = [
+            (rate(partial(analysed, data, config)), rate(partial(bare, data)), rate(partial(deepdiff, parsed)))
+            for _ in range(1 if quick() else ROUNDS)
+        ]
         yield {
+            "bodies": name,
+            "on": "rules, recognisers, control" if whole else "nothing",
             "differing": differing,
-            "pairs_per_s": round(sorted(e for _, e in turns)[len(turns) // 2]),
-            "bare_loop_pairs_per_s": round(sorted(b for b, _ in turns)[len(turns) // 2]),
-            "ratio": round(sorted(e / b for b, e in turns)[len(turns) // 2], 3),
+            "pairs_per_s": _median([e for e, _, _ in turns]),
+            "requests_per_s": _median([e for e, _, _ in turns]) / len(config.shadows),
+            "slowest_pairs_per_s": min(e for e, _, _ in turns),
+            "bare_loop_pairs_per_s": _median([b for _, b, _ in turns]),
+            "deepdiff_pairs_per_s": _median([d for _, _, d in turns]),
+            "times_bare_loop": _median([e / b for e, b, _ in turns]),
+            "times_deepdiff": _median([e / d for e, _, d in turns]),
+            "goal_pairs_per_s": GOALS.get(differing) if whole and body is catalogue else None,
         }
 
 
 def memory(chance: random.Random) -> list[dict[str, float]]:
     """Feed more and more pairs to one engine; windows are taken and dropped, as when the manager has them."""
-    marks = [6_000, 30_000] if quick() else [100_000, 1_000_000]
-    data = messages(PAIRS, differing=0.1, chance=chance)
-    analyser, ledger = engine()
-    process, found = psutil.Process(), []
-    for lap in range(marks[-1] // PAIRS + 1):
-        now = lap * PAIRS / 20_000
+    marks = [6_000, 30_000] if quick() else [100_000, 1_000_000, 10_000_000]
+    data = messages(REQUESTS // 2, differing=0.1, chance=chance, control=True)
+    analyser, ledger = engine(WHOLE)
+    process, found, lap = psutil.Process(), [], 0
+    while marks:
+        lap += 1
+        now = lap * len(data) * PAIRS_IN_A_MESSAGE / 20_000
         # Other pair ids each lap, or all would be duplicates: ids stand in the messages as plain text.
-        fresh = f"{PROFILE}/{lap + 1:08x}".encode()
+        fresh = f"{PROFILE}/{lap:08x}".encode()
         for message in data:
             ledger.arrived("node-1", analyser.feed(message.replace(UNIQUE, fresh), now).records)
         analyser.expire(now)
         analyser.take()
-        for mark in marks:
-            if analyser.pairs - PAIRS < mark <= analyser.pairs:
-                gc.collect()
-                found.append({"pairs": mark, "rss_mb": round(process.memory_info().rss / 2**20, 1)})
+        if analyser.pairs >= marks[0]:
+            gc.collect()
+            found.append({"pairs": marks.pop(0), "rss_mb": round(process.memory_info().rss / 2**20, 1)})
     return found
+
+
+def extremes() -> Iterator[dict[str, Any]]:
+    """Compare single pairs of bodies at the limits of what arrives; and names for very many paths."""
+    scale = 20 if quick() else 1
+    many = 1_000_000 // scale
+    deep = 1_000
+    large = [catalogue(n, 0, random.Random(n)) for n in range(1_000_000 // scale // 1_400)]
+    other = [catalogue(n, 2, random.Random(n)) for n in range(1_000_000 // scale // 1_400)]
+    cases = {
+        f"a body of {sum(map(len, large)) / 1e6:.2f} MB, all of it other": tuple(
+            b"[" + b",".join(parts) + b"]" for parts in (large, other)
+        ),
+        f"arrays {deep:,} deep": tuple(b"[" * deep + value + b"]" * deep for value in (b"1", b"2")),
+        f"{many:,} keys, each with another value": tuple(
+            orjson.dumps({f"k{i}": i + more for i in range(many)}) for more in (0, 1)
+        ),
+        f"{many:,} keys on either side, none of them common": tuple(
+            orjson.dumps({f"{side}{i}": i for i in range(many)}) for side in "ab"
+        ),
+    }
+    rules = RuleBook(WHOLE.analysis).of("GET /items/{item}")
+    for name, (one, two) in cases.items():
+        legs = pair({"body": one, "head": len(one)}, {"body": two, "head": len(two)})
+        begin = time.process_time()
+        outcome = compare(*legs, rules)
+        took = time.process_time() - begin
+        kinds = sorted({str(difference.kind) for difference in outcome.differences})
+        yield {"what": name, "ms": took * 1000, "found": ", ".join(kinds)}
+    for shape in ("/users/u{0:x}x/orders", "/{0:x}z/{1:x}z/{2:x}z/{3:x}z"):
+        endpoints, chance = Endpoints(200), random.Random(1)
+        begin = time.process_time()
+        for number in range(many):
+            endpoints.of("GET", shape.format(number, *(chance.getrandbits(20) for _ in range(3))))
+            endpoints.moved = {}
+        took = time.process_time() - begin
+        found = endpoints.of("GET", shape.format(many, 1, 2, 3))
+        yield {"what": f"{many:,} paths like {shape.format(10, 20, 30, 40)}", "ms": took / many * 1000, "found": found}
+
+
+def _median(values: list[float]) -> float:
+    return sorted(values)[len(values) // 2]
 
 
 def run() -> dict[str, object]:
     """Measure, print the tables, return the figures."""
     chance = random.Random(1)
-    throughput = list(rates(chance))
+    throughput = [
+        *rates(chance, name="catalogue", body=catalogue, whole=False),
+        *rates(chance, name="catalogue", body=catalogue, whole=True),
+        *rates(chance, name="order", body=order, whole=True),
+    ]
     show(
         "the engine alone on one core, 1.4 KB JSON bodies",
-        ("bodies that differ", "pairs/s", "bare loop, pairs/s", "ratio"),
+        (
+            "bodies",
+            "on",
+            "differ",
+            "requests/s",
+            "pairs/s",
+            "slowest",
+            "goal",
+            "bare loop",
+            "ratio",
+            "deepdiff",
+            "times",
+        ),
         [
-            (f"{r['differing']:.0%}", f"{r['pairs_per_s']:,}", f"{r['bare_loop_pairs_per_s']:,}", f"{r['ratio']:.2f}")
+            (
+                r["bodies"],
+                r["on"],
+                f"{r['differing']:.0%}",
+                *(f"{r[name]:,.0f}" for name in ("requests_per_s", "pairs_per_s", "slowest_pairs_per_s")),
+                f"{r['goal_pairs_per_s']:,}" if r["goal_pairs_per_s"] else "",
+                f"{r['bare_loop_pairs_per_s']:,.0f}",
+                f"{r['times_bare_loop']:.2f}",
+                f"{r['deepdiff_pairs_per_s']:,.0f}",
+                f"{r['times_deepdiff']:,.0f}",
+            )
             for r in throughput
         ],
+        notes=("With a control each request is two pairs; the control's bodies differ as often, in noise alone.",),
+    )
+    worst = list(extremes())
+    show(
+        "the worst that arrives",
+        ("pair, or path", "ms", "what was found"),
+        [(r["what"], f"{r['ms']:,.3f}", r["found"]) for r in worst],
     )
     resident = memory(chance)
     show(
@@ -179,7 +254,7 @@ def run() -> dict[str, object]:
         ("pairs", "resident"),
         [(f"{r['pairs']:,}", f"{r['rss_mb']} MB") for r in resident],
     )
-    return {"throughput": throughput, "memory": resident, "goal_pairs_per_s": GOAL}
+    return {"throughput": throughput, "worst": worst, "memory": resident}
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from xds_server.analysis.compare import Outcome, compare
 from xds_server.analysis.difference import Difference
 from xds_server.analysis.endpoints import Endpoints, Names
 from xds_server.analysis.example import MAX_DIFFERENCES, make_example
+from xds_server.analysis.fold import move
 from xds_server.analysis.kinds import OTHER, Lost, Reason
 from xds_server.analysis.pairing import ANYONE, Pairing, profile_of
 from xds_server.analysis.profile_config import ProfileConfig
@@ -34,6 +35,7 @@ SERVER_ERROR = 500
 
 _UNKNOWN_PROFILE = "unknown"
 _FAILED = Outcome(Reason.FAILED)
+_STATUSES = {status: str(status) for status in range(600)}
 
 
 class _Profile:
@@ -66,6 +68,7 @@ class _Profile:
         self.control = config.control
         if before is None or (before.analysis, before.keep_credentials) != (config.analysis, config.keep_credentials):
             self.rules = RuleBook(config.analysis, keep_credentials=config.keep_credentials)
+            self.endpoints.use(config.analysis.endpoints)
 
 
 class Analyser:
@@ -177,11 +180,21 @@ class Analyser:
         tally.seen(self._wall())
         return tally
 
+    def _move(self, profile: _Profile) -> None:
+        """Move what the open window counted under names that have changed."""
+        moved, profile.endpoints.moved = profile.endpoints.moved, {}
+        profile.fields.move(moved)
+        for tally in self._tallies.values():
+            if self._profile(tally.profile) is profile:
+                move(tally, moved)
+
     def _judge(self, original: Record, shadow: Record) -> None:
         self.pairs += 1
         name = profile_of(original.pair)
         profile = self._profile(name)
         endpoint_name = profile.endpoints.of(original.method, original.path)
+        if profile.endpoints.moved:
+            self._move(profile)
         try:
             outcome = compare(original, shadow, profile.rules.of(endpoint_name))
         except Exception:
@@ -250,10 +263,14 @@ class Analyser:
 
 def _leg(leg: LegTally, record: Record, *, timed: bool) -> None:
     leg.count += 1
-    status = str(record.status)
+    number = record.status
+    status = _STATUSES.get(number) or str(number)
     statuses = leg.statuses
-    statuses[status] = statuses.get(status, 0) + 1
-    failed = record.status >= SERVER_ERROR or record.status == 0 or record.cut_off
+    if status in statuses:
+        statuses[status] += 1
+    else:
+        statuses[status] = 1
+    failed = number >= SERVER_ERROR or number == 0 or record.cut_off
     if failed or (record.grpc_status and record.grpc_status != "0"):
         leg.errors += 1
     if timed:

@@ -78,6 +78,10 @@ class Collector:
             self._forgotten.pop(config.profile_id, None)
         if configs != self._configs:
             self._configs = configs
+            for config in configs:
+                known = self._profiles.get(config.profile_id)
+                if known is not None and known.folding is not None:
+                    known.folding.use(config.analysis.endpoints)
             for attachment in self._attached:
                 attachment.wake()
 
@@ -229,8 +233,9 @@ class Collector:
 
     def _add(self, profile: _Profile, tally: Tally) -> None:
         if profile.folding is None:
-            profile.folding = Folding(self._settings.max_endpoints, self._settings.max_differences)
-        tally = profile.folding.fold(tally)
+            patterns = next((c.analysis.endpoints for c in self._configs if c.profile_id == tally.profile), ())
+            profile.folding = Folding(self._settings.max_endpoints, self._settings.max_differences, patterns)
+        tally = profile.folding.fold(tally, profile.tallies.values())
         mine = profile.tallies.get(tally.instance)
         if mine is None:
             profile.tallies[tally.instance] = tally

@@ -54,8 +54,12 @@ class Series:
 
     def arrived(self, ended: float) -> None:
         """Take in a record; `ended` is by Envoy's clock."""
+        self.all_arrived((ended,))
+
+    def all_arrived(self, ended: Iterable[float]) -> None:
+        """Take in records."""
         pending = self.pending
-        pending.append(ended)
+        pending.extend(ended)
         if len(pending) > MAX_PENDING:
             # No push in sight: they will all be older than the next one.
             self.received += len(pending)
@@ -105,11 +109,20 @@ class Ledger:
         books = self._node(node)
         if books is None:
             return
-        every = self._series(books, ALL)
+        copies: dict[str, list[float]] = {}
+        every: list[float] = []
         for record in records:
-            every.arrived(record.completed)
-            if record.shadow and (series := self._series(books, record.shadow)):
-                series.arrived(record.completed)
+            ended = record.completed
+            every.append(ended)
+            shadow = record.shadow
+            if shadow:
+                if shadow in copies:
+                    copies[shadow].append(ended)
+                else:
+                    copies[shadow] = [ended]
+        self._series(books, ALL).all_arrived(every)
+        for instance, its in copies.items():
+            self._series(books, instance).all_arrived(its)
 
     def pushed(self, node: str, counters: Counters, now: float) -> None:
         """Take in a push; it is reconciled after the grace."""

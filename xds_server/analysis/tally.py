@@ -197,8 +197,11 @@ class Tally:
 
     def seen(self, moment: float) -> None:
         """Stretch since and until to `moment`."""
-        self.since = min(self.since, moment) if self.since else moment
-        self.until = max(self.until, moment)
+        # Called for each pair; `min` and `max` cost more than all the rest of it.
+        if not self.since or moment < self.since:
+            self.since = moment
+        if moment > self.until:
+            self.until = moment
 
     def merge(self, other: "Tally") -> None:
         """Add the other's (of the same profile; the instance may be another)."""

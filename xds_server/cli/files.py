@@ -8,10 +8,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from api.manifests import Manifest, check_together, parse
+from xds_server.cli.attached import attach
 from xds_server.errors import FieldProblem, InvalidError, InvalidFieldsError, NotFoundError
 
 SUFFIXES = (".yaml", ".yml", ".json")
 STDIN = "-"
+_STDIN_NAME = "standard input"
 
 
 def read(names: Sequence[str]) -> list[Manifest]:
@@ -26,8 +28,10 @@ def read(names: Sequence[str]) -> list[Manifest]:
     found: list[Manifest] = []
     problems: list[FieldProblem] = []
     for name, text in _texts(names):
+        # Files that a manifest names are beside it; those of standard input, where the command runs.
+        beside = Path() if name == _STDIN_NAME else Path(name).parent
         try:
-            found += parse(text, name)
+            found += parse(text, name, attach(beside))
         except InvalidFieldsError as error:
             problems += error.problems
     if problems:
@@ -39,7 +43,7 @@ def read(names: Sequence[str]) -> list[Manifest]:
 def _texts(names: Sequence[str]) -> Iterator[tuple[str, bytes]]:
     for name in names:
         if name == STDIN:
-            yield "standard input", sys.stdin.buffer.read()
+            yield _STDIN_NAME, sys.stdin.buffer.read()
             continue
         for path in _paths(Path(name)):
             try:

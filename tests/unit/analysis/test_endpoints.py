@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xds_server.analysis.endpoints import Endpoints, Names, template
+from xds_server.analysis.endpoints import Endpoints, Names
+from xds_server.analysis.template import template
 
 
 @pytest.mark.parametrize(
@@ -49,15 +50,21 @@ def test_a_million_distinct_paths_cost_bounded_memory() -> None:
     endpoints = Endpoints(10)
     for i in range(50_000):
         endpoints.of("GET", f"/word{'abcdefghij'[i % 10]}{chr(97 + i // 10 % 26)}x/{i}")
-    assert len(endpoints._cache) <= 20_000
-    assert len(endpoints._names) == 10
+    assert endpoints._cached <= 20_000
+    assert len(endpoints._learner) <= 10
 
 
 def test_long_paths_are_not_remembered() -> None:
     endpoints = Endpoints(10)
     for i in range(100):
-        assert endpoints.of("GET", f"/items/{i}?q={'x' * 60_000}") == "GET /items/{id}"
+        assert endpoints.of("GET", f"/items/{i}/{'x' * 60_000}") == "GET /items/{id}/{token}"
     assert not endpoints._cache
+
+
+def test_the_query_is_no_part_of_what_is_remembered() -> None:
+    endpoints = Endpoints(10)
+    assert {endpoints.of("GET", f"/search?q={i}") for i in range(100)} == {"GET /search"}
+    assert endpoints._cached == 1
 
 
 def test_other_itself_takes_no_name() -> None:
