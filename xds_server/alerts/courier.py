@@ -184,8 +184,9 @@ class Courier:
         _DROPPED.labels(self.sink.name).inc(len(alerts))
 
     def _taken(self, alert: Alert) -> None:
-        # What came in meanwhile is newer, and waits for its own turn.
-        if self._pending.get(alert.labels) is alert:
+        # What began or ended meanwhile waits for its own turn; newer words alone are no reason to tell again.
+        waiting = self._pending.get(alert.labels)
+        if waiting is not None and waiting.ends_at == alert.ends_at:
             del self._pending[alert.labels]
 
     def _failed(self, error: SinkFailedError) -> float:

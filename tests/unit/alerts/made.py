@@ -1,6 +1,7 @@
 """Profiles to look at, made to measure. Times are seconds since the epoch."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -96,3 +97,10 @@ def alert(name: str = "ShadowmeshNewDifference", *, ended: float | None = None, 
         datetime.fromtimestamp(START, UTC),
         None if ended is None else datetime.fromtimestamp(ended, UTC),
     )
+
+
+async def until(condition: Callable[[], Any]) -> None:
+    """Wait until something is so; give up (and fail) after a while."""
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - there is no event for what tests wait for
+            await asyncio.sleep(0.002)
