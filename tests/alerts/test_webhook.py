@@ -13,14 +13,18 @@ import httpx
 import orjson
 import pytest
 
+from api import examples
 from tests.alerts.running import free_port
 from tests.unit.alerts.made import START, seen, until, watched
+from tests.unit.test_app import settings
 from xds_server.alerts import courier
 from xds_server.alerts.courier import SinkStatus
 from xds_server.alerts.service import Alerts
 from xds_server.alerts.sinks.factory import make_sinks
 from xds_server.analysis.tally import Tally
+from xds_server.app import manager
 from xds_server.config import AlertSettings
+from xds_server.errors import InvalidError
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
 Answer = Callable[[asyncio.StreamWriter], Awaitable[None]]
@@ -180,14 +184,37 @@ async def test_a_certificate_that_nobody_vouches_for_is_refused_and_one_that_is_
             await until(lambda: status().delivered)
 
 
-async def test_a_real_manager_does_not_notice_that_its_receivers_are_dead(tmp_path: Path) -> None:
-    from tests.unit.test_app import settings
-    from xds_server.app import manager
-
+async def test_a_real_manager_is_not_held_up_by_dead_receivers_and_shows_them(tmp_path: Path) -> None:
     dead = f"http://127.0.0.1:{free_port()}"
-    alerts = AlertSettings(alertmanager=(dead,), webhook=dead, interval=0.01)
-    async with manager(settings(tmp_path, alerts=alerts)) as ports, httpx.AsyncClient() as client:
-        url = f"http://127.0.0.1:{ports['http']}"
-        assert (await client.get(f"{url}/readyz")).is_success
-        printed = (await client.get(f"{url}/metrics")).text
-    assert 'shadowmesh_alert_sink_up{sink="webhook"}' in printed
+    alerts = AlertSettings(alertmanager=(dead,), webhook=dead, interval=0.05)
+    endpoint = {"address": "127.0.0.1", "port": free_port(), "readiness": {"timeout": "100ms"}}
+    profile = {"componentName": "catalog", "trafficShadowingPercentage": 0.1, "shadowInstanceTTL": "1h"}
+    async with (
+        manager(settings(tmp_path, alerts=alerts)) as ports,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{ports['http']}") as client,
+    ):
+        (await client.post("/networks", json=examples.NETWORK)).raise_for_status()
+        variants = [{"name": "v2", "endpoint": endpoint}]
+        made = await client.post("/networks/shop/shadowing/create", json={**profile, "variants": variants})
+        made.raise_for_status()
+        async with asyncio.timeout(20):
+            while True:
+                status = (await client.get("/networks/shop/shadowing/status")).json()
+                sinks = {sink["name"]: sink for sink in status["alertSinks"]}
+                if not sinks["webhook"]["ok"] and not sinks["alertmanager"]["ok"]:
+                    break
+                await asyncio.sleep(0.05)
+        printed = (await client.get("/metrics")).text
+    (alert,) = status["alerts"]
+    assert alert["labels"]["alertname"] == "ShadowmeshShadowDead"
+    assert sinks["webhook"]["pending"] == 1
+    assert sinks["webhook"]["error"].startswith("not reached")
+    assert sinks["log"]["ok"]
+    assert 'shadowmesh_alert_sink_up{sink="webhook"} 0.0' in printed
+    assert 'shadowmesh_alerts_firing{alertname="ShadowmeshShadowDead"} 1.0' in printed
+
+
+async def test_a_receiver_that_cannot_be_right_keeps_a_manager_from_starting(tmp_path: Path) -> None:
+    with pytest.raises(InvalidError, match=r"^alerts\.webhook: is not an http or https URL with a host"):
+        async with manager(settings(tmp_path, alerts=AlertSettings(webhook="nonsense"))):
+            pass
