@@ -23,7 +23,7 @@ def watched(registry: Registry, collector: Tallied) -> Iterator[Watched]:
     """Return every live profile of every network."""
     for record in registry:
         for profile in record.live_profiles():
-            if record.ending or profile.id in record.ending_profiles:
+            if record.ending or profile.id in record.ending_profiles or profile.id not in record.profiles:
                 continue
             yield Watched(
                 network=record.network.name,
