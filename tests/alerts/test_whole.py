@@ -16,6 +16,7 @@ from tests.alerts.conftest import ROOT
 from tests.alerts.running import Receiver, alertmanager, get, prometheus, receiver
 from tests.envoy.stack import NETWORK, Stack, running, until
 
+pytestmark = pytest.mark.envoy
 NAMED = "catalog-v2"
 
 

@@ -52,6 +52,16 @@ class Evaluator:
                 before = self._firing.get(alert.labels)
                 self._looked[alert.labels] = replace(alert, starts_at=before.starts_at) if before else alert
 
+    def hold(self, watched: Watched) -> None:
+        """Let a profile's alerts go on: it is there, and could not be looked at."""
+        where = {"network": watched.network, "component": watched.component, "profile": watched.profile}
+        of_it = set(labels_of("", **where)) - set(labels_of(""))
+        self._looked.update({labels: alert for labels, alert in self._firing.items() if of_it <= set(labels)})
+
+    def give_up(self) -> None:
+        """Forget the looks since the last `done`: they were not all."""
+        self._looked = {}
+
     def done(self, now: float) -> Evaluation:
         """Return what came of the looks since the last call; a profile that was not looked at is gone."""
         end = datetime.fromtimestamp(now, UTC)

@@ -3,7 +3,7 @@
 Guarantees: a look waits for no receiver, and lets other work in between two profiles. What fires is on disk, so a
 manager that starts again goes on with the same alerts. At a stop nothing is resolved: Alertmanager lets an alert expire
 that nobody repeats, and the manager that comes next resolves what is over. A profile that cannot be looked at (a bug)
-is said in the log, and keeps no other from being looked at.
+is said in the log, keeps its alerts, and keeps no other from being looked at.
 """
 
 import asyncio
@@ -107,13 +107,14 @@ class Alerts:
 
     async def look(self, watched: Iterable[Watched]) -> Evaluation:
         """Look at all profiles once, and offer the couriers what came of it."""
-        for each in watched:
-            try:
-                self._evaluator.look(each, self._now().timestamp())
-            except Exception:
-                _FAULTS.inc()
-                log.exception("a profile could not be looked at", network=each.network, profile=each.profile)
-            await asyncio.sleep(0)
+        try:
+            for each in watched:
+                self._look_at(each)
+                await asyncio.sleep(0)
+        except BaseException:
+            # What was not looked at is not over.
+            self._evaluator.give_up()
+            raise
         found = self._evaluator.done(self._now().timestamp())
         self._firing = tuple(found.firing.values())
         for courier in self._couriers:
@@ -122,9 +123,21 @@ class Alerts:
             _FIRING.labels(name).set(sum(alert.name == name for alert in self._firing))
         return found
 
+    def _look_at(self, watched: Watched) -> None:
+        try:
+            self._evaluator.look(watched, self._now().timestamp())
+        except Exception:
+            _FAULTS.inc()
+            self._evaluator.hold(watched)
+            log.exception("a profile could not be looked at", network=watched.network, profile=watched.profile)
+
     async def _run(self, watched: Callable[[], Iterable[Watched]]) -> None:
         while True:
-            await self.look(watched())
+            try:
+                await self.look(watched())
+            except Exception:
+                _FAULTS.inc()
+                log.exception("profiles could not be looked at")
             await asyncio.sleep(self._settings.interval)
             await self._remember()
 

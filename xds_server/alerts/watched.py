@@ -36,8 +36,8 @@ class Watched:
     """By instance; an empty instance is what cannot be told to belong to one."""
 
     def live(self, variant: str) -> bool:
-        """Tell whether an instance of a variant runs or is about to."""
-        return any(i.variant == variant and not i.ended for i in self.instances)
+        """Tell whether an instance of a variant (of any, for `UNKNOWN`) runs or is about to."""
+        return any(variant in {i.variant, UNKNOWN} and not i.ended for i in self.instances)
 
 
 def by_variant(watched: Watched) -> dict[str, Tally]:

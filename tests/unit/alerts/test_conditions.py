@@ -208,6 +208,14 @@ def test_loss_above_the_limit_fires_and_ends(evaluator: Evaluator) -> None:
     assert [alert.labels for alert in resolved] == [found.labels]
 
 
+def test_loss_that_cannot_be_told_to_belong_to_one_of_several_versions_counts_too(evaluator: Evaluator) -> None:
+    nobodys = Tally("p", "")
+    profile = watched({"": nobodys}, variants=("v2", "v3"))
+    look(evaluator, profile, START)
+    nobodys.lost["unpaired_shadow"] = 500
+    assert only(look(evaluator, profile, START + 1)).label("variant") == "unknown"
+
+
 def test_loss_below_the_limit_is_no_alert(evaluator: Evaluator) -> None:
     counted = tally()
     look(evaluator, watched({"i1": counted}), START)

@@ -1,15 +1,18 @@
 """The part as a whole, on fakes: looks, restarts, stops."""
 
+import asyncio
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
-from tests.unit.alerts.made import START, instance, seen, until, watched
+from tests.unit.alerts.made import START, alert, instance, seen, until, watched
 from tests.unit.alerts.test_courier import FakeSink
 from xds_server.alerts import memory
 from xds_server.alerts.service import Alerts
+from xds_server.alerts.sinks.log import LogSink
 from xds_server.alerts.watched import Watched
 from xds_server.analysis.tally import Tally
 from xds_server.config import AlertSettings
@@ -77,6 +80,32 @@ async def test_a_profile_that_cannot_be_looked_at_keeps_no_other_from_it(tmp_pat
     sink = FakeSink()
     await lived(tmp_path, sink, broken, differing())
     assert sink.sent == [["$.price"]]
+
+
+async def test_what_could_not_be_looked_at_is_not_resolved(tmp_path: Path) -> None:
+    sink = FakeSink()
+    await lived(tmp_path, sink, differing())
+    await lived(tmp_path, sink, watched({"i1": None}))  # type: ignore[dict-item]
+
+    def breaks() -> Iterator[Watched]:
+        yield watched(profile="another")
+        raise RuntimeError("a bug")
+
+    alerts = Alerts(SETTINGS, [sink], now=now, path=tmp_path / "alerts.json")
+    alerts.start(breaks)
+    await asyncio.sleep(0.05)
+    await alerts.stop()
+    assert sink.sent == [["$.price"]]
+    assert [a.label("field") for a in alerts.firing("shop")] == ["$.price"]
+
+
+async def test_the_log_says_when_an_alert_begins_and_ends() -> None:
+    with capture_logs() as lines:
+        await LogSink().send([alert(field="$.a"), alert(field="$.a", ended=START + 9)])
+    assert [(line["event"], line["log_level"], line["field"]) for line in lines] == [
+        ("alert", "warning", "$.a"),
+        ("alert resolved", "info", "$.a"),
+    ]
 
 
 async def test_a_dead_receiver_keeps_no_other_from_hearing_of_it(tmp_path: Path) -> None:
