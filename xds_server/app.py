@@ -20,6 +20,9 @@ import uvicorn
 
 from api import create_app
 from xds_server import log as logging_setup
+from xds_server.alerts.exposition import Exposition
+from xds_server.alerts.service import FILE, Alerts
+from xds_server.alerts.sinks.factory import make_sinks
 from xds_server.analysis.collector import Collector
 from xds_server.analysis.engine import AnalysisEngine
 from xds_server.cache.cache import SnapshotCache
@@ -30,6 +33,7 @@ from xds_server.lifecycle.controller import Controller
 from xds_server.lifecycle.groups import group_of
 from xds_server.lifecycle.publisher import Publisher
 from xds_server.listening import bound
+from xds_server.metrics import REGISTRY
 from xds_server.placement.local import LocalInventory
 from xds_server.protocol.board import StatusBoard
 from xds_server.protocol.fetch import fetch
@@ -88,6 +92,8 @@ async def manager(settings: Settings) -> AsyncIterator[dict[str, int]]:
         # gRPC says in its own log, and late, that it cannot.
         bound(settings.xds.address, settings.xds.port, flag="--xds-port").close()
         clock = SystemClock()
+        sinks = make_sinks(settings.alerts, now=clock.now)
+        alerts = Alerts(settings.alerts, sinks, now=clock.now, path=settings.state / FILE)
         cache = SnapshotCache()
         board = StatusBoard()
         collector = Collector(clock=clock, settings=settings.engine)
@@ -101,7 +107,9 @@ async def manager(settings: Settings) -> AsyncIterator[dict[str, int]]:
             board=board,
             clock=clock,
             settings=settings,
+            alerts=alerts,
         )
+        exposition = Exposition(controller.watched)
         xds = XdsServer(
             settings=settings.xds,
             cache=cache,
@@ -127,6 +135,11 @@ async def manager(settings: Settings) -> AsyncIterator[dict[str, int]]:
         stack.callback(collector.close)  # the engines' streams would hold the server for all of its grace
         stack.push_async_callback(stop_controller)
         await controller.start()
+        REGISTRY.register(exposition)
+        stack.callback(REGISTRY.unregister, exposition)
+        # Stopped before the shadows are: their end is no news then.
+        stack.push_async_callback(alerts.stop)
+        alerts.start(controller.watched)
         await xds.start()
         if settings.engine.spawn:
             await engine.start(manager=reachable(settings.xds.address, xds.port))

@@ -15,6 +15,11 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
+def _split(given: object) -> object:
+    # How the environment says it: one,two
+    return tuple(filter(None, map(str.strip, given.split(",")))) if isinstance(given, str) else given
+
+
 class XdsSettings(_Part):
     """The xDS server."""
 
@@ -59,8 +64,7 @@ class HttpSettings(_Part):
     @field_validator("allowed_hosts", "allowed_origins", mode="before")
     @classmethod
     def _listed(cls, given: object) -> object:
-        # How the environment says it: one,two
-        return tuple(filter(None, map(str.strip, given.split(",")))) if isinstance(given, str) else given
+        return _split(given)
 
 
 class EngineSettings(_Part):
@@ -91,6 +95,46 @@ class EngineSettings(_Part):
     """Differing pairs kept as examples for each class, field and endpoint."""
     stats_interval: float = Field(default=1.0, gt=0)
     """How often Envoy pushes its counters to the engine (written to the bootstrap)."""
+
+
+class AlertSettings(_Part):
+    """Alerts: when they are raised, and who is told."""
+
+    alertmanager: tuple[str, ...] = ()
+    """URL of an Alertmanager, like http://127.0.0.1:9093; each one of a cluster is told by itself."""
+    alertmanager_token: SecretStr | None = None
+    """Bearer token for it."""
+    webhook: SecretStr | None = None
+    """URL that alerts are posted to."""
+    webhook_token: SecretStr | None = None
+    """Bearer token for it."""
+    webhook_template: str = "slack"
+    """Shape of what is posted: slack, generic, or a file in which `$name` stands for a JSON value (docs/alerts.md)."""
+    webhook_batch: int = Field(default=20, ge=1, le=1000)
+    """Alerts told in one post."""
+    ca_file: Path | None = None
+    """Certificates that receivers are checked against, instead of the system's."""
+    log: bool = True
+    """Whether alerts are written to the log too."""
+    interval: float = Field(default=5.0, gt=0)
+    """Seconds between two looks at everything."""
+    resend: float = Field(default=60.0, gt=0)
+    """How often Alertmanager is told that an alert still fires; four times that without a word, and it expires."""
+    timeout: float = Field(default=10.0, gt=0)
+    """Longest wait for a receiver; then it is tried again, later and later."""
+    window: float = Field(default=300.0, gt=0)
+    """Seconds that rates are taken over."""
+    quiet: float = Field(default=300.0, gt=0)
+    """Seconds of an endpoint's traffic without a difference until its alert is resolved."""
+    min_pairs: int = Field(default=100, ge=1)
+    """Pairs in the window below which a rate is not judged."""
+    max_alerts: int = Field(default=20, ge=1, le=1000)
+    """Alerts of a profile and a condition that are told apart; the rest are one."""
+
+    @field_validator("alertmanager", mode="before")
+    @classmethod
+    def _listed(cls, given: object) -> object:
+        return _split(given)
 
 
 class LogSettings(_Part):
@@ -148,4 +192,5 @@ class Settings(BaseSettings):
     http: HttpSettings = HttpSettings()
     engine: EngineSettings = EngineSettings()
     node: NodeSettings = NodeSettings()
+    alerts: AlertSettings = AlertSettings()
     log: LogSettings = LogSettings()

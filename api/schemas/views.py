@@ -268,6 +268,10 @@ class StatusView(View):
     """Its Envoys, with the state of each resource: SENT, ACKED, NACKED (with the Envoy's own words) or STALE."""
     engines: list[dict[str, Any]]
     """Analysis engines that report to this manager."""
+    alerts: list[dict[str, Any]]
+    """Alerts that fire."""
+    alert_sinks: list[dict[str, Any]]
+    """Who is told of alerts, and whether that works."""
 
     @classmethod
     def of(cls, status: NetworkStatus) -> "StatusView":
@@ -280,6 +284,8 @@ class StatusView(View):
             profiles=[ProfileView.of(profile) for profile in status.profiles],
             envoys=[EnvoyView.of(envoy) for envoy in status.envoys],
             engines=[plain(engine) for engine in status.engines],
+            alerts=[alert.as_json() for alert in status.alerts],
+            alert_sinks=[{**plain(sink), "failingSince": sink.failing_since} for sink in status.alert_sinks],
         )
 
 

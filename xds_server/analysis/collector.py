@@ -111,6 +111,11 @@ class Collector:
                     whole.merge(tally)
         return comparison_of(whole)
 
+    def tallies(self, profile_id: str) -> Mapping[str, Tally]:
+        """Return the tallies of a profile by instance; they are the collector's own, to be read and not kept."""
+        profile = self._profiles.get(profile_id)
+        return profile.tallies if profile is not None else {}
+
     def examples(
         self, profile_id: str, *, endpoint: str | None = None, field: str | None = None, kind: str | None = None
     ) -> list[Example]:

@@ -6,9 +6,11 @@ relative-error guarantees", VLDB 2019): bucket i holds the values in (gamma^(i-1
 Guarantees: a quantile is within `ACCURACY` (relative) of the value at that rank, for values within [LEAST, MOST];
 merging is exact, associative and commutative, and the size is bounded (about 1,300 buckets) because values outside
 are taken for the nearest bound.
-Not guaranteed: sums or means.
+Not guaranteed: exact sums or means; they are as accurate as the quantiles.
 """
 
+import bisect
+import itertools
 import math
 from collections.abc import Iterable, Sequence
 
@@ -93,6 +95,21 @@ class Sketch:
                     found.append(_MIDDLE * _GAMMA**bucket)
                     break
         return list(found)
+
+    def cumulative(self, bounds: Sequence[float]) -> list[int]:
+        """Return how many values are at most each bound; a value within `ACCURACY` of a bound may count on either side.
+
+        Args:
+            bounds: in rising order.
+        """
+        counts = [0] * (len(bounds) + 1)
+        for bucket, count in self._buckets.items():
+            counts[bisect.bisect_left(bounds, _MIDDLE * _GAMMA**bucket)] += count
+        return list(itertools.accumulate(counts))[: len(bounds)]
+
+    def total(self) -> float:
+        """Return the sum of the values, within `ACCURACY`."""
+        return math.fsum(_MIDDLE * _GAMMA**bucket * count for bucket, count in self._buckets.items())
 
     def as_json(self) -> list[int]:
         """Return buckets and counts in turn, in order of bucket."""

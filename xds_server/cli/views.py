@@ -149,6 +149,7 @@ def status(data: JSON) -> Iterator[RenderableType]:
     yield Text("")
     yield envoys(data["envoys"]) if data["envoys"] else Text("no Envoy has connected yet", style="dim")
     yield from _rejected(data["envoys"])
+    yield from _alerts(data)
 
 
 def _profile_status(profile: JSON) -> Iterator[RenderableType]:
@@ -204,6 +205,17 @@ def _rejected(found: Iterable[JSON]) -> Iterator[RenderableType]:
             if resource["state"] == "NACKED":
                 told = f"{envoy['nodeID']} rejected {resource['name']}: {resource['error']}"
                 yield Text(clean(" ".join(told.split())), style="red")
+
+
+def _alerts(data: JSON) -> Iterator[RenderableType]:
+    for alert in data.get("alerts", ()):
+        words = alert["annotations"]
+        told = " | ".join(filter(None, (words.get("summary"), words.get("description"))))
+        yield Text(clean(f"alert since {since(alert['startsAt'])}: {told}"), style="red")
+    for sink in data.get("alertSinks", ()):
+        if not sink["ok"]:
+            told = f"{sink['name']} ({sink['target']}) is not told of alerts, {sink['pending']} wait: {sink['error']}"
+            yield Text(clean(told), style="yellow")
 
 
 def diffs(items: Iterable[JSON]) -> Table:

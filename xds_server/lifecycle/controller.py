@@ -9,11 +9,13 @@ when its profile was created (it is Pending until it has answered its health che
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import structlog
 
+from xds_server.alerts.service import Alerts
+from xds_server.alerts.watched import Watched
 from xds_server.analysis.collector import Collector
 from xds_server.analysis.example import Example
 from xds_server.config import Settings
@@ -32,6 +34,7 @@ from xds_server.lifecycle.shadows import Parts, Shadows
 from xds_server.lifecycle.summaries import Summaries
 from xds_server.lifecycle.transitions import Event
 from xds_server.lifecycle.views import InstanceView, NetworkStatus, ProfileChange, ProfileView
+from xds_server.lifecycle.watch import watched
 from xds_server.model.ids import FaultID, InstanceID, ProfileID
 from xds_server.model.network import VirtualNetwork
 from xds_server.model.profile import Fault, FaultParameters, ShadowingProfile
@@ -60,6 +63,7 @@ class Controller:
         board: what the Envoys have.
         clock: wall clock and monotonic time.
         settings: of the whole process.
+        alerts: what fires, for the status.
     """
 
     def __init__(
@@ -73,7 +77,9 @@ class Controller:
         board: StatusBoard,
         clock: Clock,
         settings: Settings,
+        alerts: Alerts | None = None,
     ) -> None:
+        self._alerts = alerts
         self._collector = collector
         self._publisher = publisher
         self._store = store
@@ -312,8 +318,14 @@ class Controller:
             profiles=tuple(self._view(record, profile) for profile in record.live_profiles()),
             envoys=tuple(self._context.parts.board.envoys(self._publisher.groups(network.id))),
             engines=tuple(self._collector.engines()),
+            alerts=tuple(self._alerts.firing(network.name)) if self._alerts else (),
+            alert_sinks=tuple(self._alerts.sinks()) if self._alerts else (),
             problem=self._publisher.problem(network.id) or record.trouble,
         )
+
+    def watched(self) -> Iterator[Watched]:
+        """Return each profile with what alerts and metrics are made of, oldest first in each network."""
+        return watched(self._registry, self._collector)
 
     async def nodes(self, ref: str) -> Sequence[Node]:
         """Return the candidate nodes with their load now. Raises: NotFoundError."""

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from xds_server.alerts.alert import Alert
+from xds_server.alerts.courier import SinkStatus
 from xds_server.analysis.attachment import EngineStatus
 from xds_server.model.network import VirtualNetwork
 from xds_server.model.profile import Fault, FaultParameters, ShadowingProfile
@@ -73,6 +75,10 @@ class NetworkStatus:
     """The Envoys that belong to the network, and what each of them has."""
     engines: tuple[EngineStatus, ...] = ()
     """The engines that report to this manager."""
+    alerts: tuple[Alert, ...] = ()
+    """What fires."""
+    alert_sinks: tuple[SinkStatus, ...] = ()
+    """Who is told of alerts, and how that goes."""
     problem: str = ""
     """Why the newest definition is not what Envoys are served (the last good one is); empty when it is."""
 

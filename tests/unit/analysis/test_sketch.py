@@ -54,3 +54,14 @@ class _Close(float):
         return isinstance(other, float) and abs(other - float(self)) <= float(self) * ACCURACY * 1.01
 
     __hash__ = float.__hash__
+
+
+@given(st.lists(seconds, max_size=200), st.lists(seconds, min_size=1, max_size=10, unique=True).map(sorted))
+def test_counts_up_to_a_bound_and_the_sum_are_within_the_stated_accuracy(
+    values: list[float], bounds: list[float]
+) -> None:
+    sketch = Sketch(values)
+    for bound, count in zip(bounds, sketch.cumulative(bounds), strict=True):
+        assert sum(v <= bound * (1 - 1.01 * ACCURACY) for v in values) <= count
+        assert count <= sum(v <= bound * (1 + 1.01 * ACCURACY) for v in values)
+    assert abs(sketch.total() - math.fsum(values)) <= math.fsum(values) * ACCURACY * 1.000001

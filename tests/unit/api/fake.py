@@ -6,6 +6,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from xds_server.alerts.alert import Alert
+from xds_server.alerts.courier import SinkStatus
 from xds_server.analysis.comparison import Comparison, comparison_of
 from xds_server.analysis.tally import EndpointTally, Tally
 from xds_server.errors import ConflictError, NotFoundError, StaleError
@@ -60,6 +62,8 @@ class FakeController:
     keys: dict[str, tuple[str | None, str]] = field(default_factory=dict)
     found: list[dict[str, Any]] = field(default_factory=list)
     raises: Exception | None = None
+    alerts: tuple[Alert, ...] = ()
+    alert_sinks: tuple[SinkStatus, ...] = ()
     first_status: InstanceStatus = InstanceStatus.PENDING
     later_status: InstanceStatus | None = None
 
@@ -197,7 +201,13 @@ class FakeController:
             raise NotFoundError(f'there is no fault "{fault_id}"', field="fault_id")
 
     async def status(self, ref: str) -> NetworkStatus:
-        return NetworkStatus(await self.network(ref), tuple(await self.profiles(ref)), (ENVOY,))
+        return NetworkStatus(
+            await self.network(ref),
+            tuple(await self.profiles(ref)),
+            (ENVOY,),
+            alerts=self.alerts,
+            alert_sinks=self.alert_sinks,
+        )
 
     async def nodes(self, ref: str) -> Sequence[Node]:
         await self.network(ref)

@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.unit.api.fake import FakeController, compared
+from tests.unit.api.fake import NOW, FakeController, compared
 from tests.unit.cli.conftest import Shell
+from xds_server.alerts.alert import Alert, labels_of
+from xds_server.alerts.courier import SinkStatus
 from xds_server.cli.output import clean, number, since
 from xds_server.model.shadow import InstanceStatus
 
@@ -144,6 +146,23 @@ def test_the_status_shows_what_differs_by_endpoint(applied: Shell, desk: FakeCon
     row = next(line for line in out.splitlines() if line.startswith("GET /b"))
     assert row.split()[2:4] == ["1", "1"]
     assert "29.9 ms" in row
+
+
+def test_the_status_shows_what_fires_and_who_is_not_told_of_it(applied: Shell, desk: FakeController) -> None:
+    assert "alert" not in applied("status").out
+    words = {"summary": "catalog v2: GET / differs in $.price (type)", "description": "3 of 4 pairs\x1b[31m"}
+    desk.alerts = (Alert(labels_of("ShadowmeshNewDifference", network="shop"), words, NOW),)
+    for name, error in (("webhook", "answered 503"), ("log", "")):
+        sink = SinkStatus(name, "http://127.0.0.1:9", not error, error, NOW if error else None, 7, 1, 2, 0)
+        desk.alert_sinks = (*desk.alert_sinks, sink)
+    out = " ".join(applied("status").out.split())
+    assert "catalog v2: GET / differs in $.price (type) | 3 of 4 pairs" in out
+    assert "\x1b" not in out
+    assert "webhook (http://127.0.0.1:9) is not told of alerts, 7 wait: answered 503" in out
+    assert "log (" not in out
+    shown = applied("status", "-o", "json").json
+    assert shown["alerts"][0]["labels"]["alertname"] == "ShadowmeshNewDifference"
+    assert shown["alertSinks"][0]["failingSince"] is not None
 
 
 def test_a_watched_status_is_printed_again_and_again_until_interrupted(

@@ -1,0 +1,265 @@
+"""When an alert begins and when it ends, by a clock of the test's."""
+
+from dataclasses import replace
+
+import pytest
+
+from tests.unit.alerts.made import ITEMS, PRICE, SETTINGS, START, instance, seen, watched
+from xds_server.alerts.alert import DIFFERENCE_RATE, LOSS, NEW_DIFFERENCE, SHADOW_DEAD, Alert
+from xds_server.alerts.evaluator import Evaluation, Evaluator
+from xds_server.alerts.watched import Watched
+from xds_server.analysis.tally import Tally
+from xds_server.model.analysis import Alerting
+
+
+def look(evaluator: Evaluator, seen_now: Watched | None, now: float) -> Evaluation:
+    if seen_now is not None:
+        evaluator.look(seen_now, now)
+    return evaluator.done(now)
+
+
+def names(found: Evaluation) -> list[str]:
+    return sorted(alert.name for alert in found.firing.values())
+
+
+def only(found: Evaluation) -> Alert:
+    (alert,) = found.firing.values()
+    return alert
+
+
+def tally(instance_id: str = "i1") -> Tally:
+    return Tally("p", instance_id)
+
+
+@pytest.fixture
+def evaluator() -> Evaluator:
+    return Evaluator(SETTINGS)
+
+
+# New differences.
+
+
+def test_a_new_difference_says_which_it_is_in_how_many_pairs_and_where_to_look(evaluator: Evaluator) -> None:
+    alert = only(look(evaluator, watched({"i1": seen(tally(), START, pairs=4, differ=3)}), START + 1))
+    assert dict(alert.labels) == {
+        "alertname": NEW_DIFFERENCE,
+        "network": "shop",
+        "component": "catalog",
+        "profile": "catalog-v2",
+        "variant": "v2",
+        "endpoint": ITEMS,
+        "class": "type",
+        "field": "$.price",
+        "severity": "warning",
+    }
+    assert alert.annotations == {
+        "summary": "catalog v2: GET /items/{id} differs in $.price (type)",
+        "description": '3 of 4 pairs; for example original 1, shadow "1"',
+        "example": "/items/7",
+        "look": "shadowmesh diffs shop --profile catalog-v2 --endpoint 'GET /items/{id}' --field '$.price' "
+        "--class type",
+    }
+    assert alert.starts_at.timestamp() == START
+
+
+def test_noise_and_recognised_values_raise_nothing(evaluator: Evaluator) -> None:
+    noisy = seen(tally(), START, pairs=9, differ=9, both=9)
+    recognised = seen(tally(), START, pairs=9, differ=9, field=("$.at", "same_kind"))
+    assert names(look(evaluator, watched({"i1": noisy}), START + 60)) == []
+    assert names(look(evaluator, watched({"i1": recognised}), START + 60)) == []
+
+
+def test_with_a_control_a_difference_waits_for_what_the_control_says(evaluator: Evaluator) -> None:
+    controlled = watched({"i1": seen(tally(), START, differ=1)}, controlled=True)
+    assert names(look(evaluator, controlled, START + 5)) == []
+    assert names(look(evaluator, controlled, START + 11)) == [NEW_DIFFERENCE]
+
+
+def test_a_difference_is_resolved_when_traffic_went_on_long_enough_without_it(evaluator: Evaluator) -> None:
+    counted = seen(tally(), START, differ=1)
+    profile = watched({"i1": counted})
+    first = only(look(evaluator, profile, START + 1))
+    # An hour without traffic proves nothing.
+    assert names(look(evaluator, profile, START + 3600)) == [NEW_DIFFERENCE]
+    seen(counted, START + 3700)
+    found = look(evaluator, profile, START + 3701)
+    assert found.firing == {}
+    (ended,) = found.resolved
+    assert (ended.labels, ended.ends_at is not None) == (first.labels, True)
+    assert look(evaluator, profile, START + 3702).resolved == ()
+
+
+def test_the_end_of_the_instances_or_of_the_profile_resolves(evaluator: Evaluator) -> None:
+    profile = watched({"i1": seen(tally(), START, differ=1)})
+    look(evaluator, profile, START + 1)
+    ended = look(evaluator, replace(profile, instances=(instance(status="Stopped"),)), START + 2)
+    assert [alert.name for alert in ended.resolved] == [NEW_DIFFERENCE]
+    look(evaluator, profile, START + 3)
+    assert [alert.name for alert in look(evaluator, None, START + 4).resolved] == [NEW_DIFFERENCE]
+
+
+def test_two_instances_of_a_variant_one_after_the_other_are_one_alert(evaluator: Evaluator) -> None:
+    one, two = seen(tally("i1"), START, differ=1), seen(tally("i2"), START + 5, differ=2)
+    profile = watched({"i1": one, "i2": two}, instances=(instance("i1", status="Failed"), instance("i2")))
+    found = [a for a in look(evaluator, profile, START + 6).firing.values() if a.name == NEW_DIFFERENCE]
+    assert [a.annotations["description"].split(";")[0] for a in found] == ["3 of 2 pairs"]
+
+
+def test_the_controls_own_differences_raise_nothing(evaluator: Evaluator) -> None:
+    control = Tally("p", "c1", control=True)
+    profile = watched({"c1": seen(control, START, differ=1)}, instances=(instance("c1", "control"), instance()))
+    assert names(look(evaluator, profile, START + 1)) == []
+
+
+def test_conditions_that_a_profile_does_not_want_are_not_raised(evaluator: Evaluator) -> None:
+    none = Alerting(new_differences=False, difference_rate=None, loss_rate=None, dead_shadow=False)
+    counted = seen(tally(), START, pairs=500, differ=500)
+    counted.lost["unpaired_original"] = 500
+    profile = watched({"i1": counted}, alerting=none, instances=(instance(), instance("i2", "v3", "Failed")))
+    assert names(look(evaluator, profile, START + 1)) == []
+
+
+# Rates.
+
+
+RATED = Alerting(new_differences=False, difference_rate=0.1, loss_rate=0.05)
+
+
+def test_a_rate_above_the_limit_fires_and_ends_when_the_window_is_clean(evaluator: Evaluator) -> None:
+    counted = tally()
+    profile = watched({"i1": counted}, alerting=RATED)
+    now = START
+    look(evaluator, profile, now)
+    seen(counted, now, pairs=200, differ=60)
+    found = only(look(evaluator, profile, now + 10))
+    assert (found.name, found.label("endpoint")) == (DIFFERENCE_RATE, ITEMS)
+    assert found.annotations["description"] == "60 of 200 pairs (30.0%) differ in the last 300 s"
+    resolved: list[Alert] = []
+    for step in range(20, 700, 10):
+        seen(counted, now + step, pairs=20)
+        resolved += look(evaluator, profile, now + step).resolved
+    assert [alert.labels for alert in resolved] == [found.labels]
+
+
+def test_a_rate_of_few_pairs_is_not_judged_and_ends_nothing(evaluator: Evaluator) -> None:
+    counted = seen(tally(), START, pairs=99, differ=99)
+    profile = watched({"i1": counted}, alerting=RATED)
+    assert names(look(evaluator, profile, START + 1)) == []
+    seen(counted, START + 2, pairs=1)
+    assert names(look(evaluator, profile, START + 3)) == [DIFFERENCE_RATE]
+    # Nobody asks any more: that is no sign of health.
+    assert names(look(evaluator, profile, START + 4000)) == [DIFFERENCE_RATE]
+
+
+def test_what_turns_out_to_be_noise_ends_a_rate(evaluator: Evaluator) -> None:
+    counted = tally()
+    profile = watched({"i1": counted}, alerting=RATED)
+    look(evaluator, profile, START)
+    seen(counted, START + 1, pairs=200, differ=100)
+    assert names(look(evaluator, profile, START + 2)) == [DIFFERENCE_RATE]
+    counted.endpoints[ITEMS].trios = 200
+    counted.endpoints[ITEMS].fields[PRICE].both = 100
+    assert names(look(evaluator, profile, START + 3)) == []
+
+
+def test_a_manager_that_starts_again_sees_the_rate_by_the_timelines(evaluator: Evaluator) -> None:
+    counted = seen(tally(), START, pairs=200, differ=60)
+    assert names(look(evaluator, watched({"i1": counted}, alerting=RATED), START + 1)) == [DIFFERENCE_RATE]
+
+
+# Dead shadows.
+
+
+def test_a_failed_shadow_fires_until_another_one_of_its_variant_runs(evaluator: Evaluator) -> None:
+    failed = instance("i1", status="Failed", reason="exited with code 1")
+    found = only(look(evaluator, watched(instances=(failed,)), START + 1))
+    assert (found.name, found.label("variant"), found.annotations["description"]) == (
+        SHADOW_DEAD,
+        "v2",
+        "exited with code 1",
+    )
+    pending = instance("i2", status="Pending", created=START + 2)
+    assert names(look(evaluator, watched(instances=(failed, pending)), START + 3)) == [SHADOW_DEAD]
+    other = instance("i3", "v3", created=START + 2)
+    assert names(look(evaluator, watched(instances=(failed, other)), START + 4)) == [SHADOW_DEAD]
+    running = instance("i2", created=START + 2)
+    assert [a.labels for a in look(evaluator, watched(instances=(failed, running)), START + 5).resolved] == [
+        found.labels
+    ]
+
+
+# Loss.
+
+
+def test_loss_above_the_limit_fires_and_ends(evaluator: Evaluator) -> None:
+    counted = tally()
+    profile = watched({"i1": counted})
+    look(evaluator, profile, START)
+    seen(counted, START + 1, pairs=180)
+    counted.lost["unpaired_original"] = 20
+    counted.lost["als_gap"] = 20  # the same ones, as Envoy counts them
+    found = only(look(evaluator, profile, START + 2))
+    assert found.name == LOSS
+    assert found.annotations["description"].startswith("20 of 200 pairs (10.0%) were lost in the last 300 s")
+    resolved: list[Alert] = []
+    for step in range(20, 700, 20):
+        seen(counted, START + step, pairs=50)
+        resolved += look(evaluator, profile, START + step).resolved
+    assert [alert.labels for alert in resolved] == [found.labels]
+
+
+def test_loss_that_cannot_be_told_to_belong_to_one_of_several_versions_counts_too(evaluator: Evaluator) -> None:
+    nobodys = Tally("p", "")
+    profile = watched({"": nobodys}, variants=("v2", "v3"))
+    look(evaluator, profile, START)
+    nobodys.lost["unpaired_shadow"] = 500
+    assert only(look(evaluator, profile, START + 1)).label("variant") == "unknown"
+
+
+def test_loss_below_the_limit_is_no_alert(evaluator: Evaluator) -> None:
+    counted = tally()
+    look(evaluator, watched({"i1": counted}), START)
+    seen(counted, START + 1, pairs=196)
+    counted.lost["unpaired_original"] = 4
+    assert names(look(evaluator, watched({"i1": counted}), START + 2)) == []
+
+
+# Bounds.
+
+
+def test_beyond_the_bound_the_rest_are_one_alert_and_those_that_fire_stay(evaluator: Evaluator) -> None:
+    counted = tally()
+    for number in range(5):
+        seen(counted, START, pairs=100, differ=10 + number, field=(f"$.f{number}", "value"))
+    profile = watched({"i1": counted})
+    told = {a.label("field") for a in look(evaluator, profile, START + 1).firing.values()}
+    assert told == {"$.f4", "$.f3", "$.f2", "other"}
+    seen(counted, START + 2, pairs=100, differ=90, field=("$.f0", "value"))
+    found = look(evaluator, profile, START + 3)
+    assert {a.label("field") for a in found.firing.values()} == told
+    assert found.resolved == ()
+    (rest,) = (a for a in found.firing.values() if a.label("field") == "other")
+    assert rest.annotations["summary"].startswith("catalog: 2 more of these")
+
+
+def test_labels_are_the_same_each_time_valid_and_short(evaluator: Evaluator) -> None:
+    fields = [("$." + "x" * 900 + end, "value") for end in ("a", "b")] + [("$.\udc80", "value")]
+    counted = tally()
+    for field in fields:
+        seen(counted, START, differ=1, field=field)
+    first = look(evaluator, watched({"i1": counted}), START + 1).firing
+    again = look(Evaluator(SETTINGS), watched({"i1": counted}), START + 2).firing
+    assert list(first) == list(again)
+    assert len(first) == 3
+    for labels in first:
+        assert all(len(value) <= 200 and value.encode() for _, value in labels)
+
+
+def test_an_alert_of_an_earlier_life_goes_on_with_its_beginning(evaluator: Evaluator) -> None:
+    counted = seen(tally(), START, pairs=200, differ=60)
+    profile = watched({"i1": counted}, alerting=RATED)
+    before = look(evaluator, profile, START + 1)
+    later = Evaluator(SETTINGS)
+    later.resume(before.firing.values())
+    found = look(later, profile, START + 50)
+    assert (found.resolved, only(found).starts_at) == ((), only(before).starts_at)

@@ -1,0 +1,1 @@
+"""Alerts: what was compared -> conditions -> alerts -> sinks (Alertmanager, a webhook, the log)."""

@@ -1,0 +1,1 @@
+"""Where alerts go: one file a kind of receiver, chosen in `factory`."""
