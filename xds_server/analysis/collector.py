@@ -19,7 +19,7 @@ import structlog
 
 from xds_server.analysis.attachment import Attachment, EngineStatus, LastGood
 from xds_server.analysis.clock import Clock
-from xds_server.analysis.comparison import Comparison, comparison_of
+from xds_server.analysis.comparison import Comparison, comparison_of, measured_by
 from xds_server.analysis.example import Example
 from xds_server.analysis.fold import Folding
 from xds_server.analysis.kinds import Lost
@@ -98,11 +98,13 @@ class Collector:
         """Return the comparison so far, of a whole profile (but for its control) or of one instance."""
         whole = Tally(profile_id, instance_id or "", keep=self._settings.examples)
         profile = self._profiles.get(profile_id)
+        control = None
         if profile is not None:
+            control = measured_by(profile.tallies.values())
             for instance, tally in profile.tallies.items():
                 if instance == instance_id or (instance_id is None and not tally.control):
                     whole.merge(tally)
-        return comparison_of(whole)
+        return comparison_of(whole, control)
 
     def examples(
         self, profile_id: str, *, endpoint: str | None = None, field: str | None = None, kind: str | None = None

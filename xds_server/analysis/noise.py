@@ -56,6 +56,11 @@ class Judgement:
         """Whether pairs that differ in it are discrepancies."""
         return self.nature is Nature.REAL
 
+    @property
+    def proven(self) -> bool:
+        """Whether noise is ruled out, at `ALPHA`; a difference that counts need not be (yet)."""
+        return self.evidence >= 1 / ALPHA
+
 
 def judge(field: Field, tally: FieldTally, trios: int) -> Judgement:
     """Return what a field of an endpoint with so many trios is taken for."""

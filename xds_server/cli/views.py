@@ -169,8 +169,10 @@ def _compared(comparison: JSON | None) -> Iterator[RenderableType]:
     if not comparison:
         yield Text("nothing compared yet", style="dim")
         return
-    counts = {k: comparison[k] for k in ("pairs", "identical", "discrepancies") if k in comparison}
+    counts = {k: comparison[k] for k in ("pairs", "identical", "noise", "discrepancies") if k in comparison}
     yield Text(", ".join(f"{number(v)} {k}" for k, v in counts.items()))
+    if measured := comparison.get("noiseMeasured"):
+        yield Text(clean(measured["summary"]), style="" if measured["byControl"] else "yellow")
     classes = comparison.get("byClass") or {}
     if classes:
         yield Text("differences: " + ", ".join(f"{clean(k)} {number(v)}" for k, v in sorted(classes.items())))
