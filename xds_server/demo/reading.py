@@ -70,9 +70,10 @@ class Reading:
 
 
 def read(status: JSON, profile_id: str) -> Reading:
-    """Return what the status says of a profile and its newest instance."""
+    """Return what the status says of a profile and its newest instance that is no control."""
     profile: JSON = next((p for p in status.get("profiles", []) if p.get("profileID") == profile_id), {})
-    instance = (profile.get("instances") or [{}])[-1]
+    instances = [each for each in profile.get("instances") or [] if not each.get("control")]
+    instance = (instances or [{}])[-1]
     comparison = profile.get("comparison") or {}
     measured = instance.get("performanceData") or {}
     return Reading(
