@@ -79,6 +79,28 @@ def test_a_change_that_it_cannot_make_is_refused_by_name_or_replaces(
     assert set(desk.views).isdisjoint(before)
 
 
+def test_a_control_that_comes_from_the_components_version_is_unchanged_the_second_time(
+    shell: Shell, shop: Path, desk: FakeController
+) -> None:
+    version = "port: 9001}\n      version: {endpoint: {address: 127.0.0.1, port: 9001}}"
+    text = SHOP.replace("port: 9001}", version)
+    shop.write_text(text)
+    shell("apply", "-f", str(shop))
+    assert next(iter(desk.views.values())).profile.control is not None
+    assert said(shell("apply", "-f", str(shop)).out) == ["network/shop unchanged", "profile/shop/catalog-v2 unchanged"]
+
+    shop.write_text(text.replace("10m", "10m\n  control: {enabled: false}"))
+    done = shell("apply", "-f", str(shop))
+    assert "control cannot be changed while the profile lives" in done.err
+    assert said(shell("apply", "--replace", "-f", str(shop)).out)[1] == "profile/shop/catalog-v2 replaced"
+    assert said(shell("apply", "-f", str(shop)).out)[1] == "profile/shop/catalog-v2 unchanged"
+
+    shop.write_text(text.replace("port: 9001}}", "port: 9009}}"))
+    shell("apply", "--replace", "-f", str(shop))
+    shop.write_text(text)
+    assert "control cannot be changed" in shell("apply", "-f", str(shop)).err
+
+
 def test_a_profile_that_has_ended_is_said_to_have(shell: Shell, shop: Path, desk: FakeController) -> None:
     shell("apply", "-f", str(shop))
     desk.later_status = InstanceStatus.STOPPED
