@@ -15,7 +15,7 @@ JSON = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One field of an endpoint that differs; `share` of the endpoint's pairs; the two values of one example."""
+    """One field of an endpoint that differs, and is no noise; `share` of the endpoint's pairs; an example's two values."""
 
     field: str
     kind: str
@@ -102,7 +102,11 @@ def _endpoint(item: JSON) -> Endpoint:
         differing=int(item.get("discrepancies", 0)),
         original=_times(item.get("original")),
         shadow=_times(item.get("shadow")),
-        differences=tuple(_difference(difference, pairs) for difference in item.get("differences") or []),
+        differences=tuple(
+            _difference(difference, pairs)
+            for difference in item.get("differences") or []
+            if difference.get("nature", "difference") == "difference"
+        ),
     )
 
 
