@@ -113,6 +113,8 @@ class Collector:
         profile = self._profiles.get(profile_id)
         found: dict[str, Example] = {}
         for tally in profile.tallies.values() if profile else ():
+            if tally.control:  # the original against itself
+                continue
             for name, counted in tally.endpoints.items():
                 if endpoint is not None and name != endpoint:
                     continue

@@ -145,7 +145,7 @@ def _changed(has: ShadowingProfile, wanted: ShadowingProfile) -> set[str]:
 
 
 def _ended(there: JSON) -> str:
-    instances = there["instances"]
+    instances = [instance for instance in there["instances"] if not instance.get("control")]
     if not instances or any(instance["status"] not in _ENDED for instance in instances):
         return ""
     last = instances[-1]

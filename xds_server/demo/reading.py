@@ -15,7 +15,7 @@ JSON = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One field of an endpoint that differs, and is no noise; `share` of the endpoint's pairs; an example's two values."""
+    """One field of an endpoint that differs and is no noise: `share` of its pairs, the two values of an example."""
 
     field: str
     kind: str

@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 
 from tests.unit.analysis.entries import PROFILE, START, batch, entry
 from xds_server.analysis.analyser import Analyser
+from xds_server.analysis.collector import Collector
 from xds_server.analysis.comparison import comparison_of, measured_by
 from xds_server.analysis.profile_config import ProfileConfig
 from xds_server.analysis.tally import Tally
 from xds_server.analysis.trios import MAX_CONTROLS, Controls
 from xds_server.config import EngineSettings
+from xds_server.lifecycle.clock import SystemClock
 
 CONTROL = "ccc"
 CANDIDATES = ("a", "b")
@@ -181,3 +183,22 @@ def test_it_is_said_by_which_control_noise_was_measured() -> None:
     assert "not measured yet" in before["summary"]
     assert measured_by([tallies["a"]]) is None
     assert "was not measured" in comparison_of(tallies["a"]).as_json()["noiseMeasured"]["summary"]
+
+
+def test_the_comparison_of_a_profile_leaves_its_control_out_and_survives_a_restart() -> None:
+    engine = analyser()
+    legs = [leg(n, name, frozenset("x") if name else frozenset()) for n in range(3) for name in ("", "a", CONTROL)]
+    engine.feed(batch(*legs), 0.0)
+    first = Collector(clock=SystemClock(), settings=EngineSettings())
+    first.configure([config()])
+    for number, tally in enumerate(engine.take()):
+        first._take(f"engine-{number}", 1, 0, orjson.loads(orjson.dumps(tally.pack())))
+    second = Collector(clock=SystemClock(), settings=EngineSettings())
+    second.load(PROFILE, first.dump(PROFILE))
+    for collector in (first, second):
+        found = collector.summary(PROFILE)
+        assert (found.pairs, found.noise, found.discrepancies, found.trios) == (3, 3, 0, 3)
+        assert found.control is not None
+        assert (found.control.instance, found.control.pairs) == (CONTROL, 3)
+        assert {example.id.rpartition("/")[2] for example in collector.examples(PROFILE)} == {"a"}
+    assert second.summary(PROFILE, CONTROL).pairs == 3

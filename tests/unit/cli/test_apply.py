@@ -1,6 +1,7 @@
 """Apply and delete: created, configured, unchanged."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -153,6 +154,21 @@ def test_waiting_ends_with_the_reason_of_a_failure(shell: Shell, shop: Path, des
     done = shell("apply", "--wait", "-f", str(shop))
     assert done.code == 1
     assert "v2 is Failed: exited with code 1" in done.err
+
+
+def test_waiting_does_not_mind_a_control_whose_duration_is_over(shell: Shell, shop: Path, desk: FakeController) -> None:
+    desk.first_status = InstanceStatus.RUNNING
+    control = "10m\n  control: {duration: 1m, endpoint: {address: 127.0.0.1, port: 9001}}"
+    shop.write_text(SHOP.replace("10m", control))
+    shell("apply", "-f", str(shop))
+    (key,) = desk.views
+    view = desk.views[key]
+    shadow, own = view.instances
+    over = replace(own, instance=replace(own.instance, status=InstanceStatus.STOPPED, reason="over"))
+    desk.views[key] = replace(view, instances=(shadow, over))
+    done = shell("apply", "--wait", "-f", str(shop))
+    assert (done.code, said(done.out)[-1]) == (0, "profile/shop/catalog-v2 is"), done.err
+    assert "ended" not in done.out
 
 
 def test_waiting_ends_in_time(shell: Shell, shop: Path) -> None:
