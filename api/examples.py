@@ -32,6 +32,14 @@ PROFILE_OF_WHAT_RUNS: dict[str, Any] = {
     "shadowInstanceTTL": "1h",
     "variants": [{"name": "v3", "endpoint": {"address": "127.0.0.1", "port": 9003}}],
 }
+PROFILE_WITH_CONTROL: dict[str, Any] = {
+    "name": "catalog-v4",
+    "componentName": "catalog",
+    "trafficShadowingPercentage": 0.1,
+    "shadowInstanceTTL": "1h",
+    "variants": [{"name": "v4", "endpoint": {"address": "127.0.0.1", "port": 9004}}],
+    "control": {"endpoint": {"address": "127.0.0.1", "port": 9001}, "duration": "10m"},
+}
 CHANGE: dict[str, Any] = {"trafficShadowingPercentage": 0.05, "shadowInstanceTTL": "1h30m"}
 NO_FAULTS: dict[str, Any] = {"faultInjectionParameters": {}}
 FAULT: dict[str, Any] = {

@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import hmac
 import ipaddress
+from typing import NoReturn
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
@@ -38,6 +39,19 @@ def is_loopback(address: str) -> bool:
     if is_ip(address):
         return ipaddress.ip_address(address).is_loopback
     return address == "localhost"
+
+
+def starts_processes(settings: HttpSettings) -> bool:
+    """Tell whether those who reach the API may have it start processes."""
+    return settings.token is not None or is_loopback(settings.address)
+
+
+def refuse_process(settings: HttpSettings, field: str) -> NoReturn:
+    """Refuse a process that a stranger could have asked for. Raises: RefusedError."""
+    hint = "start the manager with --http-token, or let it listen on 127.0.0.1; endpoint variants are allowed"
+    raise RefusedError(
+        f"the API listens on {settings.address} without a token, so it starts no processes", field=field, hint=hint
+    )
 
 
 class Guard:

@@ -6,7 +6,7 @@ The sample is a share of 0.0-1.0 and fault percentages are 0-100 (as in Envoy); 
 from collections.abc import Iterator
 
 from api.schemas.values import format_duration
-from xds_server.model.profile import FaultParameters, HeaderMatch, HeaderMatchKind, Match, ShadowingProfile
+from xds_server.model.profile import FaultParameters, HeaderMatch, HeaderMatchKind, Match, SelfSpec, ShadowingProfile
 
 
 def summary(profile: ShadowingProfile) -> str:
@@ -16,7 +16,7 @@ def summary(profile: ShadowingProfile) -> str:
     if not profile.percentage:
         return f"mirrors nothing (0 %) of {profile.component_name}"
     mirrors = f"mirrors {share} of {_requests(profile.match)} to {versions} for {format_duration(profile.ttl)}"
-    return "; ".join([mirrors, *_parts(profile.faults)])
+    return "; ".join([mirrors, *_control(profile), *_parts(profile.faults)])
 
 
 def fault_summary(faults: FaultParameters) -> str:
@@ -29,9 +29,29 @@ def warnings(faults: FaultParameters, *, field: str = "faultInjectionParameters"
     return list(_doubts(faults, field))
 
 
+def control_warnings(profile: ShadowingProfile) -> list[str]:
+    """Return a line when the original has to do more because of a control."""
+    if profile.control is None or not isinstance(profile.control.spec, SelfSpec):
+        return []
+    more = per_cent(profile.percentage * 100)
+    told = f"control.self: the original answers each sampled request twice, {more} more requests of those that match"
+    return [f"{told}; a control that is a process or an endpoint spares it that"]
+
+
 def per_cent(value: float) -> str:
     """Return a number with its sign: `12.5 %`."""
     return f"{value:.10g} %"
+
+
+def _control(profile: ShadowingProfile) -> Iterator[str]:
+    control = profile.control
+    if control is None or not control.enabled:
+        return
+    during = "" if control.duration is None else f" for {format_duration(control.duration)}"
+    if isinstance(control.spec, SelfSpec):
+        yield f"the original answers them twice{during}, to tell noise (extra load)"
+    else:
+        yield f"and to a control, the original's own version{during}, to tell noise"
 
 
 def _doubts(faults: FaultParameters, field: str) -> Iterator[str]:

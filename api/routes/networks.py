@@ -8,9 +8,11 @@ from pydantic import BaseModel
 from api import examples, openapi
 from api.body import document
 from api.conditions import etag, required_revision
-from api.depends import Desk, IfMatch, NetworkRef
+from api.depends import Desk, IfMatch, NetworkRef, Reach
+from api.guard import refuse_process, starts_processes
 from api.schemas.network import NetworkBody
 from api.schemas.views import NetworkView
+from xds_server.config import HttpSettings
 
 router = APIRouter(tags=["networks"], responses=openapi.PROBLEMS)
 _Body = Annotated[NetworkBody, Depends(document(NetworkBody))]
@@ -24,8 +26,9 @@ class NetworkList(BaseModel):
 
 
 @router.post("/networks", status_code=201, openapi_extra=_DOCUMENTED)
-async def create_network(body: _Body, desk: Desk, response: Response) -> NetworkView:
+async def create_network(body: _Body, desk: Desk, reach: Reach, response: Response) -> NetworkView:
     """Create a virtual network."""
+    _check_reach(body, reach)
     network = await desk.create_network(body.to_model(body.name))
     response.headers["Location"] = f"/networks/{network.id}"
     response.headers["ETag"] = etag(network)
@@ -48,9 +51,10 @@ async def read_network(network_id: NetworkRef, desk: Desk, response: Response) -
 
 @router.put("/networks/{network_id}", openapi_extra=_DOCUMENTED)
 async def replace_network(
-    *, network_id: NetworkRef, body: _Body, desk: Desk, response: Response, if_match: IfMatch = None
+    *, network_id: NetworkRef, body: _Body, desk: Desk, reach: Reach, response: Response, if_match: IfMatch = None
 ) -> NetworkView:
     """Replace a network's components and labels. The same definition again keeps its revision."""
+    _check_reach(body, reach)
     network = await desk.network(network_id)
     revision = required_revision(if_match, network)
     network = await desk.replace_network(network.id, body.to_model(body.name), if_match=revision)
@@ -63,3 +67,9 @@ async def delete_network(network_id: NetworkRef, desk: Desk, if_match: IfMatch =
     """End a network's shadows and take it from its Envoys; answers when that is done."""
     network = await desk.network(network_id)
     await desk.delete_network(network.id, if_match=required_revision(if_match, network))
+
+
+def _check_reach(body: NetworkBody, settings: HttpSettings) -> None:
+    for index, component in enumerate(body.components):
+        if component.version is not None and component.version.process is not None and not starts_processes(settings):
+            refuse_process(settings, f"components[{index}].version.process")

@@ -10,11 +10,11 @@ from api import examples, openapi
 from api.body import document
 from api.conditions import etag, required_revision
 from api.depends import Desk, IfMatch, NetworkRef, ProfileRef, Reach
-from api.guard import is_loopback
+from api.guard import refuse_process, starts_processes
 from api.schemas.profile import ProfileBody, ProfileChangeBody
 from api.schemas.views import ProfileView
 from xds_server.config import HttpSettings
-from xds_server.errors import RefusedError
+from xds_server.model.profile import Control, ProcessSpec
 
 router = APIRouter(tags=["shadowing"], responses=openapi.PROBLEMS)
 _Body = Annotated[ProfileBody, Depends(document(ProfileBody))]
@@ -39,13 +39,18 @@ class ProfileList(BaseModel):
 @router.post(
     "/networks/{network_id}/shadowing/create",
     status_code=201,
-    openapi_extra=openapi.body(ProfileBody, process=examples.PROFILE, endpoint=examples.PROFILE_OF_WHAT_RUNS),
+    openapi_extra=openapi.body(
+        ProfileBody,
+        process=examples.PROFILE,
+        endpoint=examples.PROFILE_OF_WHAT_RUNS,
+        control=examples.PROFILE_WITH_CONTROL,
+    ),
 )
 async def create_profile(
     *, network_id: NetworkRef, body: _Body, desk: Desk, reach: Reach, response: Response, idempotency_key: _Key = None
 ) -> ProfileView:
     """Create a shadowing profile; its instances are Pending until they have answered their health check."""
-    _check_reach(body, reach)
+    await _check_reach(body, network_id, desk, reach)
     view, created = await desk.create_profile(
         network_id, body.to_model(body.name or ""), idempotency_key=idempotency_key, body_hash=_digest(body)
     )
@@ -99,14 +104,17 @@ async def delete_profile(network_id: NetworkRef, profile_id: ProfileRef, desk: D
     await desk.delete_profile(network_id, view.profile.id, if_match=revision)
 
 
-def _check_reach(body: ProfileBody, settings: HttpSettings) -> None:
-    if settings.token is not None or is_loopback(settings.address):
+async def _check_reach(body: ProfileBody, network: str, desk: Desk, settings: HttpSettings) -> None:
+    if starts_processes(settings):
         return
     for index, variant in enumerate(body.variants):
         if variant.process is not None:
-            hint = "start the manager with --http-token, or let it listen on 127.0.0.1; endpoint variants are allowed"
-            told = f"the API listens on {settings.address} without a token, so it starts no processes"
-            raise RefusedError(told, field=f"variants[{index}].process", hint=hint)
+            refuse_process(settings, f"variants[{index}].process")
+    control = body.control.to_model() if body.control else Control()
+    component = (await desk.network(network)).component(body.component_name)
+    version = component.version if component else None
+    if isinstance(control.resolved(version).spec, ProcessSpec):
+        refuse_process(settings, "control.process" if control.spec else "control")
 
 
 def _digest(body: ProfileBody) -> str:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from api.schemas.base import OMITTED, Document, refuse, shown
+from api.schemas.control import VersionBody
 from api.schemas.values import (
     AnyText,
     Duration,
@@ -97,6 +98,8 @@ class ComponentBody(Document):
     """Upgrades that clients may use, for example `websocket`; never mirrored."""
     tls: TLSBody | None = OMITTED
     """TLS to the endpoints; plain text when left out."""
+    version: VersionBody | None = OMITTED
+    """How to run its own version once more: the control of profiles that name none."""
 
     @field_validator("hosts")
     @classmethod
@@ -119,6 +122,7 @@ class ComponentBody(Document):
             retries=self.retries,
             upgrades=tuple(self.upgrades),
             tls=self.tls.to_model() if self.tls else None,
+            version=self.version.to_model() if self.version else None,
         )
 
     @classmethod
@@ -135,6 +139,7 @@ class ComponentBody(Document):
             retries=component.retries,
             upgrades=list(component.upgrades),
             tls=TLSBody.of(component.tls) if component.tls else None,
+            version=VersionBody.of(component.version) if component.version else None,
         )
 
 

@@ -6,6 +6,7 @@ from pydantic import Field, field_validator, model_validator
 
 from api.schemas.analysis import AnalysisBody
 from api.schemas.base import OMITTED, Document, refuse, shown
+from api.schemas.control import ControlBody
 from api.schemas.fault import FaultParametersBody
 from api.schemas.match import MatchBody
 from api.schemas.values import DAY, Duration, Name, Number, Reference, Share
@@ -13,6 +14,7 @@ from api.schemas.variant import VariantBody
 from xds_server.lifecycle.views import ProfileChange
 from xds_server.model.ids import NetworkID, ProfileID
 from xds_server.model.profile import (
+    CONTROL,
     DEFAULT_CAPTURE_BYTES,
     PERFORMANCE_METRICS,
     Capture,
@@ -61,6 +63,9 @@ class ProfileSpec(Document):
     """Longest a copy may take."""
     max_request_bytes: Annotated[int, Number(1, 1024 * _MEGABYTE, "bytes", whole=True)] = _MEGABYTE
     """Largest request body that is copied; the copy of a larger one is answered 413."""
+    control: ControlBody | None = OMITTED
+    """A second instance of the original's own version, to tell noise from change; the component's `version` if it has
+    one when left out."""
     analysis: AnalysisBody = AnalysisBody()
     """How answers are compared, what is kept secret, when alerts are raised."""
 
@@ -81,6 +86,9 @@ class ProfileSpec(Document):
         for index, variant in enumerate(variants):
             if any(variant.name == other.name for other in variants[:index]):
                 refuse(f"{shown(variant.name)} is there twice", "a name of its own", at=f"[{index}].name")
+            if variant.name == CONTROL:
+                hint = "another name; the original's own version belongs in the field control"
+                refuse(f"{shown(CONTROL)} is the name of the profile's control", hint, at=f"[{index}].name")
         return variants
 
     def to_model(self, name: str) -> ShadowingProfile:
@@ -100,6 +108,7 @@ class ProfileSpec(Document):
             capture=Capture(head_bytes=self.capture.head_bytes, checksum=self.capture.checksum),
             shadow_timeout=self.shadow_timeout,
             max_request_bytes=self.max_request_bytes,
+            control=self.control.to_model() if self.control else None,
             analysis=self.analysis.to_model(),
         )
 
@@ -176,6 +185,7 @@ def fields_of(profile: ShadowingProfile) -> dict[str, Any]:
         ),
         "shadow_timeout": profile.shadow_timeout,
         "max_request_bytes": profile.max_request_bytes,
+        "control": ControlBody.of(profile.control) if profile.control else None,
         "analysis": AnalysisBody.of(profile.analysis),
     }
 

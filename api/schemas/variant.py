@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from api.schemas.base import OMITTED, Document, refuse
 from api.schemas.values import AnyText, Duration, HostAddress, Name, Port, Text
-from xds_server.model.profile import EndpointSpec, ProcessSpec, Readiness, Variant
+from xds_server.model.profile import EndpointSpec, ProcessSpec, Readiness, Variant, VariantSpec
 
 LATER = ("docker", "kubernetes")
 """Kinds that the design names and this version cannot run."""
@@ -100,32 +100,41 @@ class VariantBody(Document):
 
     def to_model(self) -> Variant:
         """Return the variant."""
-        if self.process:
-            spec: ProcessSpec | EndpointSpec = ProcessSpec(
-                command=tuple(self.process.command),
-                env=dict(self.process.env),
-                working_directory=self.process.working_directory,
-                readiness=self.process.readiness.to_model(),
-                stop_timeout=self.process.stop_timeout,
-            )
-        else:
-            assert self.endpoint is not None  # noqa: S101 - _one_kind holds it
-            spec = EndpointSpec(self.endpoint.address, self.endpoint.port, self.endpoint.readiness.to_model())
-        return Variant(name=self.name, spec=spec)
+        return Variant(name=self.name, spec=spec_of(self.process, self.endpoint))
 
     @classmethod
     def of(cls, variant: Variant) -> "VariantBody":
         """Return the document of a variant."""
-        spec = variant.spec
+        return cls.model_construct(name=variant.name, **body_of(variant.spec))
+
+
+def spec_of(process: ProcessBody | None, endpoint: EndpointVariantBody | None) -> ProcessSpec | EndpointSpec:
+    """Return what a version runs; exactly one of the two is given."""
+    if process is not None:
+        return ProcessSpec(
+            command=tuple(process.command),
+            env=dict(process.env),
+            working_directory=process.working_directory,
+            readiness=process.readiness.to_model(),
+            stop_timeout=process.stop_timeout,
+        )
+    assert endpoint is not None  # noqa: S101 - the documents hold it
+    return EndpointSpec(endpoint.address, endpoint.port, endpoint.readiness.to_model())
+
+
+def body_of(spec: VariantSpec) -> dict[str, Any]:
+    """Return the fields `process` and `endpoint` of the document of what a version runs."""
+    if isinstance(spec, EndpointSpec):
         readiness = ReadinessBody.of(spec.readiness)
-        if isinstance(spec, EndpointSpec):
-            endpoint = EndpointVariantBody.model_construct(address=spec.address, port=spec.port, readiness=readiness)
-            return cls.model_construct(name=variant.name, process=None, endpoint=endpoint)
+        endpoint = EndpointVariantBody.model_construct(address=spec.address, port=spec.port, readiness=readiness)
+        return {"process": None, "endpoint": endpoint}
+    if isinstance(spec, ProcessSpec):
         process = ProcessBody.model_construct(
             command=list(spec.command),
             env=dict(spec.env),
             working_directory=spec.working_directory,
-            readiness=readiness,
+            readiness=ReadinessBody.of(spec.readiness),
             stop_timeout=spec.stop_timeout,
         )
-        return cls.model_construct(name=variant.name, process=process, endpoint=None)
+        return {"process": process, "endpoint": None}
+    return {"process": None, "endpoint": None}

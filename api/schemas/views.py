@@ -4,7 +4,7 @@ Guarantees: the specification's names (`instanceID`, `virtualNetworkID`, `compon
 times are RFC 3339 in UTC; durations read like those that are given.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,12 +15,12 @@ from api.performance import performance_data
 from api.schemas.fault import FaultParametersBody
 from api.schemas.network import ComponentBody, NetworkBody
 from api.schemas.profile import ProfileBody, fields_of
-from api.words import fault_summary, summary, warnings
+from api.words import control_warnings, fault_summary, summary, warnings
 from xds_server.lifecycle.views import InstanceView as Instance
 from xds_server.lifecycle.views import Jsonable, NetworkStatus
 from xds_server.lifecycle.views import ProfileView as Profile
 from xds_server.model.network import VirtualNetwork
-from xds_server.model.profile import Fault
+from xds_server.model.profile import Fault, ShadowingProfile
 from xds_server.protocol.board import EnvoyStatus
 
 
@@ -108,6 +108,8 @@ class InstanceView(View):
     """Component that it is a version of."""
     variant: str
     """Which version."""
+    control: bool
+    """Whether it is the profile's control: the original's own version, which shows what is noise."""
     node: str
     """Node that it runs on."""
     status: str
@@ -130,8 +132,8 @@ class InstanceView(View):
     """What was measured of the metrics that the profile names."""
 
     @classmethod
-    def of(cls, view: Instance, metrics: Sequence[str]) -> "InstanceView":
-        """Return the view of an instance; `metrics` are those that its profile names."""
+    def of(cls, view: Instance, profile: ShadowingProfile) -> "InstanceView":
+        """Return the view of an instance of a profile."""
         instance = view.instance
         address = instance.address
         return cls.model_construct(
@@ -140,16 +142,17 @@ class InstanceView(View):
             profile_id=instance.profile_id,
             component_name=instance.component_name,
             variant=instance.variant,
+            control=profile.is_control(instance.variant),
             node=instance.node,
             status=instance.status.value,
             reason=instance.reason,
             log_tail=list(instance.log_tail),
-            address=AddressView(address=address.address, port=address.port) if address else None,
+            address=AddressView(address=address.address, port=address.port) if address and address.port else None,
             created_at=instance.created_at,
             expires_at=instance.expires_at,
             stopped_at=instance.stopped_at,
             faults=[FaultView.of(fault) for fault in view.faults],
-            performance_data=performance_data(view.performance, view.comparison, metrics),
+            performance_data=performance_data(view.performance, view.comparison, profile.metrics),
         )
 
 
@@ -186,8 +189,8 @@ class ProfileView(ProfileBody):
             revision=profile.revision,
             created_at=profile.created_at,
             summary=summary(profile),
-            warnings=warnings(profile.faults),
-            instances=[InstanceView.of(instance, profile.metrics) for instance in view.instances],
+            warnings=[*warnings(profile.faults), *control_warnings(profile)],
+            instances=[InstanceView.of(instance, profile) for instance in view.instances],
             comparison=as_json(view.comparison),
             verdict=None,
         )

@@ -6,7 +6,7 @@ from typing import Any
 
 from xds_server.model.ids import FaultID, InstanceID, NetworkID, ProfileID
 from xds_server.model.network import Address, Component, Endpoint, Protocol, VirtualNetwork
-from xds_server.model.profile import EndpointSpec, Fault, FaultParameters, ShadowingProfile, Variant
+from xds_server.model.profile import CONTROL, EndpointSpec, Fault, FaultParameters, ShadowingProfile, Variant
 from xds_server.model.state import ActiveProfile, ActiveShadow, NetworkState
 
 PROFILE = "11111111-0000-4000-8000-000000000001"
@@ -45,6 +45,12 @@ def profile(number: int = 1, **more: Any) -> ShadowingProfile:
 
 def shadow(number: int = 1, *, port: int = 9002, faults: tuple[Fault, ...] = ()) -> ActiveShadow:
     return ActiveShadow(InstanceID(f"{INSTANCE[:-1]}{number}"), "v2", Address("127.0.0.1", port), faults)
+
+
+def control(number: int = 2, *, port: int = 9001, original: bool = False) -> ActiveShadow:
+    """Return a profile's control; `original`: it is the original itself."""
+    address = Address("", 0) if original else Address("127.0.0.1", port)
+    return ActiveShadow(InstanceID(f"{INSTANCE[:-1]}{number}"), CONTROL, address, original=original)
 
 
 def fault(number: int = 1, *, instance: int = 1, **parameters: Any) -> Fault:

@@ -5,7 +5,7 @@ exactly one tally: that of its profile and instance, in the window in which it w
 Not guaranteed: thread safety; it belongs to one event loop.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import structlog
 
@@ -21,6 +21,7 @@ from xds_server.analysis.profile_config import ProfileConfig
 from xds_server.analysis.record import Record
 from xds_server.analysis.rules import RuleBook
 from xds_server.analysis.tally import EndpointTally, Field, FieldTally, LegTally, Tally
+from xds_server.analysis.trios import Controls, book
 from xds_server.config import EngineSettings
 
 log = structlog.get_logger(__name__)
@@ -41,7 +42,7 @@ _STATUSES = {status: str(status) for status in range(600)}
 class _Profile:
     """What the analyser keeps of a profile from window to window."""
 
-    __slots__ = ("config", "control", "endpoints", "expected", "fields", "rules")
+    __slots__ = ("config", "controls", "endpoints", "expected", "fields", "rules")
 
     def __init__(self, settings: EngineSettings) -> None:
         self.endpoints = Endpoints(settings.max_endpoints)
@@ -49,8 +50,7 @@ class _Profile:
         self.expected = ANYONE
         self.rules = RuleBook()
         self.config: ProfileConfig | None = None
-        self.control = ""
-        """The instance that is the control; empty when there is none."""
+        self.controls = Controls()
 
     def fields_of(self, endpoint: str, differences: Iterable[Difference]) -> dict[Field, str]:
         """Return field and class of each difference, `other` for those beyond the bounds, with the recognised kind."""
@@ -65,7 +65,7 @@ class _Profile:
         """Take over what the manager says of it."""
         before, self.config = self.config, config
         self.expected = frozenset(config.shadows)
-        self.control = config.control
+        self.controls.configure(config.control)
         if before is None or (before.analysis, before.keep_credentials) != (config.analysis, config.keep_credentials):
             self.rules = RuleBook(config.analysis, keep_credentials=config.keep_credentials)
             self.endpoints.use(config.analysis.endpoints)
@@ -167,7 +167,7 @@ class Analyser:
             if len(self._tallies) >= MAX_PROFILES and profile != _UNKNOWN_PROFILE:
                 return self._tally(_UNKNOWN_PROFILE, "")
             known = self._profiles.get(profile)
-            control = known is not None and bool(instance) and known.control == instance
+            control = known is not None and instance in known.controls
             tally = self._tallies[key] = Tally(profile, instance, keep=self._settings.examples, control=control)
             self._examples_left[key] = EXAMPLES_A_WINDOW
             if key not in self._told and instance:
@@ -210,6 +210,9 @@ class Analyser:
         if outcome.reason is not None:
             endpoint.not_judged[outcome.reason] += 1
             return
+        fields = profile.fields_of(endpoint_name, outcome.differences) if outcome.differences else {}
+        if profile.controls:
+            self._trios(original, shadow.shadow, profile=profile, endpoint_name=endpoint_name, fields=fields)
         endpoint.pairs += 1
         endpoint.timeline.add(original.started)
         # An injected delay says nothing about the shadow's own time, and an original that answers before it has all of
@@ -222,14 +225,26 @@ class Analyser:
         if outcome.head_only:
             tally.counts["head_only"] += 1
         if outcome.differences:
-            self._differs((original, shadow), outcome, profile=profile, tally=tally, endpoint_name=endpoint_name)
+            self._differs((original, shadow), outcome, fields=fields, tally=tally, endpoint_name=endpoint_name)
+
+    def _trios(
+        self, original: Record, instance: str, *, profile: _Profile, endpoint_name: str, fields: Mapping[Field, str]
+    ) -> None:
+        """Note what a judged pair differs in; book what is known now of its original's other copies."""
+        original.notes, trios = profile.controls.meet(original.notes, instance, endpoint_name, fields)
+        for candidate, (name, mine), theirs in trios:
+            endpoints = self._tally(profile_of(original.pair), candidate).endpoints
+            endpoint = endpoints.get(name)
+            if endpoint is None:  # its pair was in an earlier window
+                endpoint = endpoints[name] = EndpointTally()
+            book(endpoint, mine, theirs)
 
     def _differs(
         self,
         pair: tuple[Record, Record],
         outcome: Outcome,
         *,
-        profile: _Profile,
+        fields: Mapping[Field, str],
         tally: Tally,
         endpoint_name: str,
     ) -> None:
@@ -237,7 +252,6 @@ class Analyser:
         endpoint.differing += 1
         moment = pair[0].started
         example = None
-        fields = profile.fields_of(endpoint_name, outcome.differences)
         endpoint.sign(tuple(sorted(fields)))
         for kind in {kind for _, kind in fields}:
             tally.classes[kind] += 1
@@ -247,8 +261,9 @@ class Analyser:
         for name, what in fields.items():
             found = endpoint.fields.get(name)
             if found is None:
-                found = endpoint.fields[name] = FieldTally(first=moment, last=moment)
-                found.what = what
+                found = endpoint.fields[name] = FieldTally()
+            if not found.count:  # a trio may have come first
+                found.first, found.last, found.what = moment, moment, what
             elif found.what != what:
                 found.what = "*"
             found.count += 1

@@ -18,7 +18,7 @@ import structlog
 
 from xds_server.analysis.attachment import Attachment, EngineStatus, LastGood
 from xds_server.analysis.clock import Clock
-from xds_server.analysis.comparison import Comparison, comparison_of
+from xds_server.analysis.comparison import Comparison, comparison_of, measured_by
 from xds_server.analysis.example import Example
 from xds_server.analysis.fold import Folding
 from xds_server.analysis.kinds import Lost
@@ -105,11 +105,13 @@ class Collector:
         """Return the comparison so far, of a whole profile (but for its control) or of one instance."""
         whole = Tally(profile_id, instance_id or "", keep=self._settings.examples)
         profile = self._profiles.get(profile_id)
+        control = None
         if profile is not None:
+            control = measured_by(profile.tallies.values())
             for instance, tally in profile.tallies.items():
                 if instance == instance_id or (instance_id is None and not tally.control):
                     whole.merge(tally)
-        return comparison_of(whole)
+        return comparison_of(whole, control)
 
     def tallies(self, profile_id: str) -> Mapping[str, Tally]:
         """Return the tallies of a profile by instance; they are the collector's own, to be read and not kept."""
@@ -123,6 +125,8 @@ class Collector:
         profile = self._profiles.get(profile_id)
         found: dict[str, Example] = {}
         for tally in profile.tallies.values() if profile else ():
+            if tally.control:  # the original against itself
+                continue
             for name, counted in tally.endpoints.items():
                 if endpoint is not None and name != endpoint:
                     continue

@@ -4,7 +4,7 @@ Units in JSON: response times in milliseconds, rates 0.0-1.0, counts in pairs.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -16,6 +16,16 @@ from xds_server.analysis.sketch import Sketch
 from xds_server.analysis.tally import EndpointTally, Field, FieldTally, LegTally, Tally
 
 QUANTILES = (0.5, 0.9, 0.99)
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """The control that noise was measured by: the newest one, since and until when, with how many judged pairs."""
+
+    instance: str
+    pairs: int
+    since: datetime | None
+    until: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +49,8 @@ class Comparison:
     endpoints: tuple["EndpointComparison", ...]
     since: datetime | None
     until: datetime | None
+    control: Measured | None = None
+    """None: no control has answered anything so far."""
 
     @property
     def identical(self) -> int:
@@ -47,8 +59,31 @@ class Comparison:
 
     @property
     def trios(self) -> int:
-        """Requests that a control answered too."""
+        """Requests that a control answered too, once for each shadow."""
         return sum(endpoint.tally.trios for endpoint in self.endpoints)
+
+    @property
+    def noise_measured(self) -> dict[str, Any]:
+        """Whether noise was measured, by what, until when, with how many requests."""
+        control = self.control
+        return {
+            "byControl": self.trios > 0,
+            "requests": self.trios,
+            "instanceID": control.instance if control else None,
+            "since": _moment(control.since) if control else None,
+            "until": _moment(control.until) if control else None,
+            "summary": self._how_noise_was_measured(),
+        }
+
+    def _how_noise_was_measured(self) -> str:
+        if self.trios:
+            return f"noise was measured by a control, in {self.trios} requests that it answered too"
+        if self.control is not None:
+            return "noise is not measured yet: the control has answered no request that a shadow answered too"
+        return (
+            "noise was not measured: no control has answered; what is known by its looks, and rules, are all that "
+            "tells noise from change"
+        )
 
     def as_json(self) -> dict[str, Any]:
         """Return it as REST shows it."""
@@ -57,7 +92,7 @@ class Comparison:
             "identical": self.identical,
             "noise": self.noise,
             "discrepancies": self.discrepancies,
-            "noiseMeasured": {"byControl": self.trios > 0, "requests": self.trios},
+            "noiseMeasured": self.noise_measured,
             "notJudged": dict(self.not_judged),
             "byClass": dict(self.by_class),
             "lost": dict(self.lost),
@@ -127,7 +162,16 @@ def endpoint_of(name: str, tally: EndpointTally) -> EndpointComparison:
     return EndpointComparison(name, tally, found, tally.discrepancies(noise))
 
 
-def comparison_of(tally: Tally) -> Comparison:
+def measured_by(tallies: Iterable[Tally]) -> Measured | None:
+    """Return the newest control among the tallies of a profile's instances; None when none of them is one."""
+    found = max((t for t in tallies if t.control), key=lambda t: (t.until, t.instance), default=None)
+    if found is None:
+        return None
+    pairs = sum(endpoint.pairs for endpoint in found.endpoints.values())
+    return Measured(found.instance, pairs, _time(found.since), _time(found.until))
+
+
+def comparison_of(tally: Tally, control: Measured | None = None) -> Comparison:
     """Return the picture of a merged tally; endpoints that differ most come first."""
     not_judged: Counter[str] = Counter()
     for endpoint in tally.endpoints.values():
@@ -144,9 +188,14 @@ def comparison_of(tally: Tally) -> Comparison:
         delayed=tally.counts["delayed"],
         head_only=tally.counts["head_only"],
         endpoints=tuple(found),
-        since=datetime.fromtimestamp(tally.since, UTC) if tally.since else None,
-        until=datetime.fromtimestamp(tally.until, UTC) if tally.until else None,
+        since=_time(tally.since),
+        until=_time(tally.until),
+        control=control,
     )
+
+
+def _time(seconds: float) -> datetime | None:
+    return datetime.fromtimestamp(seconds, UTC) if seconds else None
 
 
 def _positive(counts: Counter[str]) -> dict[str, int]:

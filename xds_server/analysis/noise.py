@@ -19,6 +19,7 @@ differ more often; that alpha holds over all fields together (it holds for each)
 import math
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 from xds_server.analysis.kinds import Kind
 from xds_server.analysis.tally import EndpointTally, Field, FieldTally
@@ -56,6 +57,11 @@ class Judgement:
         """Whether pairs that differ in it are discrepancies."""
         return self.nature is Nature.REAL
 
+    @property
+    def proven(self) -> bool:
+        """Whether noise is ruled out, at `ALPHA`; a difference that counts need not be (yet)."""
+        return self.evidence >= 1 / ALPHA
+
 
 def judge(field: Field, tally: FieldTally, trios: int) -> Judgement:
     """Return what a field of an endpoint with so many trios is taken for."""
@@ -80,10 +86,11 @@ def judgements(endpoint: EndpointTally) -> dict[Field, Judgement]:
     return {field: judge(field, tally, endpoint.trios) for field, tally in endpoint.fields.items()}
 
 
+@lru_cache(maxsize=16_384)
 def evidence(alone: int, control: int) -> float:
     """Return the likelihood ratio E of the module, for so many trios in which only one side differs.
 
-    Returns: 1.0 when nothing is known; at most 1e300.
+    Returns: 1.0 when nothing is known; at most 1e300. In time of the root of the counts (1 ms at ten million).
     """
     if alone <= 0:
         # The integral in closed form, and below 1: more control than shadow is no evidence.
@@ -98,7 +105,7 @@ def evidence(alone: int, control: int) -> float:
 
 
 def _log_binomial_cdf(most: int, throws: int) -> float:
-    """Return log P(Binomial(throws, 1/2) <= most); exact up to a relative 1e-12, in time of its spread."""
+    """Return log P(Binomial(throws, 1/2) <= most); exact up to what a float can hold, in time of its spread."""
     if most >= throws:
         return 0.0
     upper = most >= throws // 2

@@ -1,9 +1,10 @@
 """One leg of a pair: what the analysis keeps of an access log entry.
 
 A plain slotted class, not a frozen value: tens of thousands are made a second, and a frozen dataclass costs three
-times as much to construct. Nobody changes one after it was made.
+times as much to construct. Nobody changes one after it was made, but for the notes on an original.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from xds_server.analysis.kinds import Ending
@@ -49,6 +50,8 @@ class Record:
     grpc_message: str
     details: str
     """Envoy's `response_code_details`."""
+    notes: dict[str, tuple[str, Collection[tuple[str, str]]]] | None = None
+    """Of an original that a control answers too: what its judged copies differ in (`analysis.trios`)."""
 
     @property
     def by_envoy(self) -> bool:

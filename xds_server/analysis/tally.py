@@ -205,6 +205,7 @@ class Tally:
 
     def merge(self, other: "Tally") -> None:
         """Add the other's (of the same profile; the instance may be another)."""
+        self.control = self.control or other.control
         if other.since:
             self.seen(other.since)
             self.seen(other.until)

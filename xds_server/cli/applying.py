@@ -14,6 +14,7 @@ from api.schemas.network import NetworkBody
 from api.schemas.profile import ProfileBody
 from xds_server.cli.client import JSON, Client
 from xds_server.errors import ConflictError
+from xds_server.lifecycle.controls import with_control
 from xds_server.model.profile import ShadowingProfile
 
 _NAMES = {
@@ -88,7 +89,10 @@ def _profile(client: Client, manifest: ProfileManifest, label: str, *, replace: 
     if found is None:
         return _create(client, manifest, label, Outcome.CREATED, dry_run=dry_run)
     there, etag = found
-    changed = _changed(_known(ProfileBody, there).to_model(wanted.name), wanted)
+    has = _known(ProfileBody, there).to_model(wanted.name)
+    if has.control != wanted.control:
+        wanted = _with_control(client, network, wanted)
+    changed = _changed(has, wanted)
     ended = _ended(there)
     if replace and (ended or not changed <= _CHANGEABLE):
         if not dry_run:
@@ -118,6 +122,13 @@ def _create(client: Client, manifest: ProfileManifest, label: str, outcome: Outc
     return Applied(label, outcome, str(made["summary"]), network, str(made["profileID"]), _warned(made))
 
 
+def _with_control(client: Client, network: str, wanted: ShadowingProfile) -> ShadowingProfile:
+    """Fill in the control that the manager would: a manifest need not name the component's own version."""
+    there = _known(NetworkBody, client.get("networks", network)).to_model(network)
+    component = there.component(wanted.component_name)
+    return wanted if component is None else with_control(wanted, component)
+
+
 def _sent(spec: Document, *, without: set[str]) -> dict[str, Any]:
     return spec.model_dump(mode="json", by_alias=True, exclude=without)
 
@@ -134,7 +145,7 @@ def _changed(has: ShadowingProfile, wanted: ShadowingProfile) -> set[str]:
 
 
 def _ended(there: JSON) -> str:
-    instances = there["instances"]
+    instances = [instance for instance in there["instances"] if not instance.get("control")]
     if not instances or any(instance["status"] not in _ENDED for instance in instances):
         return ""
     last = instances[-1]

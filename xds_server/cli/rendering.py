@@ -12,9 +12,11 @@ from datetime import UTC, datetime
 from api.manifests import Manifest, NetworkManifest, ProfileManifest
 from api.words import summary
 from xds_server.errors import FieldProblem, InvalidFieldsError, NotFoundError, ShadowmeshError
+from xds_server.lifecycle.controls import with_control
+from xds_server.lifecycle.validation import check_control
 from xds_server.model.ids import FaultID, InstanceID, NetworkID, ProfileID
 from xds_server.model.network import Address, VirtualNetwork
-from xds_server.model.profile import EndpointSpec, Fault, ShadowingProfile
+from xds_server.model.profile import EndpointSpec, Fault, SelfSpec, ShadowingProfile
 from xds_server.model.state import ActiveProfile, ActiveShadow, NetworkState
 from xds_server.translate import check_profile, to_yaml, translate
 
@@ -73,7 +75,11 @@ def _checked(manifest: Manifest, network: VirtualNetwork, others: Sequence[Shado
     assert isinstance(manifest.body, ProfileManifest)  # noqa: S101 - the caller looked
     wanted = manifest.body.to_model()
     profile = replace(wanted, id=ProfileID(_id("profile", network.name, wanted.name)), network_id=network.id)
+    component = network.component(profile.component_name)
     try:
+        if component is not None:
+            profile = with_control(profile, component)
+            check_control(component, profile)
         check_profile(network, others, profile)
     except ShadowmeshError as error:
         where = f"{manifest.file}, document {manifest.document}, line {manifest.line}: spec.{error.field}"
@@ -87,16 +93,20 @@ def _pretend(network: VirtualNetwork, profiles: Sequence[ShadowingProfile]) -> P
     for profile in profiles:
         comments.append(f'profile "{profile.name}": {summary(profile)}')
         shadows = []
-        for variant in profile.variants:
+        for variant in profile.versions:
+            original = isinstance(variant.spec, SelfSpec)
             instance = InstanceID(_id("instance", profile.id, variant.name))
             if isinstance(variant.spec, EndpointSpec):
                 address, made_up = Address(variant.spec.address, variant.spec.port), "id"
+            elif original:
+                address, made_up = Address(profile.component_name, 0), "id"
             else:
                 address, made_up, port = Address("127.0.0.1", port), "id and address", port + 1
             comments.append(
                 f"  {variant.name} is pending; made up: {made_up} {instance} {address.address}:{address.port}"
             )
-            shadows.append(ActiveShadow(instance, variant.name, address, _faults(profile, instance)))
+            faults = () if profile.is_control(variant.name) else _faults(profile, instance)
+            shadows.append(ActiveShadow(instance, variant.name, address, faults, original=original))
         active.append(ActiveProfile(profile, tuple(shadows)))
     return Pretended(NetworkState(network, tuple(active)), tuple(comments))
 

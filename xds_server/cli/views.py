@@ -170,8 +170,10 @@ def _compared(comparison: JSON | None) -> Iterator[RenderableType]:
     if not comparison:
         yield Text("nothing compared yet", style="dim")
         return
-    counts = {k: comparison[k] for k in ("pairs", "identical", "discrepancies") if k in comparison}
+    counts = {k: comparison[k] for k in ("pairs", "identical", "noise", "discrepancies") if k in comparison}
     yield Text(", ".join(f"{number(v)} {k}" for k, v in counts.items()))
+    if measured := comparison.get("noiseMeasured"):
+        yield Text(clean(measured["summary"]), style="" if measured["byControl"] else "yellow")
     classes = comparison.get("byClass") or {}
     if classes:
         yield Text("differences: " + ", ".join(f"{clean(k)} {number(v)}" for k, v in sorted(classes.items())))
@@ -187,16 +189,16 @@ def _compared(comparison: JSON | None) -> Iterator[RenderableType]:
 
 def endpoints(items: Iterable[JSON]) -> Table:
     """Return what was compared by endpoint, those that differ most first."""
-    made = table("ENDPOINT", "PAIRS", "DIFFER", "P50", "P50 SHADOW", "P99", "P99 SHADOW", "MOST OFTEN")
+    made = table("ENDPOINT", "PAIRS", "NOISE", "DIFFER", "P50", "P50 SHADOW", "P99", "P99 SHADOW", "MOST OFTEN")
     return rows(made, (_endpoint(one) for one in items))
 
 
 def _endpoint(one: JSON) -> Sequence[Any]:
-    differences = one.get("differences") or [{}]
-    often = f"{differences[0]['field']} ({differences[0]['class']})" if differences[0] else ""
+    differences = [each for each in one.get("differences") or [] if each.get("nature", "difference") == "difference"]
+    often = f"{differences[0]['field']} ({differences[0]['class']})" if differences else ""
     times = [one[leg].get(quantile) for quantile in ("p50", "p99") for leg in ("original", "shadow")]
     shown = [number(None if time is None else time / 1000, "s") for time in times]
-    return (one["endpoint"], one["pairs"], one["discrepancies"], *shown, often)
+    return (one["endpoint"], one["pairs"], one.get("noise"), one["discrepancies"], *shown, often)
 
 
 def _rejected(found: Iterable[JSON]) -> Iterator[RenderableType]:

@@ -15,7 +15,7 @@ JSON = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One field of an endpoint that differs; `share` of the endpoint's pairs; the two values of one example."""
+    """One field of an endpoint that differs and is no noise: `share` of its pairs, the two values of an example."""
 
     field: str
     kind: str
@@ -70,9 +70,10 @@ class Reading:
 
 
 def read(status: JSON, profile_id: str) -> Reading:
-    """Return what the status says of a profile and its newest instance."""
+    """Return what the status says of a profile and its newest instance that is no control."""
     profile: JSON = next((p for p in status.get("profiles", []) if p.get("profileID") == profile_id), {})
-    instance = (profile.get("instances") or [{}])[-1]
+    instances = [each for each in profile.get("instances") or [] if not each.get("control")]
+    instance = (instances or [{}])[-1]
     comparison = profile.get("comparison") or {}
     measured = instance.get("performanceData") or {}
     return Reading(
@@ -101,7 +102,11 @@ def _endpoint(item: JSON) -> Endpoint:
         differing=int(item.get("discrepancies", 0)),
         original=_times(item.get("original")),
         shadow=_times(item.get("shadow")),
-        differences=tuple(_difference(difference, pairs) for difference in item.get("differences") or []),
+        differences=tuple(
+            _difference(difference, pairs)
+            for difference in item.get("differences") or []
+            if difference.get("nature", "difference") == "difference"
+        ),
     )
 
 

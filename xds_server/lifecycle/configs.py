@@ -23,6 +23,7 @@ def profile_configs(state: NetworkState) -> Iterator[ProfileConfig]:
                 head_bytes=profile.capture.head_bytes,
                 keep_credentials=profile.keep_credentials,
                 analysis=profile.analysis,
+                control=next((s.instance_id for s in active.shadows if profile.is_control(s.variant)), ""),
                 patience=profile.shadow_timeout + max(map(_held_back, active.shadows), default=0.0),
             )
 

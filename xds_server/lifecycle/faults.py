@@ -39,10 +39,14 @@ def new_fault(
 
 
 def profile_faults(profile: ShadowingProfile, instances: Iterable[ShadowInstance], *, now: datetime) -> list[Fault]:
-    """Return the faults that a profile puts on its instances: one each, or none."""
+    """Return the faults that a profile puts on its instances: one each, or none; a control never has one."""
     if not profile.faults:
         return []
-    return [replace(new_fault(i.id, profile.faults, now=now), from_profile=True) for i in instances]
+    return [
+        replace(new_fault(i.id, profile.faults, now=now), from_profile=True)
+        for i in instances
+        if not profile.is_control(i.variant)
+    ]
 
 
 class Faults:

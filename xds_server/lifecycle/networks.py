@@ -9,7 +9,7 @@ import asyncio
 from dataclasses import replace
 from uuid import uuid4
 
-from xds_server.errors import ConflictError
+from xds_server.errors import ConflictError, InvalidError
 from xds_server.lifecycle.context import Context, check_open, check_revision
 from xds_server.lifecycle.registry import NetworkRecord
 from xds_server.lifecycle.transitions import Event
@@ -17,6 +17,7 @@ from xds_server.lifecycle.validation import check_network, check_replacement
 from xds_server.model.ids import NetworkID
 from xds_server.model.network import VirtualNetwork
 from xds_server.model.state import NetworkState
+from xds_server.runtime.factory import runtime_for
 from xds_server.store.base import Changes
 
 
@@ -37,6 +38,7 @@ class Networks:
             created_at=self._parts.clock.now(),
         )
         check_network(created)
+        self._check_versions(created)
         async with self._naming:
             self._check_free(created)
             self._parts.publisher.check(NetworkState(created))
@@ -45,6 +47,18 @@ class Networks:
             self._parts.registry.add(record)
         self._parts.publisher.publish(record.state())
         return created
+
+    def _check_versions(self, network: VirtualNetwork) -> None:
+        """Refuse a component's own version that cannot be run here."""
+        for index, component in enumerate(network.components):
+            version = component.version
+            if version is None:
+                continue
+            try:
+                runtime_for(version, self._parts.runtimes).check(version)
+            except InvalidError as error:
+                where = f"components[{index}].version" + (f".{error.field}" if error.field else "")
+                raise InvalidError(error.detail, field=where, hint=error.hint) from error
 
     def _check_free(self, network: VirtualNetwork) -> None:
         registry = self._parts.registry
@@ -66,6 +80,7 @@ class Networks:
                 return before
             after = replace(same, revision=before.revision + 1)
             check_network(after)
+            self._check_versions(after)
             check_replacement(before, after, record.live_profiles())
             self._parts.publisher.check(replace(record.state(), network=after))
             await self._parts.store.apply(Changes(networks=(after,)))

@@ -13,11 +13,12 @@ Not guaranteed: that instances are Running when `create` returns.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import uuid4
 
 from xds_server.errors import ConflictError, InvalidError
 from xds_server.lifecycle.context import Context, check_open, check_revision
+from xds_server.lifecycle.controls import expiry, first_start, missing, with_control
 from xds_server.lifecycle.faults import profile_faults
 from xds_server.lifecycle.registry import NetworkRecord
 from xds_server.lifecycle.transitions import Event
@@ -25,7 +26,7 @@ from xds_server.lifecycle.validation import check_new_profile, check_percentage,
 from xds_server.lifecycle.views import ProfileChange
 from xds_server.model.ids import FaultID, InstanceID, ProfileID
 from xds_server.model.network import Address, Component
-from xds_server.model.profile import Fault, ShadowingProfile, Variant
+from xds_server.model.profile import CONTROL, Fault, SelfSpec, ShadowingProfile, Variant
 from xds_server.model.shadow import InstanceStatus, ShadowInstance
 from xds_server.model.state import ActiveProfile, ActiveShadow, NetworkState
 from xds_server.runtime.factory import runtime_for
@@ -80,8 +81,11 @@ class Profiles:
                 revision=1,
                 created_at=now,
             )
+            target = record.network.component(created.component_name)
+            if target is not None:
+                created = with_control(created, target)
             component = self._check_new(record, created)
-            variants = created.variants if created.percentage > 0 else ()
+            variants = created.versions if created.percentage > 0 else ()
             async with self._context.places.reserved(component, [v.spec for v in variants]) as nodes:
                 instances = self._pending(created, variants, nodes)
                 faults = profile_faults(created, instances, now=now)
@@ -116,9 +120,11 @@ class Profiles:
             after = replace(same, revision=before.revision + 1)
             component = self._check_changed(record, after)
             raised = after.percentage > before.percentage
-            variants = _missing(record, after) if raised else ()
+            of_it = record.instances_of(after.id)
+            variants = missing(after, of_it, now=self._parts.clock.now()) if raised else ()
             async with self._context.places.reserved(component, [v.spec for v in variants]) as nodes:
-                await self._write_change(record, before, after, self._pending(after, variants, nodes))
+                new = self._pending(after, variants, nodes, first=first_start(after, of_it))
+                await self._write_change(record, before, after, new)
             return after
 
     async def begin_deletion(self, record: NetworkRecord, ref: str, *, if_match: int | None) -> ShadowingProfile:
@@ -173,11 +179,12 @@ class Profiles:
         if profile.id in record.profiles:
             raise ConflictError(f'there is a profile with the id "{profile.id}" already', field="id")
         check_new_profile(record.network, record.live_profiles(), profile)
-        for index, variant in enumerate(profile.variants):
+        for index, variant in enumerate(profile.versions):
             try:
                 runtime_for(variant.spec, self._parts.runtimes).check(variant.spec)
             except InvalidError as error:
-                where = f"variants[{index}]" + (f".{error.field}" if error.field else "")
+                of_it = CONTROL if profile.is_control(variant.name) else f"variants[{index}]"
+                where = of_it + (f".{error.field}" if error.field else "")
                 raise InvalidError(error.detail, field=where, hint=error.hint) from error
         return self._check_translates(record, profile)
 
@@ -200,18 +207,24 @@ class Profiles:
     def _trial(self, profile: ShadowingProfile) -> ActiveProfile:
         now = self._parts.clock.now()
         shadows = []
-        for index, variant in enumerate(profile.variants):
+        for index, variant in enumerate(profile.versions):
             trial = InstanceID(f"trial-{index}")
             faults = (
                 (Fault(FaultID(trial), trial, profile.faults, created_at=now, from_profile=True),)
-                if profile.faults
+                if profile.faults and not profile.is_control(variant.name)
                 else ()
             )
-            shadows.append(ActiveShadow(trial, variant.name, _TRIAL, faults))
+            original = isinstance(variant.spec, SelfSpec)
+            shadows.append(ActiveShadow(trial, variant.name, _TRIAL, faults, original=original))
         return ActiveProfile(profile, tuple(shadows))
 
     def _pending(
-        self, profile: ShadowingProfile, variants: Sequence[Variant], nodes: Sequence[str]
+        self,
+        profile: ShadowingProfile,
+        variants: Sequence[Variant],
+        nodes: Sequence[str],
+        *,
+        first: datetime | None = None,
     ) -> tuple[ShadowInstance, ...]:
         now = self._parts.clock.now()
         return tuple(
@@ -224,7 +237,7 @@ class Profiles:
                 node=node,
                 status=InstanceStatus.PENDING,
                 created_at=now,
-                expires_at=now + timedelta(seconds=profile.ttl),
+                expires_at=expiry(profile, variant.name, now, first=first),
             )
             for variant, node in zip(variants, nodes, strict=True)
         )
@@ -238,8 +251,9 @@ class Profiles:
     ) -> None:
         now = self._parts.clock.now()
         live = [i for i in record.instances_of(after.id) if not i.ended]
+        first = first_start(after, record.instances_of(after.id))
         moved = (
-            [replace(i, expires_at=i.created_at + timedelta(seconds=after.ttl)) for i in live]
+            [replace(i, expires_at=expiry(after, i.variant, i.created_at, first=first)) for i in live]
             if after.ttl != before.ttl
             else []
         )
@@ -279,11 +293,6 @@ def _changed(profile: ShadowingProfile, change: ProfileChange) -> ShadowingProfi
         ttl=profile.ttl if change.ttl is None else change.ttl,
         faults=profile.faults if change.faults is None else change.faults,
     )
-
-
-def _missing(record: NetworkRecord, profile: ShadowingProfile) -> tuple[Variant, ...]:
-    live = {i.variant for i in record.instances_of(profile.id) if not i.ended}
-    return tuple(v for v in profile.variants if v.name not in live)
 
 
 def _ended(record: NetworkRecord) -> set[InstanceID]:

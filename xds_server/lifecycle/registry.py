@@ -10,9 +10,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from xds_server.errors import NotFoundError
+from xds_server.lifecycle.controls import first_start, why_over
 from xds_server.model.ids import FaultID, InstanceID, NetworkID, ProfileID
 from xds_server.model.network import VirtualNetwork
-from xds_server.model.profile import Fault, ShadowingProfile, VariantSpec
+from xds_server.model.profile import Fault, SelfSpec, ShadowingProfile, VariantSpec
 from xds_server.model.shadow import InstanceStatus, ShadowInstance
 from xds_server.model.state import ActiveProfile, ActiveShadow, NetworkState
 
@@ -72,8 +73,12 @@ class NetworkRecord:
 
     def spec_of(self, instance: ShadowInstance) -> VariantSpec:
         """Return what an instance runs."""
-        variants = self.profiles[instance.profile_id].variants
-        return next(v.spec for v in variants if v.name == instance.variant)
+        versions = self.profiles[instance.profile_id].versions
+        return next(v.spec for v in versions if v.name == instance.variant)
+
+    def why_over(self, instance: ShadowInstance) -> str:
+        """Return what is said when an instance's time is over; empty: the usual words."""
+        return why_over(self.profiles[instance.profile_id], instance)
 
     def update(self, instance: InstanceID, **changes: Any) -> ShadowInstance:
         """Change fields of an instance in memory; return what it is now."""
@@ -87,22 +92,38 @@ class NetworkRecord:
             profiles=tuple(
                 ActiveProfile(
                     profile=replace(profile, percentage=0.0) if silent else profile,
-                    shadows=tuple(
-                        ActiveShadow(
-                            instance_id=i.id, variant=i.variant, address=i.address, faults=self.faults_of(i.id)
-                        )
-                        for i in self.instances_of(profile.id)
-                        if i.status is InstanceStatus.RUNNING and i.address is not None
-                    ),
+                    shadows=self._active(profile),
                 )
                 for profile in self.live_profiles()
                 if not self.ending
             ),
         )
 
+    def _active(self, profile: ShadowingProfile) -> tuple[ActiveShadow, ...]:
+        """Return what is mirrored to. A control alone is not: there is nothing to tell noise from."""
+        running = [
+            i for i in self.instances_of(profile.id) if i.status is InstanceStatus.RUNNING and i.address is not None
+        ]
+        if all(profile.is_control(i.variant) for i in running):
+            return ()
+        return tuple(
+            ActiveShadow(
+                instance_id=i.id,
+                variant=i.variant,
+                address=i.address,
+                faults=self.faults_of(i.id),
+                original=isinstance(self.spec_of(i), SelfSpec),
+            )
+            for i in running
+            if i.address is not None
+        )
+
     def surplus(self, profile: ProfileID) -> list[InstanceID]:
         """Return the ended instances of a profile that are too many to keep, oldest first."""
-        done = [i.id for i in self.instances_of(profile) if i.ended and not i.handle]
+        of_it = self.instances_of(profile)
+        # The first control tells when its duration began.
+        first = first_start(self.profiles[profile], of_it)
+        done = [i.id for i in of_it if i.ended and not i.handle and i.created_at != first]
         return done[: max(0, len(done) - KEPT_ENDED)]
 
 

@@ -85,7 +85,7 @@ async def restore(parts: Parts, shadows: Shadows) -> list[Actor]:
         elif record.network.component(instance.component_name) is None:
             actor.post(Event.COMPONENT_REMOVED)
         elif instance.expires_at <= parts.clock.now():
-            actor.post(Event.TTL_OVER)
+            actor.post(Event.TTL_OVER, reason=record.why_over(instance))
         actors.append(actor)
     await _sweep(parts, [i.id for _, i in unfinished if i.handle])
     return actors

@@ -106,7 +106,7 @@ class Shadows:
         """Handle a deadline of ours."""
         actor = self._actors.get(InstanceID(key.removeprefix(TTL_KEY)))
         if actor is not None:
-            actor.post(Event.TTL_OVER)
+            actor.post(Event.TTL_OVER, reason=self._home[actor.id].why_over(self.instance(actor.id)))
 
     async def gone(self, instances: Iterable[ShadowInstance] | None = None) -> None:
         """Return when nothing is left to do for these (all without)."""

@@ -8,8 +8,8 @@ import math
 from collections.abc import Iterable, Sequence
 
 from xds_server.errors import ConflictError, InvalidError, ShadowmeshError
-from xds_server.model.network import Component, VirtualNetwork
-from xds_server.model.profile import PERFORMANCE_METRICS, ShadowingProfile
+from xds_server.model.network import Component, Protocol, VirtualNetwork
+from xds_server.model.profile import CONTROL, PERFORMANCE_METRICS, SAFE_METHODS, SelfSpec, ShadowingProfile
 from xds_server.translate import check_profile
 
 MAX_TTL = 86_400.0
@@ -76,7 +76,10 @@ def check_replacement(before: VirtualNetwork, after: VirtualNetwork, profiles: S
                 hint="delete the profile first, or keep the component",
             )
     for index, profile in enumerate(profiles):
+        component = after.component(profile.component_name)
         try:
+            if component is not None:
+                check_control(component, profile)
             check_profile(after, profiles[:index], profile)
         except ShadowmeshError as error:
             raise ConflictError(
@@ -93,7 +96,8 @@ def check_new_profile(network: VirtualNetwork, others: Sequence[ShadowingProfile
         InvalidError: an unknown component or metric, a value out of range, variants that are called alike.
         ConflictError: a name that is taken, samples that would be more than all requests.
     """
-    if network.component(profile.component_name) is None:
+    component = network.component(profile.component_name)
+    if component is None:
         names = ", ".join(c.name for c in network.components) or "none"
         raise InvalidError(
             f'network "{network.name}" has no component "{profile.component_name}"',
@@ -110,6 +114,7 @@ def check_new_profile(network: VirtualNetwork, others: Sequence[ShadowingProfile
                 hint=f"one of: {', '.join(PERFORMANCE_METRICS)}",
             )
     _check_variants(profile)
+    check_control(component, profile)
     if profile.name and profile.name in {p.name for p in others}:
         raise ConflictError(
             f'network "{network.name}" has a profile "{profile.name}" already',
@@ -128,6 +133,47 @@ def _check_variants(profile: ShadowingProfile) -> None:
             f'"{profile.variants[twice].name}" is there twice',
             field=f"variants[{twice}].name",
             hint="a name of its own",
+        )
+    for index, variant in enumerate(profile.variants):
+        if variant.name == CONTROL:
+            raise InvalidError(
+                f'"{CONTROL}" is the name of the profile\'s control',
+                field=f"variants[{index}].name",
+                hint="another name; the original's own version belongs in the field control",
+            )
+
+
+def check_control(component: Component, profile: ShadowingProfile) -> None:
+    """Refuse a control that names nothing, or that would have the original do twice what changes something.
+
+    Raises:
+        InvalidError: naming the field.
+    """
+    control = profile.control
+    if control is None or not control.enabled:
+        return
+    if control.duration is not None and not (math.isfinite(control.duration) and 0.0 < control.duration <= MAX_TTL):
+        raise InvalidError(f"{control.duration:g} s", field="control.duration", hint="above 0, 24h at most")
+    if control.spec is None:
+        raise InvalidError(
+            f'it names nothing to run, and component "{component.name}" has no version',
+            field="control",
+            hint="process, endpoint, or self: true; or the component's version says how to run the original's own",
+        )
+    if not isinstance(control.spec, SelfSpec):
+        return
+    if component.protocol is Protocol.GRPC or profile.match.grpc:
+        raise InvalidError(
+            "gRPC calls are POSTs, and the original would do each of them twice",
+            field="control.self",
+            hint="process or endpoint: a second instance of the original's version",
+        )
+    unsafe = [method for method in profile.match.methods if method.upper() not in SAFE_METHODS]
+    if unsafe:
+        raise InvalidError(
+            f"the original would do each {' and '.join(unsafe)} twice",
+            field="control.self",
+            hint=f"match.methods of {', '.join(SAFE_METHODS)} alone, or process or endpoint: a second instance",
         )
 
 

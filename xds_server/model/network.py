@@ -9,6 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from xds_server.model.ids import NetworkID
+from xds_server.model.profile import VariantSpec
 
 
 class Protocol(StrEnum):
@@ -73,6 +74,8 @@ class Component:
     upgrades: tuple[str, ...] = ()
     """Upgrade types that clients may use, for example `websocket`. Never mirrored."""
     tls: UpstreamTLS | None = None
+    version: VariantSpec | None = field(default=None, hash=False)
+    """How to run its own version once more: the control of profiles that name none. Not `SelfSpec`."""
 
 
 @dataclass(frozen=True, slots=True)

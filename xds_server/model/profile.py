@@ -7,7 +7,7 @@ Units: `percentage` is a share, 0.0-1.0 (the specification calls it percentage);
 Envoy; durations are seconds.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -139,7 +139,12 @@ class EndpointSpec:
     readiness: Readiness = Readiness()
 
 
-VariantSpec = ProcessSpec | EndpointSpec
+@dataclass(frozen=True, slots=True)
+class SelfSpec:
+    """The original itself, for a control alone: it answers a second time. Nothing is started, stopped or asked."""
+
+
+VariantSpec = ProcessSpec | EndpointSpec | SelfSpec
 """One class a runtime; Docker and Kubernetes add theirs here."""
 
 
@@ -167,12 +172,21 @@ CONTROL = "control"
 class Control:
     """A second instance of the original's own version, which gets each sampled request too: it shows what is noise.
 
-    `spec` None: the original itself answers twice (safe methods only). `duration` is how long it runs, in seconds; as
-    long as the shadows when None. What it has shown is kept.
+    `spec` None means the component's own `version`; a profile that was created has it filled in. `duration` is how long
+    it runs, in seconds from its first start; as long as the shadows when None. What it has shown is kept. One that is
+    not `enabled` is none: it says that the component's `version` is not wanted.
     """
 
     spec: VariantSpec | None = None
     duration: float | None = None
+    enabled: bool = True
+
+    def resolved(self, version: VariantSpec | None) -> "Control":
+        """Return it with the component's `version` where it names nothing of its own."""
+        return replace(self, spec=version) if self.enabled and self.spec is None else self
+
+
+NO_CONTROL = Control(enabled=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +218,18 @@ class ShadowingProfile:
     control: Control | None = None
     revision: int = 1
     created_at: datetime | None = None
+
+    @property
+    def versions(self) -> tuple[Variant, ...]:
+        """The variants, and the control if there is one."""
+        control = self.control
+        if control is None or not control.enabled or control.spec is None:
+            return self.variants
+        return (*self.variants, Variant(CONTROL, control.spec))
+
+    def is_control(self, variant: str) -> bool:
+        """Tell whether instances of this variant are the control's."""
+        return variant == CONTROL and len(self.versions) > len(self.variants)
 
 
 PERFORMANCE_METRICS = ("response_time", "error_rate", "difference_rate", "cpu", "memory")

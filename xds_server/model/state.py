@@ -9,12 +9,17 @@ from xds_server.model.profile import Fault, ShadowingProfile
 
 @dataclass(frozen=True, slots=True)
 class ActiveShadow:
-    """A shadow that has answered its health check and is to be mirrored to."""
+    """A shadow that has answered its health check and is to be mirrored to.
+
+    `original`: it is the original itself, which answers once more; its copies go to the component's own cluster, and
+    `address` says nothing.
+    """
 
     instance_id: InstanceID
     variant: str
     address: Address
     faults: tuple[Fault, ...] = ()
+    original: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,8 +33,8 @@ class Demand:
 
     @classmethod
     def of(cls, kind: str) -> "Demand":
-        """Return the demand of a variant of this kind that says nothing of it; an endpoint runs elsewhere already."""
-        return cls(runtime=kind, memory_bytes=0, slots=0) if kind == "endpoint" else cls(runtime=kind)
+        """Return the demand of a variant of this kind that says nothing of it; `endpoint` and `self` run already."""
+        return cls(runtime=kind, memory_bytes=0, slots=0) if kind in {"endpoint", "self"} else cls(runtime=kind)
 
 
 @dataclass(frozen=True, slots=True)

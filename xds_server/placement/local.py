@@ -41,7 +41,7 @@ class LocalInventory:
         self,
         settings: NodeSettings,
         *,
-        runtimes: Sequence[str] = ("process", "endpoint"),
+        runtimes: Sequence[str] = ("process", "endpoint", "self"),
         measure: Callable[[], Measured] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:

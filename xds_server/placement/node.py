@@ -20,7 +20,7 @@ class Node:
     region: str = ""
     zone: str = ""
     labels: dict[str, str] = field(default_factory=dict)
-    runtimes: tuple[str, ...] = ("process", "endpoint")
+    runtimes: tuple[str, ...] = ("process", "endpoint", "self")
     """Kinds of variants it can run."""
     cpus: float = 1.0
     cpu_load: float = 0.0

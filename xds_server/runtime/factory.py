@@ -9,13 +9,18 @@ from datetime import UTC, datetime
 
 from xds_server.config import Settings
 from xds_server.errors import InvalidError
-from xds_server.model.profile import EndpointSpec, ProcessSpec, VariantSpec
+from xds_server.model.profile import EndpointSpec, ProcessSpec, SelfSpec, VariantSpec
 from xds_server.runtime.base import Runtime
 from xds_server.runtime.endpoint import MAX_PORT, EndpointRuntime
+from xds_server.runtime.original import OriginalRuntime
 from xds_server.runtime.ports import Ports
 from xds_server.runtime.process import ProcessRuntime
 
-KINDS: dict[type[VariantSpec], str] = {ProcessSpec: ProcessRuntime.kind, EndpointSpec: EndpointRuntime.kind}
+KINDS: dict[type[VariantSpec], str] = {
+    ProcessSpec: ProcessRuntime.kind,
+    EndpointSpec: EndpointRuntime.kind,
+    SelfSpec: OriginalRuntime.kind,
+}
 """Which runtime takes which spec."""
 
 
@@ -30,6 +35,7 @@ def make_runtimes(settings: Settings, *, now: Callable[[], datetime] = lambda: d
     return {
         ProcessRuntime.kind: ProcessRuntime(settings.state / "shadows", ports=ports, now=now),
         EndpointRuntime.kind: EndpointRuntime(),
+        OriginalRuntime.kind: OriginalRuntime(),
     }
 
 

@@ -17,7 +17,7 @@ from xds_server.model.ids import FaultID, InstanceID, NetworkID, ProfileID
 from xds_server.model.network import Address, Component, Endpoint, Protocol, UpstreamTLS, VirtualNetwork
 from xds_server.model.profile import Fault, ShadowingProfile
 from xds_server.model.shadow import InstanceStatus, ShadowInstance
-from xds_server.store.codec_profile import faults_from, faults_to, profile_from, profile_to
+from xds_server.store.codec_profile import faults_from, faults_to, profile_from, profile_to, spec_from, spec_to
 from xds_server.store.codec_time import time_from, time_to
 
 FORM = 1
@@ -126,6 +126,7 @@ def _component_to(component: Component) -> dict[str, Any]:
         "retries": component.retries,
         "upgrades": list(component.upgrades),
         "tls": tls and {"sni": tls.sni, "ca_file": tls.ca_file, "subject_alt_names": list(tls.subject_alt_names)},
+        "version": component.version and spec_to(component.version),
     }
 
 
@@ -143,6 +144,8 @@ def _component_from(d: _Json) -> Component:
         upgrades=tuple(d["upgrades"]),
         tls=tls
         and UpstreamTLS(sni=tls["sni"], ca_file=tls["ca_file"], subject_alt_names=tuple(tls["subject_alt_names"])),
+        # Documents of before it was known have none.
+        version=spec_from(d["version"]) if d.get("version") else None,
     )
 
 

@@ -18,6 +18,7 @@ from xds_server.model.profile import (
     ProcessSpec,
     Readiness,
     ResponseRateLimit,
+    SelfSpec,
     ShadowingProfile,
     Variant,
     VariantSpec,
@@ -35,7 +36,7 @@ def profile_to(profile: ShadowingProfile) -> dict[str, Any]:
         "component_name": profile.component_name,
         "percentage": profile.percentage,
         "ttl": profile.ttl,
-        "variants": [{"name": v.name, "spec": _spec_to(v.spec)} for v in profile.variants],
+        "variants": [{"name": v.name, "spec": spec_to(v.spec)} for v in profile.variants],
         "faults": faults_to(profile.faults),
         "metrics": list(profile.metrics),
         "match": _match_to(profile.match),
@@ -59,7 +60,7 @@ def profile_from(d: _Json) -> ShadowingProfile:
         component_name=d["component_name"],
         percentage=d["percentage"],
         ttl=d["ttl"],
-        variants=tuple(Variant(name=v["name"], spec=_spec_from(v["spec"])) for v in d["variants"]),
+        variants=tuple(Variant(name=v["name"], spec=spec_from(v["spec"])) for v in d["variants"]),
         faults=faults_from(d["faults"]),
         metrics=tuple(d["metrics"]),
         match=_match_from(d["match"]),
@@ -101,11 +102,11 @@ def faults_from(d: _Json) -> FaultParameters:
 
 
 def _control_to(control: Control) -> dict[str, Any]:
-    return {"spec": control.spec and _spec_to(control.spec), "duration": control.duration}
+    return {"spec": control.spec and spec_to(control.spec), "duration": control.duration, "enabled": control.enabled}
 
 
 def _control_from(d: _Json) -> Control:
-    return Control(spec=d["spec"] and _spec_from(d["spec"]), duration=d["duration"])
+    return Control(spec=d["spec"] and spec_from(d["spec"]), duration=d["duration"], enabled=d["enabled"])
 
 
 def _match_to(match: Match) -> dict[str, Any]:
@@ -146,7 +147,8 @@ def _readiness_from(d: _Json) -> Readiness:
     return Readiness(path=d["path"], timeout=d["timeout"], interval=d["interval"])
 
 
-def _spec_to(spec: VariantSpec) -> dict[str, Any]:
+def spec_to(spec: VariantSpec) -> dict[str, Any]:
+    """Return the JSON value of what a version runs."""
     match spec:
         case ProcessSpec():
             return {
@@ -164,9 +166,12 @@ def _spec_to(spec: VariantSpec) -> dict[str, Any]:
                 "port": spec.port,
                 "readiness": _readiness_to(spec.readiness),
             }
+        case SelfSpec():
+            return {"kind": "self"}
 
 
-def _spec_from(d: _Json) -> VariantSpec:
+def spec_from(d: _Json) -> VariantSpec:
+    """Return what a version runs, of a JSON value. Raises: KeyError, TypeError, ValueError."""
     match d["kind"]:
         case "process":
             return ProcessSpec(
@@ -178,5 +183,7 @@ def _spec_from(d: _Json) -> VariantSpec:
             )
         case "endpoint":
             return EndpointSpec(address=d["address"], port=d["port"], readiness=_readiness_from(d["readiness"]))
+        case "self":
+            return SelfSpec()
         case kind:
             raise ValueError(f"unknown kind of variant {kind!r}")

@@ -90,8 +90,9 @@ def _shadow(component: Component, active: ActiveProfile, shadow: ActiveShadow) -
     profile = active.profile
     return _leg(
         shadow.instance_id,
-        shadow.address,
+        None if shadow.original else shadow.address,
         component.protocol,
+        cluster=component_cluster(component.name) if shadow.original else shadow_cluster(shadow.instance_id),
         faults=shadow.faults,
         capture=profile.capture,
         timeout=shadow_timeout(component, profile.shadow_timeout),
@@ -102,9 +103,10 @@ def _shadow(component: Component, active: ActiveProfile, shadow: ActiveShadow) -
 @lru_cache(maxsize=_CACHED)
 def _leg(
     instance: InstanceID,
-    address: Address,
+    address: Address | None,
     protocol: Protocol,
     *,
+    cluster: str,
     faults: tuple[Fault, ...],
     capture: Capture,
     timeout: float,
@@ -112,15 +114,15 @@ def _leg(
 ) -> tuple[Resource, ...]:
     listener = shadow_listener_message(
         instance,
-        shadow_routes(instance, capture, timeout),
+        shadow_routes(cluster, capture, timeout),
         faults=faults,
         max_request_bytes=max_request_bytes,
     )
-    return (
-        make_resource(shadow_in_cluster(instance), CLUSTER, shadow_in_cluster_bytes(instance)),
-        make_resource(shadow_cluster(instance), CLUSTER, shadow_cluster_bytes(instance, address, protocol)),
-        _resource(shadow_listener(instance), LISTENER, listener),
-    )
+    way_in = make_resource(shadow_in_cluster(instance), CLUSTER, shadow_in_cluster_bytes(instance))
+    entry = _resource(shadow_listener(instance), LISTENER, listener)
+    if address is None:  # the original itself: its cluster is there already
+        return (way_in, entry)
+    return (way_in, make_resource(cluster, CLUSTER, shadow_cluster_bytes(instance, address, protocol)), entry)
 
 
 def _entrance(name: str, address: Address, behind: Entrances) -> tuple[Resource, Resource]:

@@ -16,7 +16,7 @@ from envoy_data_plane.envoy.config.route.v3 import (
 )
 
 from xds_server.model.ids import InstanceID, ProfileID
-from xds_server.model.names import PAIR_HEADER, SHADOW_HEADER, component_cluster, shadow_cluster, shadow_in_cluster
+from xds_server.model.names import PAIR_HEADER, SHADOW_HEADER, component_cluster, shadow_in_cluster
 from xds_server.model.network import Component, Protocol
 from xds_server.model.profile import Capture
 from xds_server.model.state import ActiveProfile
@@ -77,12 +77,12 @@ def route_configuration(name: str, hosts: Sequence[VirtualHost]) -> RouteConfigu
     )
 
 
-def shadow_routes(instance: InstanceID, capture: Capture, timeout: float) -> RouteConfiguration:
-    """Return the routes of a shadow's internal listener: all copies to the shadow, captured, in finite time."""
+def shadow_routes(cluster: str, capture: Capture, timeout: float) -> RouteConfiguration:
+    """Return the routes of a shadow's internal listener: all copies to its cluster, captured, in finite time."""
     route = Route(
         name="shadow",
         match=RouteMatch(prefix="/"),
-        route=RouteAction(cluster=shadow_cluster(instance), timeout=seconds(timeout)),
+        route=RouteAction(cluster=cluster, timeout=seconds(timeout)),
         typed_per_filter_config=switched_on(capture),
     )
     return RouteConfiguration(name="shadow", virtual_hosts=[VirtualHost(name="shadow", domains=["*"], routes=[route])])

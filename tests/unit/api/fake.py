@@ -11,6 +11,7 @@ from xds_server.alerts.courier import SinkStatus
 from xds_server.analysis.comparison import Comparison, comparison_of
 from xds_server.analysis.tally import EndpointTally, Tally
 from xds_server.errors import ConflictError, NotFoundError, StaleError
+from xds_server.lifecycle.controls import with_control
 from xds_server.lifecycle.views import (
     Gauge,
     InstanceView,
@@ -107,7 +108,8 @@ class FakeController:
         self, ref: str, profile: ShadowingProfile, *, idempotency_key: str | None = None, body_hash: str | None = None
     ) -> tuple[ProfileView, bool]:
         network = await self.network(ref)
-        if network.component(profile.component_name) is None:
+        component = network.component(profile.component_name)
+        if component is None:
             raise NotFoundError(f'there is no component "{profile.component_name}"', field="componentName")
         if idempotency_key in self.keys:
             known, profile_id = self.keys[idempotency_key]
@@ -117,7 +119,8 @@ class FakeController:
         if profile.name and any(v.profile.name == profile.name for v in self.views.values()):
             raise ConflictError(f'there is a profile "{profile.name}" already', field="name")
         made = replace(profile, id=ProfileID(str(uuid.uuid4())), network_id=network.id, created_at=NOW)
-        view = ProfileView(made, tuple(self._instance(made, variant.name) for variant in made.variants))
+        made = with_control(made, component)
+        view = ProfileView(made, tuple(self._instance(made, variant.name) for variant in made.versions))
         self.views[made.id] = view
         if idempotency_key:
             self.keys[idempotency_key] = (body_hash, made.id)

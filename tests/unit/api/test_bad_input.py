@@ -54,6 +54,16 @@ PROFILES: list[tuple[dict[str, Any], str, str]] = [
         "variants[1].name",
         "of its own",
     ),
+    ({"variants": [{"name": "control", "endpoint": ENDPOINT}]}, "variants[0].name", "the field control"),
+    ({"control": {"process": PROCESS, "endpoint": ENDPOINT}}, "control", "one of process, endpoint, self"),
+    ({"control": {"endpoint": ENDPOINT, "self": True}}, "control", "one of process, endpoint, self"),
+    ({"control": {"docker": {}}}, "control.docker", "process or endpoint"),
+    ({"control": {"self": "yes"}}, "control.self", "answers each sampled request twice"),
+    ({"control": {"itself": True}}, "control.itself", "did you mean self?"),
+    ({"control": {"duration": "10m", "enabled": False}}, "control.duration", "enabled: false alone"),
+    ({"control": {"self": True, "enabled": False}}, "control.self", "enabled: false alone"),
+    ({"control": {"self": True, "duration": "0s"}}, "control.duration", "from 1s to 24h"),
+    ({"control": {"process": {"command": ["x"]}}}, "control.process.command", "{port}"),
     ({"faultInjectionParameters": {"abort": {}}}, "faultInjectionParameters.abort", "exactly one of"),
     (
         {"faultInjectionParameters": {"abort": {"httpStatus": 99}}},
@@ -144,6 +154,8 @@ NETWORKS: list[tuple[dict[str, Any], str, str]] = [
     ({"components": [CATALOG | {"endpoints": []}]}, "components[0].endpoints", "at least 1"),
     ({"components": [CATALOG | {"protocol": "http3"}]}, "components[0].protocol", "'http1'"),
     ({"components": [CATALOG | {"retries": 1.5}]}, "components[0].retries", "a whole number"),
+    ({"components": [CATALOG | {"version": {}}]}, "components[0].version", "exactly one of process, endpoint"),
+    ({"components": [CATALOG | {"version": {"self": True}}]}, "components[0].version.self", ""),
     ({"components": {"catalog": CATALOG}}, "components", ""),
 ]
 

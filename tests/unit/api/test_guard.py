@@ -90,10 +90,30 @@ async def test_processes_are_refused_beyond_loopback_until_a_token_is_set() -> N
         assert answer.json()["errors"][0]["field"] == "variants[0].process"
         assert desk.views == {}
         assert (await client.post(url, json=examples.PROFILE_OF_WHAT_RUNS)).status_code == 201
+        control = {"control": {"process": {"command": ["x", "{port}"]}}}
+        answer = await client.post(url, json=examples.PROFILE_OF_WHAT_RUNS | control | {"name": "other"})
+        assert (answer.status_code, answer.json()["errors"][0]["field"]) == (403, "control.process")
     guarded = HttpSettings(address="0.0.0.0", token=SecretStr("t"))
     async with client_of(guarded, desk=desk) as client:
         answer = await client.post(url, json=examples.PROFILE, headers={"Authorization": "Bearer t"})
         assert answer.status_code == 201
+
+
+async def test_a_components_version_is_no_way_around_that() -> None:
+    desk = FakeController()
+    version = {"process": {"command": ["x", "{port}"]}}
+    network = {**examples.NETWORK, "components": [examples.NETWORK["components"][0] | {"version": version}]}
+    profile = examples.PROFILE_OF_WHAT_RUNS
+    url = "/networks/shop/shadowing/create"
+    async with client_of(HttpSettings(address="0.0.0.0"), desk=desk) as client:
+        answer = await client.post("/networks", json=network)
+        assert (answer.status_code, answer.json()["errors"][0]["field"]) == (403, "components[0].version.process")
+    async with client_of(HttpSettings(), desk=desk) as client:
+        assert (await client.post("/networks", json=network)).status_code == 201
+    async with client_of(HttpSettings(address="0.0.0.0"), desk=desk) as client:
+        answer = await client.post(url, json=profile)
+        assert (answer.status_code, answer.json()["errors"][0]["field"]) == (403, "control")
+        assert (await client.post(url, json=profile | {"control": {"enabled": False}})).status_code == 201
 
 
 @pytest.mark.parametrize(("address", "expected"), [("127.0.0.1", True), ("::1", True), ("localhost", True)])

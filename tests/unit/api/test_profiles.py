@@ -102,6 +102,51 @@ async def test_the_extra_fields_of_a_profile_come_back_as_they_were_given(client
     assert {name: made[name] for name in extra} == extra
 
 
+OWN = {
+    "process": {
+        "command": ["python", "old.py", "{port}"],
+        "env": {},
+        "workingDirectory": "",
+        "readiness": {"path": "/healthz", "timeout": "30s", "interval": "100ms"},
+        "stopTimeout": "5s",
+    }
+}
+
+
+@pytest.mark.parametrize(
+    ("control", "words"),
+    [
+        ({**OWN, "duration": "5m"}, "and to a control, the original's own version for 5m, to tell noise"),
+        ({"self": True}, "the original answers them twice, to tell noise (extra load)"),
+        ({"enabled": False}, ""),
+    ],
+)
+async def test_a_control_comes_back_as_it_was_given_and_is_told_in_words(
+    client: httpx.AsyncClient, shop: str, control: dict[str, Any], words: str
+) -> None:
+    made = (await make(client, control=control, faultInjectionParameters=...)).json()
+    assert made["control"] == control
+    assert made["summary"] == "; ".join(filter(None, ["mirrors 50 % of GET /… to v2 for 10m", words]))
+    assert [w.partition(":")[0] for w in made["warnings"]] == (["control.self"] if "self" in control else [])
+    expected = [("v2", False)] + ([] if control == {"enabled": False} else [("control", True)])
+    assert [(each["variant"], each["control"]) for each in made["instances"]] == expected
+
+
+async def test_a_profile_without_a_control_shows_none(client: httpx.AsyncClient, shop: str) -> None:
+    assert "control" not in (await make(client)).json()
+
+
+async def test_a_components_version_comes_back_and_is_the_control(client: httpx.AsyncClient, shop: str) -> None:
+    network = (await client.get("/networks/shop")).json()
+    network["components"][0]["version"] = OWN
+    body = {name: network[name] for name in ("name", "components", "labels")}
+    answer = await client.put("/networks/shop", json=body, headers={"If-Match": "*"})
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["components"][0]["version"] == OWN
+    assert (await make(client, control=...)).json()["control"] == OWN
+    assert (await make(client, control={"duration": "1m"})).json()["control"] == {**OWN, "duration": "1m"}
+
+
 async def test_the_same_idempotency_key_creates_once(client: httpx.AsyncClient, shop: str) -> None:
     headers = {"Idempotency-Key": "k1"}
     url = "/networks/shop/shadowing/create"

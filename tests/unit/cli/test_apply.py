@@ -1,6 +1,7 @@
 """Apply and delete: created, configured, unchanged."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,28 @@ def test_a_change_that_it_cannot_make_is_refused_by_name_or_replaces(
     assert set(desk.views).isdisjoint(before)
 
 
+def test_a_control_that_comes_from_the_components_version_is_unchanged_the_second_time(
+    shell: Shell, shop: Path, desk: FakeController
+) -> None:
+    version = "port: 9001}\n      version: {endpoint: {address: 127.0.0.1, port: 9001}}"
+    text = SHOP.replace("port: 9001}", version)
+    shop.write_text(text)
+    shell("apply", "-f", str(shop))
+    assert next(iter(desk.views.values())).profile.control is not None
+    assert said(shell("apply", "-f", str(shop)).out) == ["network/shop unchanged", "profile/shop/catalog-v2 unchanged"]
+
+    shop.write_text(text.replace("10m", "10m\n  control: {enabled: false}"))
+    done = shell("apply", "-f", str(shop))
+    assert "control cannot be changed while the profile lives" in done.err
+    assert said(shell("apply", "--replace", "-f", str(shop)).out)[1] == "profile/shop/catalog-v2 replaced"
+    assert said(shell("apply", "-f", str(shop)).out)[1] == "profile/shop/catalog-v2 unchanged"
+
+    shop.write_text(text.replace("port: 9001}}", "port: 9009}}"))
+    shell("apply", "--replace", "-f", str(shop))
+    shop.write_text(text)
+    assert "control cannot be changed" in shell("apply", "-f", str(shop)).err
+
+
 def test_a_profile_that_has_ended_is_said_to_have(shell: Shell, shop: Path, desk: FakeController) -> None:
     shell("apply", "-f", str(shop))
     desk.later_status = InstanceStatus.STOPPED
@@ -131,6 +154,21 @@ def test_waiting_ends_with_the_reason_of_a_failure(shell: Shell, shop: Path, des
     done = shell("apply", "--wait", "-f", str(shop))
     assert done.code == 1
     assert "v2 is Failed: exited with code 1" in done.err
+
+
+def test_waiting_does_not_mind_a_control_whose_duration_is_over(shell: Shell, shop: Path, desk: FakeController) -> None:
+    desk.first_status = InstanceStatus.RUNNING
+    control = "10m\n  control: {duration: 1m, endpoint: {address: 127.0.0.1, port: 9001}}"
+    shop.write_text(SHOP.replace("10m", control))
+    shell("apply", "-f", str(shop))
+    (key,) = desk.views
+    view = desk.views[key]
+    shadow, own = view.instances
+    over = replace(own, instance=replace(own.instance, status=InstanceStatus.STOPPED, reason="over"))
+    desk.views[key] = replace(view, instances=(shadow, over))
+    done = shell("apply", "--wait", "-f", str(shop))
+    assert (done.code, said(done.out)[-1]) == (0, "profile/shop/catalog-v2 is"), done.err
+    assert "ended" not in done.out
 
 
 def test_waiting_ends_in_time(shell: Shell, shop: Path) -> None:

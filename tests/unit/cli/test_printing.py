@@ -94,3 +94,20 @@ def test_a_bad_flag_of_the_bootstrap_is_one_clear_line(offline: Shell, arguments
     done = offline("bootstrap", "shop", *arguments)
     assert (done.code, len(done.err.splitlines())) == (2, 1)
     assert told in done.err
+
+
+def test_render_shows_the_control_of_a_components_version_and_refuses_one_that_cannot_be(
+    offline: Shell, shop: Path
+) -> None:
+    text = shop.read_text()
+    version = "port: 9001}\n      version: {endpoint: {address: 127.0.0.9, port: 9099}}"
+    shop.write_text(text.replace("port: 9001}", version))
+    out = offline("render", "-f", str(shop)).out
+    assert "control is pending" in out
+    assert "127.0.0.9" in out
+    shop.write_text(text.replace("10m", "10m\n  control: {self: true}"))
+    assert "the original answers them twice" in offline("render", "-f", str(shop)).out
+    shop.write_text(text.replace("10m", "10m\n  control: {}"))
+    done = offline("render", "-f", str(shop))
+    assert done.code == 2
+    assert "spec.control" in done.err

@@ -142,9 +142,10 @@ def test_numbers_and_times_read_as_people_read_them() -> None:
 def test_the_status_shows_what_differs_by_endpoint(applied: Shell, desk: FakeController) -> None:
     desk.views = {name: replace(view, comparison=compared()) for name, view in desk.views.items()}
     out = applied("status").out
-    assert "2 pairs, 1 identical, 1 discrepancies" in out
+    assert "2 pairs, 1 identical, 0 noise, 1 discrepancies" in out
+    assert "noise was not measured" in out
     row = next(line for line in out.splitlines() if line.startswith("GET /b"))
-    assert row.split()[2:4] == ["1", "1"]
+    assert row.split()[2:5] == ["1", "0", "1"]
     assert "29.9 ms" in row
 
 

@@ -30,6 +30,24 @@ def test_a_price_of_another_value_is_not_the_planted_bug_and_a_false_alarm() -> 
     assert [difference.kind for _, difference in unexpected(reading)] == ["value"]
 
 
+def test_what_is_taken_for_noise_is_no_finding_and_no_false_alarm() -> None:
+    recorded = status()
+    differences = recorded["profiles"][0]["comparison"]["endpoints"][0]["differences"]
+    differences[0]["nature"] = "noise"
+    differences.append({"field": "$.served_at", "class": "value", "count": 400, "nature": "recognised"})
+    reading = read(recorded, PROFILE)
+    assert not check_list(reading)[0].found
+    assert list(unexpected(reading)) == []
+
+
+def test_the_control_is_not_taken_for_the_shadow() -> None:
+    recorded = status()
+    wanted = read(recorded, PROFILE).shadow_id
+    control = {"instanceID": "c", "variant": "control", "control": True, "status": "Stopped"}
+    recorded["profiles"][0]["instances"].append(control)
+    assert read(recorded, PROFILE).shadow_id == wanted != "c"
+
+
 def test_an_endpoint_that_is_as_fast_as_before_is_not_slower() -> None:
     recorded = status()
     slow = recorded["profiles"][0]["comparison"]["endpoints"][3]

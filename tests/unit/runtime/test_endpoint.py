@@ -10,7 +10,7 @@ from tests.unit.runtime.conftest import ONE, soon
 from xds_server.config import NodeSettings, Settings
 from xds_server.errors import InvalidError, RuntimeFailedError
 from xds_server.model.network import Address
-from xds_server.model.profile import EndpointSpec, ProcessSpec, Readiness
+from xds_server.model.profile import EndpointSpec, ProcessSpec, Readiness, SelfSpec
 from xds_server.runtime.base import Life
 from xds_server.runtime.endpoint import MISSES, EndpointRuntime
 from xds_server.runtime.factory import kind_of, make_runtimes, runtime_for
@@ -98,7 +98,7 @@ async def test_whatever_answers_a_probe_says_why_it_is_not_ready(server: asyncio
 
 def test_the_factory_knows_a_runtime_for_each_spec() -> None:
     runtimes = make_runtimes(Settings())
-    for spec in (ProcessSpec(command=("x",)), EndpointSpec("x", 1)):
+    for spec in (ProcessSpec(command=("x",)), EndpointSpec("x", 1), SelfSpec()):
         assert runtime_for(spec, runtimes).kind == kind_of(spec)
     with pytest.raises(InvalidError, match="no process runtime here"):
         runtime_for(ProcessSpec(command=("x",)), {})

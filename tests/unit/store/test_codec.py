@@ -1,5 +1,6 @@
 """Every value of the model comes back as it went in."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -9,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xds_server.errors import StoreError
-from xds_server.model.network import VirtualNetwork
-from xds_server.model.profile import Fault, ShadowingProfile
+from xds_server.model.ids import NetworkID, ProfileID
+from xds_server.model.network import Address, Component, Protocol, VirtualNetwork
+from xds_server.model.profile import Control, EndpointSpec, Fault, SelfSpec, ShadowingProfile, Variant
 from xds_server.model.shadow import ShadowInstance
 from xds_server.store import codec
 from xds_server.store.codec_time import time_from, time_to
@@ -59,3 +61,16 @@ def test_times_of_other_zones_come_back_in_utc() -> None:
     there = datetime(2026, 1, 1, 12, tzinfo=timezone(timedelta(hours=2)))
     assert time_to(there) == "2026-01-01T10:00:00.000000+00:00"
     assert time_from(time_to(there)) == there
+
+
+def test_documents_of_before_controls_were_known_are_read() -> None:
+    component = Component("c", Protocol.HTTP1, Address("127.0.0.1", 1), (), version=EndpointSpec("127.0.0.1", 2))
+    network = VirtualNetwork(NetworkID("n"), "n", (component,))
+    document = orjson.loads(codec.encode_network(network))
+    del document["components"][0]["version"]
+    assert codec.decode_network(orjson.dumps(document)).components == (replace(component, version=None),)
+    variants = (Variant("v", SelfSpec()),)
+    profile = ShadowingProfile(ProfileID("p"), NetworkID("n"), "c", 0.5, 60.0, variants, control=Control(SelfSpec()))
+    document = orjson.loads(codec.encode_profile(profile))
+    del document["control"]
+    assert codec.decode_profile(orjson.dumps(document)) == replace(profile, control=None)

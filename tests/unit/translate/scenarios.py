@@ -2,16 +2,19 @@
 
 from dataclasses import replace
 
-from tests.envoy.values import active, component, fault, profile, shadow, state
+from tests.envoy.values import active, component, control, fault, profile, shadow, state
 from xds_server.model.network import Address, Endpoint, Protocol, UpstreamTLS
 from xds_server.model.profile import (
     Abort,
     Capture,
+    Control,
     Delay,
+    EndpointSpec,
     HeaderMatch,
     HeaderMatchKind,
     Match,
     ResponseRateLimit,
+    SelfSpec,
 )
 from xds_server.model.state import NetworkState
 
@@ -62,6 +65,14 @@ SCENARIOS: dict[str, NetworkState] = {
                 shadow(2),
             ),
         ),
+    ),
+    "control": state(
+        component(),
+        profiles=(active(profile(control=Control(EndpointSpec("127.0.0.1", 9001))), shadow(1), control(2)),),
+    ),
+    "control_self": state(
+        component(timeout=5.0),
+        profiles=(active(profile(control=Control(SelfSpec())), shadow(1), control(2, original=True)),),
     ),
     "overlapping_profiles": state(
         component(),
