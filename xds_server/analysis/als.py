@@ -118,6 +118,14 @@ def _record(entry: Any) -> Record | None:
     elif sent > 0.0:
         response_time = duration - sent
     shadow = headers.get(SHADOW_HEADER, "")
+    request_headers = request_head = None
+    request_size = 0
+    if shadow and capture is not None and "rh" in fields:
+        request_headers = fields["rh"].string_value
+        if "rn" in fields:
+            request_head = fields["rb"].string_value
+            number = fields["rn"].number_value
+            request_size = int(number) if 0 <= number < _LARGEST else 0
     return Record(
         pair,
         shadow,
@@ -140,4 +148,7 @@ def _record(entry: Any) -> Record | None:
         grpc_status,
         grpc_message,
         details,
+        request_headers,
+        request_head,
+        request_size,
     )

@@ -77,13 +77,22 @@ def route_configuration(name: str, hosts: Sequence[VirtualHost]) -> RouteConfigu
     )
 
 
-def shadow_routes(instance: InstanceID, capture: Capture, timeout: float) -> RouteConfiguration:
-    """Return the routes of a shadow's internal listener: all copies to the shadow, captured, in finite time."""
+def shadow_routes(
+    instance: InstanceID, capture: Capture, timeout: float, *, request: bool = True
+) -> RouteConfiguration:
+    """Return the routes of a shadow's internal listener: all copies to the shadow, captured, in finite time.
+
+    Args:
+        instance: whose.
+        capture: how much of each answer is kept.
+        timeout: seconds that a copy may take.
+        request: whether the request is kept too; one leg of a profile is enough.
+    """
     route = Route(
         name="shadow",
         match=RouteMatch(prefix="/"),
         route=RouteAction(cluster=shadow_cluster(instance), timeout=seconds(timeout)),
-        typed_per_filter_config=switched_on(capture),
+        typed_per_filter_config=switched_on(capture, request=request),
     )
     return RouteConfiguration(name="shadow", virtual_hosts=[VirtualHost(name="shadow", domains=["*"], routes=[route])])
 
