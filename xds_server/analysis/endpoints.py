@@ -18,7 +18,10 @@ DEEPEST = 12
 LONGEST = 200
 """Characters of a template."""
 
-_SHOWN = {"uuid": "{uuid}", "date": "{date}", "hash": "{hash}", "token": "{token}", "number": "{number}", "id": "{id}"}
+_SHOWN = {
+    **{"uuid": "{uuid}", "date": "{date}", "hash": "{hash}", "token": "{token}", "number": "{number}", "id": "{id}"},
+    "email": "{email}",
+}
 
 
 def template(path: str) -> str:
