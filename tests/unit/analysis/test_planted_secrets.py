@@ -119,7 +119,7 @@ PLACES: dict[str, Place] = {
     "the query": _request("/x?api_key=planted-q&mail=planted%40example.com&next=a", "planted"),
     "the path": _request("/users/planted@example.com/reset/planted12345", "planted"),
     "the path, encoded": _request("/users/planted%40example.com/", "planted"),
-    "a card in the path": _request("/cards/4012-8888-8888-1881/x", "4012", "8888"),
+    "a card in the path": _request("/cards/4012-8888-8888-1881/x", "4012-8888", "8888-1881"),
     "headers of the request": _request(
         "/x", "planted", "cGxhbnRlZDpwbGFudGVk",
         headers={
