@@ -24,7 +24,9 @@ async def in_pieces(*pieces: bytes) -> AsyncIterator[bytes]:
         yield piece
 
 
-async def mirrored(mesh: Mesh, method: str = "POST", path: str = "/ok", **request: Any) -> tuple[dict[str, Any], Record]:
+async def mirrored(
+    mesh: Mesh, method: str = "POST", path: str = "/ok", **request: Any
+) -> tuple[dict[str, Any], Record]:
     """Send one request; return what the original's leg captured, and the record of the copy."""
     if not hasattr(mesh, "envoy"):
         kept = profile(capture=Capture(head_bytes=HEAD), match=Match(methods=("POST", "PUT", "GET")))

@@ -1,7 +1,7 @@
 """Secrets planted in live traffic are in no output, log or file of the whole stack.
 
-Every secret has the word "geheim" (German for secret) in it, so one search finds any of them, and any half; the second test leaves
-redaction out and shows that the search finds them then.
+Every secret has the word "geheim" (German for secret) in it, so one search finds any of them, and any half; the second
+test leaves redaction out and shows that the search finds them then.
 """
 
 import asyncio
@@ -50,7 +50,10 @@ def answers(turn: str) -> Mapping[str, Answer]:
     return {
         "/account": (_JSON | cookie | {"x-tenant": f"geheim-tenant-{turn}"}, json.dumps(account)),
         "/page": ({"content-type": "text/html"}, form),
-        "/error": ({"content-type": "text/plain"}, f"{turn}: Bearer geheim1234567890{turn} is not geheim@example.com's"),
+        "/error": (
+            {"content-type": "text/plain"},
+            f"{turn}: Bearer geheim1234567890{turn} is not geheim@example.com's",
+        ),
     }
 
 

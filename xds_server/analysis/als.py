@@ -28,6 +28,7 @@ _parse = als_pb2.StreamAccessLogsMessage.FromString
 _METHODS = {number: name if number else "" for name, number in base_pb2.RequestMethod.items()}
 _NANO = 1e-9
 _LARGEST = 2.0**53
+_NOT_CAPTURED = (None, None, 0)
 
 
 @dataclass(slots=True)
@@ -118,14 +119,7 @@ def _record(entry: Any) -> Record | None:
     elif sent > 0.0:
         response_time = duration - sent
     shadow = headers.get(SHADOW_HEADER, "")
-    request_headers = request_head = None
-    request_size = 0
-    if shadow and capture is not None and "rh" in fields:
-        request_headers = fields["rh"].string_value
-        if "rn" in fields:
-            request_head = fields["rb"].string_value
-            number = fields["rn"].number_value
-            request_size = int(number) if 0 <= number < _LARGEST else 0
+    asked = _NOT_CAPTURED if capture is None or not shadow else _asked(fields)
     return Record(
         pair,
         shadow,
@@ -148,7 +142,16 @@ def _record(entry: Any) -> Record | None:
         grpc_status,
         grpc_message,
         details,
-        request_headers,
-        request_head,
-        request_size,
+        *asked,
     )
+
+
+def _asked(fields: Any) -> tuple[str | None, str | None, int]:
+    """Return headers, head of the body and its size of the request that a copy is; bodies stay base64 here too."""
+    if "rh" not in fields:
+        return _NOT_CAPTURED
+    headers = fields["rh"].string_value
+    if "rn" not in fields:
+        return headers, None, 0
+    number = fields["rn"].number_value
+    return headers, fields["rb"].string_value, int(number) if 0 <= number < _LARGEST else 0

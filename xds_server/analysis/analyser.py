@@ -239,9 +239,7 @@ class Analyser:
             tally.classes[kind] += 1
         left = self._examples_left.get((tally.profile, tally.instance), 0)
         # An example lists so many; to a field that it does not list it says nothing.
-        unlisted = {
-            (profile.redactor.field(d.field), str(d.kind)) for d in outcome.differences[MAX_DIFFERENCES:]
-        }
+        unlisted = {(profile.redactor.field(d.field), str(d.kind)) for d in outcome.differences[MAX_DIFFERENCES:]}
         for name, what in fields.items():
             found = endpoint.fields.get(name)
             if found is None:
@@ -264,9 +262,7 @@ class Analyser:
         self, pair: tuple[Record, Record], outcome: Outcome, profile: _Profile, endpoint: str
     ) -> Example | None:
         try:
-            return make_example(
-                *pair, endpoint=endpoint, differences=outcome.differences, redactor=profile.redactor
-            )
+            return make_example(*pair, endpoint=endpoint, differences=outcome.differences, redactor=profile.redactor)
         except Exception as error:  # noqa: BLE001 - the pair is counted all the same, and nothing unredacted goes out
             if not self._failed:
                 _say_failed(pair[0].pair, error)

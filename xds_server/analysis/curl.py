@@ -76,7 +76,7 @@ def _url(asked: Asked, authority: str, redactor: Redactor, comments: list[str]) 
 
 
 def _headers(asked: Asked, redactor: Redactor) -> list[str]:
-    words = []
+    words: list[str] = []
     names = set()
     for name, value in asked.headers:
         names.add(name)
@@ -113,7 +113,9 @@ def _body(body: Captured, redactor: Redactor, comments: list[str]) -> tuple[list
     if body.encoded and body.readable:
         comments.append("the body was compressed; it is sent as it is")
     if body.is_message:
-        comments.append(f"the body is left out: {body.size} bytes of protobuf, in which no secret can be told by its name")
+        comments.append(
+            f"the body is left out: {body.size} bytes of protobuf, in which no secret can be told by its name"
+        )
         return [], []
     text = _as_text(body)
     if text is None:

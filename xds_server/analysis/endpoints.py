@@ -19,7 +19,12 @@ LONGEST = 200
 """Characters of a template."""
 
 _SHOWN = {
-    **{"uuid": "{uuid}", "date": "{date}", "hash": "{hash}", "token": "{token}", "number": "{number}", "id": "{id}"},
+    "uuid": "{uuid}",
+    "date": "{date}",
+    "hash": "{hash}",
+    "token": "{token}",
+    "number": "{number}",
+    "id": "{id}",
     "email": "{email}",
 }
 

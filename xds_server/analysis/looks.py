@@ -22,10 +22,12 @@ EMAIL: Final = "e-mail"
 CARD: Final = "card number"
 
 _AT = r"(?:@|%40|&#64;|&#x40;|\\u0040)"
-_EMAIL = re.compile(rf"(?<![\w.+-])[\w.+\-%']{{1,64}}?{_AT}(?:[^\W_](?:[\w\-]{{0,62}})\.){{1,8}}[^\W\d_]{{2,24}}", re.I)
-_AT_SIGN = re.compile(_AT, re.I)
+_EMAIL = re.compile(
+    rf"(?<![\w.+-])[\w.+\-%']{{1,64}}?{_AT}(?:[^\W_](?:[\w\-]{{0,62}})\.){{1,8}}[^\W\d_]{{2,24}}", re.IGNORECASE
+)
+_AT_SIGN = re.compile(_AT, re.IGNORECASE)
 _JWT = re.compile(r"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{5,}+\.[A-Za-z0-9_-]{5,}+(?:\.[A-Za-z0-9_-]*+){0,3}")
-_SCHEME = re.compile(r"(?<![A-Za-z0-9])(bearer|basic)((?:\s|%20|\+){1,4})([A-Za-z0-9+/=._~\-]{8,}+)", re.I)
+_SCHEME = re.compile(r"(?<![A-Za-z0-9])(bearer|basic)((?:\s|%20|\+){1,4})([A-Za-z0-9+/=._~\-]{8,}+)", re.IGNORECASE)
 _SERVICES = re.compile(
     r"(?<![A-Za-z0-9])(?:(?:AKIA|ASIA|AROA|AIDA|ABIA|ACCA)[A-Z0-9]{16}(?![A-Za-z0-9])|gh[opsur]_[A-Za-z0-9]{20,}+"
     r"|github_pat_\w{20,}+|glpat-[\w-]{16,}+|xox[abeoprs]-[\w-]{10,}+|[rs]k_(?:live|test)_[A-Za-z0-9]{10,}+"
@@ -36,9 +38,10 @@ _PEM_END = re.compile(r"-----END [A-Z0-9 ]{0,40}PRIVATE KEY-----")
 _USER_INFO = re.compile(r"(?<=://)[^\s/@:\"'<>]{0,128}:[^\s/@\"'<>]{1,256}(?=@)")
 _GAP = r"(?:[ .+\-]|%20|%2D)"
 _DIGITS = re.compile(
-    rf"(?:(?<![A-Za-z0-9%])(?<!%[0-9a-f])|(?<=%[0-9a-f]{{2}}))(?<!\d\.)\d++(?![a-z])(?:{_GAP}\d++(?![a-z]))*+", re.I
+    rf"(?:(?<![A-Za-z0-9%])(?<!%[0-9a-f])|(?<=%[0-9a-f]{{2}}))(?<!\d\.)\d++(?![a-z])(?:{_GAP}\d++(?![a-z]))*+",
+    re.IGNORECASE,
 )
-_GROUP = re.compile(r"(?:%20|%2D)?(\d+)", re.I)
+_GROUP = re.compile(r"(?:%20|%2D)?(\d+)", re.IGNORECASE)
 _LEAST, _MOST = 13, 19
 _GROUP_LEAST, _GROUP_MOST = 3, 7
 """Digits between separators; a table of small numbers is no card."""
@@ -96,7 +99,9 @@ def _cards(run: str, mark: Mark) -> str:
             digits += group
             if len(digits) > _MOST or (last > first and len(group) > _GROUP_MOST):
                 break
-            if is_card(digits):
+            # "3.4012888888881881" is a number.
+            fraction = last == first and run[groups[first].start(1) - 1 : groups[first].start(1)] == "."
+            if is_card(digits) and not fraction:
                 best = last + 1
             if not _GROUP_LEAST <= len(group) <= _GROUP_MOST:
                 break

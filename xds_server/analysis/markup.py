@@ -18,12 +18,13 @@ Mark = Callable[[str, str], str]
 MARKED = "[redacted"
 
 _NAME = re.compile(
-    r"""(?<![\w.-])([A-Za-z_$][\w.$-]{0,63}(?:\[[\w-]{0,40}\]){0,3})["']?((?:\\?["'])?\s{0,8}(?::=|=>|[:=]|%3D)\s{0,8})""", re.I
+    r"""(?<![\w.-])([A-Za-z_$][\w.$-]{0,63}(?:\[[\w-]{0,40}\]){0,3})["']?((?:\\?["'])?\s{0,8}(?::=|=>|[:=]|%3D)\s{0,8})""",
+    re.IGNORECASE,
 )
 _VALUE = re.compile(
     r"""(?:(?:bearer|basic|token|digest|negotiate)(?:\s|%20|\+){1,4})?+"""
     r"""(?:\\?"(?:[^"\\]|\\.)*+"?|'(?:[^'\\]|\\.)*+'?|[^\s&;<>"'{\[][^\s&;<>"']*+)""",
-    re.DOTALL | re.I,
+    re.DOTALL | re.IGNORECASE,
 )
 _LINE = re.compile(r"[^\r\n]*+")
 _LINES = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie"})
@@ -31,11 +32,12 @@ _LINES = frozenset({"authorization", "proxy-authorization", "cookie", "set-cooki
 _NUMBER = re.compile(r"[+-]?\d[\d.eE+-]*")
 _PLAIN = frozenset({"true", "false", "null", "none", "nil", "undefined", ""})
 _JSON_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*+"?|[{}\[\]]', re.DOTALL)
-_TAG = re.compile(r"<(?:input|meta|param|button|option)\b([^<>]{1,4000})", re.I)
+_TAG = re.compile(r"<(?:input|meta|param|button|option)\b([^<>]{1,4000})", re.IGNORECASE)
 _ATTRIBUTE = re.compile(r"""([\w:.-]{1,64})\s{0,8}=\s{0,8}("[^"]*+"?|'[^']*+'?|[^\s"'<>]++)""")
 _ELEMENT = re.compile(r"<([A-Za-z_][\w:.-]{0,63})((?:\s[^<>]{0,1000})?)>(<!\[CDATA\[[^\]]*+|[^<]++)")
 _PART = re.compile(
-    r"""(\bname="([^"\r\n]{1,200})"[^\r\n]{0,500}\r?\n(?:[^\r\n]{1,500}\r?\n){0,5}\r?\n)(.*?)(?=\r?\n--|\Z)""", re.DOTALL
+    r"""(\bname="([^"\r\n]{1,200})"[^\r\n]{0,500}\r?\n(?:[^\r\n]{1,500}\r?\n){0,5}\r?\n)(.*?)(?=\r?\n--|\Z)""",
+    re.DOTALL,
 )
 
 

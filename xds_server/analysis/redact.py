@@ -37,16 +37,33 @@ ELIDED = "…"
 
 _TAIL = 320
 """Characters at the end of a cut text in which the start of its last word is looked for."""
-_BREAK = re.compile(r"""[\s"'<>;&,](?![\s\d-]*\Z)""")
-_PROBABLE = re.compile(r"""[@:=<]|%40|%3d|&#|\d{4}|eyj|bearer|basic|akia|asia|_|-""", re.I)
+_BREAK = re.compile(r"""[\s"'<>;&,](?:(?<![\d\s-]\s)|(?![\s\d-]*\Z))""")
+"""Where a word ends; not inside a run of digits and gaps, which may be a card."""
+_PROBABLE = re.compile(r"""[@:=<]|%40|%3d|&#|\d{4}|eyj|bearer|basic|akia|asia|_|-""", re.IGNORECASE)
 """What a text must hold to be worth a closer look."""
-_CAPABILITY = frozenset({"reset", "verify", "verification", "confirm", "confirmation", "invite", "magic", "unsubscribe"})
+_CAPABILITY = frozenset(
+    {"reset", "verify", "verification", "confirm", "confirmation", "invite", "magic", "unsubscribe"}
+)
 """Steps of a path behind which a secret stands in the next one (`/reset/8f3a...`)."""
 _WORDLIKE = re.compile(r"[A-Za-z_.-]{1,15}")
 _PLACEHOLDER = re.compile(r"\{[^{}]*\}(?:\.\w+)?|\*|…")
 _COOKIE_ATTRIBUTES = frozenset({"path", "domain", "max-age", "samesite", "expires", "priority"})
 _COOKIE_FLAGS = frozenset(
-    {"secure", "httponly", "partitioned", "lax", "strict", "none", "low", "medium", "high", "present", "absent", "/", ""}
+    {
+        "secure",
+        "httponly",
+        "partitioned",
+        "lax",
+        "strict",
+        "none",
+        "low",
+        "medium",
+        "high",
+        "present",
+        "absent",
+        "/",
+        "",
+    }
 )
 _NEXT_COOKIE = re.compile(r",\s*(?=[^\s;,=]+=)")
 _FIELD_STEP = re.compile(r"\.[^.\[\]'\"]+|\['(?:[^'\\]|\\.)*+(?:'\]|\Z)")
@@ -180,7 +197,7 @@ class Redactor:
         for found in _FIELD_STEP.finditer(place):
             out.append(looks.hide(place[end : found.start()], self.mark))
             end = found.end()
-            (key,) = steps_of(found[0]) or [""]
+            key = ".".join(steps_of(found[0]))
             secret = looks.hide(key, lambda *_: MARKED) != key or (below and not _WORDLIKE.fullmatch(key))
             out.append(shown(key) if secret and key != "*" else found[0])
             below = below or self._names.level(key) is not Level.SHOWN
@@ -242,23 +259,18 @@ class _Walk:
             return value
         if level is Level.ALL:
             return redactor.mark("", _encoded(value))
-        if isinstance(value, str):
-            return redactor.mark("", value) if level is Level.TEXTS and value else redactor.text(value)
+        if isinstance(value, dict | list):
+            return self._container(value, level, depth)
         if isinstance(value, int | float):
-            return self._number(value)
+            card = isinstance(value, int) and looks.is_card(str(abs(value)))
+            return redactor.mark(looks.CARD, str(value)) if card else value
+        text = str(value)
+        return redactor.mark("", text) if level is Level.TEXTS and text else redactor.text(text)
+
+    def _container(self, value: dict[str, Any] | list[Any], level: Level, depth: int) -> Any:
         if depth >= DEPTH or self._left <= 0:
             return ELIDED
-        if isinstance(value, dict):
-            return self._object(value, level, depth)
-        if isinstance(value, list | tuple):
-            return self._array(value, level, depth)
-        return redactor.text(str(value))
-
-    def _number(self, value: float) -> Any:
-        text = str(value)
-        if isinstance(value, int) and looks.is_card(text):
-            return self._redactor.mark(looks.CARD, text)
-        return value
+        return self._object(value, level, depth) if isinstance(value, dict) else self._array(value, level, depth)
 
     def _object(self, value: dict[str, Any], level: Level, depth: int) -> dict[str, Any]:
         redactor, out = self._redactor, {}
@@ -304,7 +316,5 @@ def _bounded(text: str, *, whole: bool) -> tuple[str, bool]:
         return text, False
     text = text[:SCANNED]
     start = max(0, len(text) - _TAIL)
-    last = None
-    for last in _BREAK.finditer(text, start):
-        pass
-    return text[: last.end() if last else start], True
+    end = max((found.end() for found in _BREAK.finditer(text, start)), default=start)
+    return text[:end], True

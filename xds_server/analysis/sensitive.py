@@ -20,6 +20,13 @@ LONGEST = 200
 """Characters of a name that are looked at."""
 
 _WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
+
+
+def words_of(name: str) -> tuple[str, ...]:
+    """Return the words of a name in lower case."""
+    return tuple(word.lower() for word in _WORD.findall(name[:LONGEST]))
+
+
 _TERMS = frozenset(
     {
         *("authorization", "auth", "cookie", "credential", "bearer", "jwt", "otp", "totp", "mfa code", "security code"),
@@ -36,13 +43,16 @@ _ENDINGS = (
 )
 """Terms written without a gap, at the end of a word: `accesstoken`, `clientsecret`."""
 _ABOUT = frozenset(
-    (
-        "accepted age at banner budget consent count counts created date days details duration enabled end endpoint "
-        "error expire expired expires expiration expiry expirydate format hint in issuer kind last left length len "
-        "limit limits lifetime max max min minutes mode name names notice per policy present rate remaining required "
-        "rotation seconds size start started state status strength timeout total ttl type types updated uri url usage "
-        "used valid version"
-    ).split()
+    {
+        *("accepted", "age", "at", "banner", "budget", "consent", "count", "counts", "created", "date", "days"),
+        *("details", "duration", "enabled", "end", "endpoint", "error", "expiration", "expire"),
+        *("expired", "expires", "expiry", "expirydate", "flow", "format", "hits", "in", "issuer", "kind"),
+        *("last", "left", "len", "length", "lifetime", "limit", "limits", "max", "method", "min", "minutes"),
+        *("mode", "name", "names", "notice", "per", "policy", "present", "provider", "rate", "remaining"),
+        *("required", "rotation", "scheme", "seconds", "size", "start", "started", "state", "status"),
+        *("strength", "time", "timeout", "total", "ttl", "type", "types", "updated", "uri", "url", "usage"),
+        *("used", "valid", "version"),
+    }
 )
 """Words that, right behind a term, say that the value is not the secret itself."""
 
@@ -54,11 +64,6 @@ class Level(IntEnum):
     TEXTS = 1
     """Texts are, numbers are not."""
     ALL = 2
-
-
-def words_of(name: str) -> tuple[str, ...]:
-    """Return the words of a name in lower case."""
-    return tuple(word.lower() for word in _WORD.findall(name[:LONGEST]))
 
 
 @lru_cache(maxsize=8192)

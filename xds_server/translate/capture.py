@@ -63,10 +63,8 @@ def copies_capture_filter() -> HttpFilter:
 @lru_cache(maxsize=256)
 def switched_on(capture: Capture, *, request: bool = False) -> dict[str, Any]:
     """Return a route's `typed_per_filter_config` that switches capture on, of the request too (on a copy's leg)."""
-    wanted: dict[str, Any] = {"checksum": capture.checksum, "head_bytes": capture.head_bytes}
-    if request:
-        wanted["request"] = True
-    context = Struct.from_dict(wanted)
+    more = {"request": True} if request else {}
+    context = Struct.from_dict({"checksum": capture.checksum, "head_bytes": capture.head_bytes, **more})
     return {CAPTURE_FILTER: packed(FilterConfig(config=packed(LuaPerRoute(filter_context=context))))}
 
 

@@ -20,7 +20,7 @@ _unique = itertools.count()
 JSON_HEADERS = {"content-type": "application/json"}
 
 
-def entry(  # noqa: C901 - one branch a field that may be absent
+def entry(  # noqa: C901, PLR0912 - one branch a field that may be absent
     pair: str = "p",
     *,
     profile: str = PROFILE,

@@ -20,7 +20,20 @@ from xds_server.analysis.excerpt import captured
 from xds_server.analysis.redact import Redactor
 
 AUTHORITY = "127.0.0.1:1"
-NASTY = ["it's", 'say "hi"', "$HOME", "`id`", "$(touch x)", "a\\b", "!history", "a;b|c&d", "#no", "-o x", "@file", "é ü"]
+NASTY = [
+    "it's",
+    'say "hi"',
+    "$HOME",
+    "`id`",
+    "$(touch x)",
+    "a\\b",
+    "!history",
+    "a;b|c&d",
+    "#no",
+    "-o x",
+    "@file",
+    "é ü",
+]
 
 
 @dataclass
@@ -33,7 +46,8 @@ class Shell:
     def run(self, line: str) -> tuple[list[str], bytes]:
         """Return the arguments and what came on the standard input."""
         told = self.folder / "told"
-        code = "import json,sys;d=sys.stdin.buffer.read() if '@-' in sys.argv else b'';" + (
+        code = (
+            "import json,sys;d=sys.stdin.buffer.read() if '@-' in sys.argv else b'';"
             f"open({str(told)!r},'w').write(json.dumps([sys.argv[1:],d.hex()]))"
         )
         script = self.folder / "curl"
@@ -42,7 +56,9 @@ class Shell:
         environment = {"PATH": f"{self.folder}:/usr/bin:/bin", **self.environment}
         work = self.folder / "work"
         work.mkdir(exist_ok=True)
-        done = subprocess.run(["/bin/sh", "-c", line], env=environment, cwd=work, capture_output=True, timeout=30)
+        done = subprocess.run(
+            ["/bin/sh", "-c", line], check=False, env=environment, cwd=work, capture_output=True, timeout=30
+        )
         assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
         assert not list(work.iterdir())
         words, data = json.loads(told.read_text())
@@ -95,8 +111,8 @@ def test_any_body_arrives_as_it_was_unless_it_holds_secrets(
     text = line("PUT", body=body)
     if "secret" in text:
         return
-    words, given = Shell(tmp_path_factory.mktemp("shell")).run(text)
-    assert (given or words[-1].encode()) == body
+    words, piped = Shell(tmp_path_factory.mktemp("shell")).run(text)
+    assert (piped or words[-1].encode()) == body
 
 
 def test_secrets_are_variables_and_the_rest_is_shown(shell: Shell) -> None:
@@ -194,7 +210,8 @@ def test_the_real_curl_sends_the_same_request(server: HTTPServer) -> None:
     ]
     for method, path, headers, body in requests:
         text = line(method, path, headers, body, authority=authority)
-        done = subprocess.run(["/bin/sh", "-c", text], capture_output=True, timeout=30, env={"PATH": "/usr/bin:/bin"})
+        command = ["/bin/sh", "-c", text]
+        done = subprocess.run(command, check=False, capture_output=True, timeout=30, env={"PATH": "/usr/bin:/bin"})
         assert b"200 OK" in done.stdout, done.stderr
         got = _Server.asked[-1]
         assert (got[0], got[1], got[3]) == (method, path, body)

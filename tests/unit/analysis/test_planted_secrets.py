@@ -59,7 +59,9 @@ PLACES: dict[str, Place] = {
     "beside what differs": _bodies(
         {"price": 1, "client_secret": "planted-aside"}, {"price": 2, "client_secret": "planted-aside"}, "planted-aside"
     ),
-    "an address in a text": _bodies({"note": "ask planted@example.com"}, {"note": "ask no one"}, "planted@", "planted%"),
+    "an address in a text": _bodies(
+        {"note": "ask planted@example.com"}, {"note": "ask no one"}, "planted@", "planted%"
+    ),
     "a card as a number": _bodies({"n": 4012888888881881}, {"n": 1}, "4012888888881881"),
     "a card with separators": _bodies({"note": f"paid by {CARD}."}, {"note": ""}, CARD, "8888 1881"),
     "a web token": _bodies({"x": JWT}, {"x": "y"}, "eyJhbGci", "c2lnbmF0"),
@@ -73,14 +75,20 @@ PLACES: dict[str, Place] = {
     ),
     "a name the profile names": _bodies({"x": {"nickname": "PlantedN"}}, {"x": {"nickname": "PlantedM"}}, "Planted"),
     "JSON that was cut": _bodies(
-        b'{"price": 1, "password": "planted-cut' + b"x" * 50, b'{"price": 2, "password": "planted-cut' + b"x" * 50,
-        "planted-cut", size=100_000, headers=_JSON,
+        b'{"price": 1, "password": "planted-cut' + b"x" * 50,
+        b'{"price": 2, "password": "planted-cut' + b"x" * 50,
+        "planted-cut",
+        size=100_000,
+        headers=_JSON,
     ),
     "an address cut in half": _bodies(
         b'{"a": 1, "mail": "planted@exam', b'{"a": 2, "mail": "planted@exam', "planted@", size=9999, headers=_JSON
     ),
     "text cut in half": _bodies(
-        b"one is the mail planted@exam", b"two is the mail planted@exam", "planted@", size=9999,
+        b"one is the mail planted@exam",
+        b"two is the mail planted@exam",
+        "planted@",
+        size=9999,
         headers={"content-type": "text/plain"},
     ),
     "what says JSON and is none": _bodies(
@@ -99,7 +107,9 @@ PLACES: dict[str, Place] = {
         "password=" + "a" * 90 + "planted1" + "b" * 90, "password=" + "a" * 90 + "planted2" + "b" * 90, "planted"
     ),
     "a form": _text(
-        "a=1&password=planted%2Fform&mail=planted%40example.com", "a=2&password=planted%2Fform", "planted",
+        "a=1&password=planted%2Fform&mail=planted%40example.com",
+        "a=2&password=planted%2Fform",
+        "planted",
         kind="application/x-www-form-urlencoded",
     ),
     "a text of an error": _text(
@@ -121,21 +131,34 @@ PLACES: dict[str, Place] = {
     "the path, encoded": _request("/users/planted%40example.com/", "planted"),
     "a card in the path": _request("/cards/4012-8888-8888-1881/x", "4012-8888", "8888-1881"),
     "headers of the request": _request(
-        "/x", "planted", "cGxhbnRlZDpwbGFudGVk",
+        "/x",
+        "planted",
+        "cGxhbnRlZDpwbGFudGVk",
         headers={
-            "authorization": "Basic cGxhbnRlZDpwbGFudGVk", "cookie": "a=planted-1; b=planted-2", "x-api-key": "planted-3",
-            "referer": "https://shop.example/x?token=planted-4", "from": "planted@example.com", "x-tenant": "planted-5",
+            "authorization": "Basic cGxhbnRlZDpwbGFudGVk",
+            "cookie": "a=planted-1; b=planted-2",
+            "x-api-key": "planted-3",
+            "referer": "https://shop.example/x?token=planted-4",
+            "from": "planted@example.com",
+            "x-tenant": "planted-5",
         },
     ),
     "a JSON request": _request(
-        "/x", "planted", "Planted", headers=_JSON,
-        body=orjson.dumps({"user": {"password": "planted-6", "mail": "planted@example.com"}, "customer": {"name": "Planted"}}),
+        "/x",
+        "planted",
+        "Planted",
+        headers=_JSON,
+        body=orjson.dumps(
+            {"user": {"password": "planted-6", "mail": "planted@example.com"}, "customer": {"name": "Planted"}}
+        ),
     ),
     "a form request": _request(
         "/x", "planted", headers={"content-type": "application/x-www-form-urlencoded"}, body=b"pwd=planted-7&a=1"
     ),
     "a multipart request": _request(
-        "/x", "planted", headers={"content-type": "multipart/form-data; boundary=b"},
+        "/x",
+        "planted",
+        headers={"content-type": "multipart/form-data; boundary=b"},
         body=b'--b\r\nContent-Disposition: form-data; name="pwd"\r\n\r\nplanted-8\r\n--b--\r\n',
     ),
     "a binary request with a secret": _request(

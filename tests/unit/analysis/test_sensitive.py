@@ -5,8 +5,8 @@ import pytest
 from xds_server.analysis.sensitive import Level, Names, level_of
 
 SECRET = """
-authorization Authorization proxy-authorization cookie Cookie set-cookie x-api-key X-API-Key api_key apiKey apikey APIKEY
-token access_token accessToken ACCESS_TOKEN refresh-token id_token auth_token x-auth-token csrfToken _csrf x-xsrf-token
+authorization Authorization proxy-authorization cookie Cookie set-cookie x-api-key X-API-Key api_key apiKey apikey
+APIKEY token access_token accessToken ACCESS_TOKEN refresh-token id_token auth_token x-auth-token csrfToken _csrf x-xsrf-token
 secret client_secret clientSecret secret_key aws_secret_access_key password Password passwd pwd user_password
 password_hash passwordConfirmation newPassword2 session session_id sessionId sessionid JSESSIONID PHPSESSID sid
 connect.sid csrf xsrf csrfmiddlewaretoken private_key privateKey credit_card creditCardNumber card_number cardNumber cvv
@@ -15,8 +15,9 @@ cvv2 ssn customer_ssn iban IBAN social_security_number X-Amz-Signature X-Amz-Cre
 SHOWN = """
 tokens_used token_count token_type tokenType token_expires_in password_policy password_required cookie_consent
 session_count session_duration session_timeout secretary author authority authorized authenticate tokenizer side inside
-sidebar residence passage assignment design designated signature_valid key keys card cards card_type id name price status
-address number host accept content-type cookies_accepted private public api access assign monkey ssnake
+sidebar residence passage assignment design designated signature_valid key keys card cards
+auth_time card_type id name price
+status address number host accept content-type cookies_accepted private public api access assign monkey ssnake
 """
 
 
