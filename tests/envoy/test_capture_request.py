@@ -5,14 +5,17 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any
 
+import grpc
 import pytest
 
 from tests.envoy.als_sink import captured
 from tests.envoy.harness import Mesh
 from tests.envoy.test_capture_odd import no_script_errors
+from tests.envoy.test_grpc import CHOSEN, SERVICE, Service, serving
 from tests.envoy.values import active, component, profile, shadow, state
 from xds_server.analysis.als import read_batch
 from xds_server.analysis.record import Record
+from xds_server.model.network import Protocol
 from xds_server.model.profile import Capture, Match
 
 HEAD = 1000
@@ -92,3 +95,17 @@ async def test_headers_of_a_request_are_bounded(mesh: Mesh) -> None:
     _, copy = await mirrored(mesh, headers={f"x-{n}": "v" * 1000 for n in range(30)}, content=b"x")
     assert 14000 < len(base64.b64decode(copy.request_headers or "")) <= 16384
     assert body(copy) == b"x"
+
+
+@pytest.mark.parametrize("protocol", [Protocol.GRPC, Protocol.HTTP2])
+async def test_a_message_over_http2_is_captured_as_it_was_framed(mesh: Mesh, protocol: Protocol) -> None:
+    async with serving(Service("original")) as port, serving(Service("shadow")) as shadow_port:
+        mirrored = active(profile(match=CHOSEN), shadow(port=shadow_port))
+        await mesh.start_envoy(state(component(port=port, protocol=protocol), profiles=(mirrored,)))
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{await mesh.port()}") as channel:
+            assert await channel.unary_unary(f"/{SERVICE}/GetItem")(b"hello") == b"original"
+        await mesh.sink.pairs(1)
+    (copy,) = (record for raw in mesh.sink.raw for record in read_batch(raw).records if record.shadow)
+    assert (body(copy), copy.request_size) == (b"\0\0\0\0\5hello", 10)
+    assert "content-type: application/grpc" in header_lines(copy)
+    await no_script_errors(mesh)

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from xds_server.analysis.excerpt import Captured, excerpt, redacted_text
-from xds_server.analysis.headers import HOP_BY_HOP
 from xds_server.analysis.redact import ELIDED, Redactor
 
 LIMIT = 4_000
@@ -22,10 +21,14 @@ LIMIT = 4_000
 MOST_HEADERS = 40
 HEADER_LIMIT = 1_000
 
-_LEFT_OUT = HOP_BY_HOP | {
-    *("host", "content-length", "content-encoding", "accept-encoding", "expect"),
-    *("forwarded", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-request-id"),
-}
+_LEFT_OUT = frozenset(
+    {
+        *("connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"),
+        *("host", "content-length", "content-encoding", "accept-encoding", "expect"),
+        *("forwarded", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-request-id"),
+    }
+)
+"""Of the connection, or made by curl itself."""
 _SIMPLE = re.compile(r"[a-z0-9-]+")
 _VARIABLE = re.compile(r"[^A-Z0-9]")
 _PATH_SAFE = "/?#[]@!$&'()*+,;=:%-._~|{}^`\\\"<>"

@@ -5,7 +5,8 @@ id), so that keeping the newest is the same whatever the order in which examples
 become examples, so its cost does not count for the rest.
 """
 
-from collections.abc import Sequence
+import html
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -16,8 +17,7 @@ from xds_server.analysis.curl import Asked, curl_line
 from xds_server.analysis.decode import unbase64
 from xds_server.analysis.difference import ABSENT, Difference
 from xds_server.analysis.excerpt import Captured, captured, excerpt, redacted_text
-from xds_server.analysis.headers import IGNORED, PREFIXES
-from xds_server.analysis.kinds import Kind
+from xds_server.analysis.headers import IGNORED
 from xds_server.analysis.record import Record
 from xds_server.analysis.redact import ELIDED, Redactor
 
@@ -33,8 +33,14 @@ PATH = 500
 MOST_HEADERS = 30
 HEADER = 300
 """Characters of a header's value."""
+SHORTEST = 3
+"""Characters of a secret that is looked for elsewhere."""
 AROUND = 60
 """Characters of text shown on each side of the first difference."""
+
+_UNSHOWN = (":", "x-envoy-", "x-shadowmesh-", "grpc-status", "grpc-message")
+_TEXTUAL = frozenset({"text", "same_kind"})
+"""Classes of differences whose values are pieces of a text."""
 
 _Headers = Sequence[tuple[str, str]]
 
@@ -77,7 +83,8 @@ def make_example(
     """Return the example of a differing pair; `endpoint` is a name without secrets."""
     bodies = [captured(r.head, unbase64(r.headers), size=r.size, cut_off=r.cut_off) for r in (original, shadow)]
     answers = [_answer(r, body, redactor) for r, body in zip((original, shadow), bodies, strict=True)]
-    listed = [_difference(each, bodies, redactor) for each in differences[:MAX_DIFFERENCES]]
+    texts = _Texts(bodies, redactor)
+    listed = [_difference(each, texts, redactor) for each in differences[:MAX_DIFFERENCES]]
     data: dict[str, Any] = {
         "endpoint": endpoint,
         "method": original.method,
@@ -147,23 +154,49 @@ def _shown_headers(headers: _Headers, redactor: Redactor) -> dict[str, str]:
     """Return the headers that matter, redacted; values of one name joined as RFC 9110, 5.3 has it."""
     out: dict[str, str] = {}
     for name, value in headers:
-        if name in IGNORED or name.startswith(PREFIXES) or (len(out) >= MOST_HEADERS and name not in out):
+        if name in IGNORED or name.startswith(_UNSHOWN) or (len(out) >= MOST_HEADERS and name not in out):
             continue
         shown = _cut(redactor.header(name, value), HEADER)
         out[name] = _cut(f"{out[name]}, {shown}", HEADER) if name in out else shown
     return out
 
 
-def _difference(difference: Difference, bodies: Sequence[Captured], redactor: Redactor) -> dict[str, Any]:
+class _Texts:
+    """The texts of both bodies without their secrets, and which secrets those were; made when first asked for."""
+
+    def __init__(self, bodies: Sequence[Captured], redactor: Redactor) -> None:
+        self._bodies = bodies
+        self._redactor = redactor
+        self._made: tuple[list[str], dict[str, str]] | None = None
+
+    def get(self) -> tuple[list[str], dict[str, str]]:
+        """Return both texts, and what stands in the place of each secret."""
+        if self._made is None:
+            with self._redactor.recording() as secrets:
+                texts = [redacted_text(body, self._redactor) for body in self._bodies]
+            self._made = texts, dict(sorted(secrets.items(), key=lambda item: -len(item[0])))
+        return self._made
+
+
+def _difference(difference: Difference, texts: _Texts, redactor: Redactor) -> dict[str, Any]:
     field = difference.field
-    left, right = difference.original, difference.shadow
-    if difference.kind is Kind.TEXT and not field.startswith("$"):
+    values = [redactor.difference(field, difference.at, each) for each in (difference.original, difference.shadow)]
+    if field == "body" and str(difference.kind) in _TEXTUAL:
         # What the comparison cut around the difference may have lost the name before a secret, or half of one.
-        left, right = _around(*(redacted_text(body, redactor) for body in bodies))
-    else:
-        left, right = (redactor.difference(field, difference.at, value) for value in (left, right))
+        values = list(_around(*texts.get()[0]))
+    elif field.startswith("body:"):
+        # Of an element's value the name may stand beside it (`<input name=... value=...>`).
+        values = [_without(each, texts.get()[1]) if isinstance(each, str) else each for each in values]
     at = redactor.at(difference.at) if difference.at else ""
-    return Difference(redactor.field(field), difference.kind, left, right, at, difference.what).as_json()
+    return Difference(redactor.field(field), difference.kind, values[0], values[1], at, difference.what).as_json()
+
+
+def _without(text: str, secrets: Mapping[str, str]) -> str:
+    for secret, mark in secrets.items():
+        said = " ".join(html.unescape(secret.strip("\"'")).split())
+        if len(said) >= SHORTEST:
+            text = text.replace(said, mark)
+    return text
 
 
 def _around(left: str, right: str) -> tuple[Any, Any]:

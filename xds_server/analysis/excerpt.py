@@ -16,6 +16,8 @@ from xds_server.analysis.redact import ELIDED, SCANNED, Redactor
 
 READ = 64 * 1024
 """Decoded bytes of a body that are looked at."""
+FEWEST = 2
+"""Characters that a value of JSON takes at least (`1,`), so that more values need not be looked at than are shown."""
 FORM = "application/x-www-form-urlencoded"
 _MESSAGES = ("application/grpc", "application/x-protobuf", "application/protobuf", "application/vnd.google.protobuf")
 _MEDIA = ("image/", "audio/", "video/", "font/", "application/zip", "application/pdf", "application/octet-stream")
@@ -73,7 +75,7 @@ def captured(head: str | None, headers: bytes, *, size: int, cut_off: bool = Fal
 def excerpt(body: Captured, redactor: Redactor, *, limit: int, pretty: bool = True) -> Excerpt:
     """Return at most `limit` characters of a body, without its secrets."""
     before = redactor.marks
-    text = _shown(body, redactor, pretty=pretty)
+    text = _shown(body, redactor, limit=limit, pretty=pretty)
     cut = len(text) > limit or not body.complete or text.endswith(ELIDED)
     text = text[:limit] + ELIDED if len(text) > limit else text
     return Excerpt(text, cut, redactor.marks != before)
@@ -86,10 +88,10 @@ def redacted_text(body: Captured, redactor: Redactor) -> str:
     if body.type == FORM:
         cut = len(text) > SCANNED or not whole
         return redactor.form(text[:SCANNED].rpartition("&")[0] if cut else text) + (ELIDED if cut else "")
-    return redactor.text(text, whole=whole)
+    return redactor.text(text, whole=whole, document=True)
 
 
-def _shown(body: Captured, redactor: Redactor, *, pretty: bool) -> str:
+def _shown(body: Captured, redactor: Redactor, *, limit: int, pretty: bool) -> str:
     if not body.data:
         return ""
     if not body.is_text:
@@ -97,7 +99,7 @@ def _shown(body: Captured, redactor: Redactor, *, pretty: bool) -> str:
     if body.type.endswith(("/json", "+json")) or (not body.type and body.data[:1] in {b"{", b"["}):
         try:
             value = orjson.loads(body.data) if body.complete else parse_json_head(body.data)
-            return _json(redactor.value(value), pretty=pretty)
+            return _json(redactor.value(value, nodes=limit // FEWEST), pretty=pretty)
         except (orjson.JSONDecodeError, orjson.JSONEncodeError, RecursionError):
             # It says JSON and is none, or is too odd to be written again.
             pass

@@ -7,7 +7,7 @@ Not guaranteed: perfection. An unlucky word in hexadecimal ("deadbeef") is taken
 
 import re
 
-from xds_server.analysis import looks
+from xds_server.analysis import secret_looks as looks
 
 _UUID = r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"
 _PATTERNS = (

@@ -1,9 +1,9 @@
 """What is secret is hidden in the engine, before anything leaves it.
 
 Secret are the values under sensitive names (`sensitive`, and those that the profile adds, by name or by JSONPath), and
-whatever looks like a secret wherever it stands (`looks`). In its place stands `[redacted 5f3a9c]`, `[redacted e-mail
-5f3a9c]`: the digits are a hash keyed with a random key of this engine's process, so two values that differ are seen to
-differ, and nobody can try out values against it.
+whatever looks like a secret wherever it stands (`secret_looks`). In its place stands `[redacted 5f3a9c]` or `[redacted
+e-mail 5f3a9c]`: the digits are a hash keyed with a random key of this engine's process, so two values that differ are
+seen to differ, and nobody can try out values against it.
 
 Guarantees: nothing raises; time is linear in what is looked at, and that is bounded (`SCANNED`, `NODES`, `DEPTH`).
 Redaction comes before cutting: of a text that goes on beyond what was looked at (or captured), the last word is left
@@ -13,7 +13,8 @@ binary form have no names.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
@@ -21,10 +22,11 @@ from urllib.parse import unquote, unquote_plus
 
 import orjson
 
-from xds_server.analysis import looks
+from xds_server.analysis import secret_looks as looks
 from xds_server.analysis.difference import ABSENT
-from xds_server.analysis.json_path import INDEX, Patterns, steps_of
-from xds_server.analysis.markup import MARKED, hide_named
+from xds_server.analysis.json_diff import CUT
+from xds_server.analysis.places import INDEX, Patterns, steps_of
+from xds_server.analysis.secret_text import MARKED, hide_named
 from xds_server.analysis.sensitive import Level, Names
 
 SCANNED = 16 * 1024
@@ -80,10 +82,14 @@ class Redactor:
     def __init__(self, added: Iterable[str] = (), *, key: bytes) -> None:
         added = tuple(added)
         self._names = Names(name for name in added if not name.startswith("$"))
-        self._paths = Patterns(path for path in added if path.startswith("$"))
+        paths = [name for name in added if name.startswith("$")]
+        self._paths = Patterns(paths)
+        # In what should be JSON and cannot be read, a place is known by its last name.
+        self._in_documents = Names([name for name in added if name not in paths] + _last_names(paths))
         self._key = key[:64]
         self.marks = 0
         """Secrets hidden so far."""
+        self._record: dict[str, str] | None = None
         self.endpoint = lru_cache(maxsize=4096)(self._endpoint)
         self.field = lru_cache(maxsize=4096)(self._field)
 
@@ -91,18 +97,33 @@ class Redactor:
         """Return what stands in a secret's place."""
         self.marks += 1
         digits = blake2b(secret.encode("utf-8", "surrogatepass"), digest_size=3, key=self._key).hexdigest()
-        return f"{MARKED} {what} {digits}]" if what else f"{MARKED} {digits}]"
+        mark = f"{MARKED} {what} {digits}]" if what else f"{MARKED} {digits}]"
+        if self._record is not None:
+            self._record[secret] = mark
+        return mark
 
-    def text(self, text: str, *, whole: bool = True) -> str:
+    @contextmanager
+    def recording(self) -> Iterator[dict[str, str]]:
+        """Write down, for the length of a `with`, which secrets are hidden, and by what."""
+        found: dict[str, str] = {}
+        self._record = found
+        try:
+            yield found
+        finally:
+            self._record = None
+
+    def text(self, text: str, *, whole: bool = True, document: bool = False) -> str:
         """Return a text of any kind without its secrets; at most about `SCANNED` characters of it.
 
         Args:
             text: with or without names and values in it.
             whole: False when its end was cut off before.
+            document: whether it is a whole body, of which the profile's JSONPaths tell the names.
         """
         text, cut = _bounded(text, whole=whole)
+        names = self._in_documents if document else self._names
         if _PROBABLE.search(text):
-            text = looks.hide(hide_named(text, self._names.level, self.mark), self.mark)
+            text = looks.hide(hide_named(text, names.level, self.mark), self.mark)
         return text + ELIDED if cut else text
 
     def header(self, name: str, value: str) -> str:
@@ -139,15 +160,15 @@ class Redactor:
         """Return a query or a form (`application/x-www-form-urlencoded`), as much of it as may be shown."""
         return "&".join(self._parameter(each) for each in text.split("&"))
 
-    def value(self, value: Any, steps: Sequence[str] = ()) -> Any:
-        """Return a JSON value without its secrets, cut to `NODES` and `DEPTH`.
+    def value(self, value: Any, steps: Sequence[str] = (), *, nodes: int = NODES) -> Any:
+        """Return a JSON value without its secrets, cut to `nodes` values and `DEPTH`.
 
         Args:
             value: as parsed.
             steps: where it stands in its document.
+            nodes: how many values are shown.
         """
-        level = self._level_at(steps)
-        return _Walk(self, [*steps]).shown(value, level)
+        return _Walk(self, [*steps], nodes).shown(value, self._level_at(steps))
 
     def at(self, place: str) -> str:
         """Return a place in a document without the secrets that are keys."""
@@ -159,15 +180,23 @@ class Redactor:
             return value
         if field.startswith("$"):
             return self.value(value, steps_of(at or field))
-        kind, _, name = field.partition(":")
         if not isinstance(value, str):
             return self.value(value)
+        kind, _, name = field.partition(":")
         if kind == "header":
-            name = "set-cookie" if name.lower().startswith("set-cookie") else name
-            return self.header(name, value)
-        if kind.startswith("cookie"):
-            return self._set_cookie(value)
-        return self.text(value, whole=not value.endswith(ELIDED))
+            return self._of_header(name.lower(), value)
+        steps = name.split("/")
+        secret = any(self._names.level(step) is not Level.SHOWN for step in steps)
+        if kind == "cookie":
+            # `cookie:sid` is its value, `cookie:sid.path` one of its attributes.
+            _, dot, attribute = name.rpartition(".")
+            secret = not (dot and attribute.lower() in _COOKIE_ATTRIBUTES | _COOKIE_FLAGS)
+        return self.mark("", value) if secret and value else self.text(value, whole=not value.endswith(ELIDED))
+
+    def _of_header(self, name: str, value: str) -> str:
+        if name.startswith("set-cookie"):
+            return self.header("set-cookie", value)
+        return self.path(value) if name.endswith(".path") else self.header(name, value)
 
     def _endpoint(self, name: str) -> str:
         """Return an endpoint's name without secrets: `GET /users/{email}`."""
@@ -247,10 +276,10 @@ class Redactor:
 class _Walk:
     """One JSON value shown."""
 
-    def __init__(self, redactor: Redactor, steps: list[str]) -> None:
+    def __init__(self, redactor: Redactor, steps: list[str], nodes: int) -> None:
         self._redactor = redactor
         self._steps = steps
-        self._left = NODES
+        self._left = nodes
 
     def shown(self, value: Any, level: Level, depth: int = 0) -> Any:
         redactor = self._redactor
@@ -265,7 +294,9 @@ class _Walk:
             card = isinstance(value, int) and looks.is_card(str(abs(value)))
             return redactor.mark(looks.CARD, str(value)) if card else value
         text = str(value)
-        return redactor.mark("", text) if level is Level.TEXTS and text else redactor.text(text)
+        shown = redactor.mark("", text) if level is Level.TEXTS and text else redactor.text(text)
+        # A text may be of a class of its own, which says how it was written.
+        return value if shown == text else shown
 
     def _container(self, value: dict[str, Any] | list[Any], level: Level, depth: int) -> Any:
         if depth >= DEPTH or self._left <= 0:
@@ -275,7 +306,7 @@ class _Walk:
     def _object(self, value: dict[str, Any], level: Level, depth: int) -> dict[str, Any]:
         redactor, out = self._redactor, {}
         for key, inside in value.items():
-            if self._left <= 0 or key.startswith("\0"):
+            if self._left <= 0 or key == CUT:
                 # The mark of a container whose end was cut off, see `json_head`.
                 out[ELIDED] = ELIDED
                 break
@@ -293,12 +324,17 @@ class _Walk:
         self._steps.append(INDEX)
         below = Level.ALL if self._redactor.is_chosen(self._steps) else level
         for inside in value:
-            if self._left <= 0 or (isinstance(inside, str) and inside.startswith("\0")):
+            if self._left <= 0 or inside == CUT:
                 out.append(ELIDED)
                 break
             out.append(self.shown(inside, below, depth + 1))
         self._steps.pop()
         return out
+
+
+def _last_names(paths: Iterable[str]) -> list[str]:
+    steps = (steps_of(path) for path in paths)
+    return [path[-1] for path in steps if path and path[-1] not in {INDEX, "*"}]
 
 
 def _encoded(value: Any) -> str:

@@ -7,8 +7,8 @@ are secrets, numbers are counts. `true`, `false` and `null` are shown under any 
 Names that a profile adds are compared whole, however they are written.
 
 Guarantees: linear in the name, of which the first `LONGEST` characters count; answers are cached, boundedly.
-Not guaranteed: that a secret under a name that says nothing (`value`, `data`) is known; see `looks`, and `redact` in
-the profile.
+Not guaranteed: that a secret under a name that says nothing (`value`, `data`) is known; see `secret_looks`, and
+`redact` in the profile.
 """
 
 import re

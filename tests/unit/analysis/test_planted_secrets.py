@@ -94,6 +94,12 @@ PLACES: dict[str, Place] = {
     "what says JSON and is none": _bodies(
         b'{"password": "planted-bad", }', b'{"password": "planted-bad2", }', "planted-bad", headers=_JSON
     ),
+    "a place the profile names, in JSON that cannot be read": _bodies(
+        b'{"a": NaN, "customer": {"name": "Planted Paula"}}',
+        b'{"a": NaN, "customer": {"name": "Planted Peter"}}',
+        "Planted",
+        headers=_JSON,
+    ),
     "a type that changed": _bodies({"token": "planted-t"}, {"token": ["planted-t"]}, "planted-t"),
     "an element of a list": _bodies({"tokens": ["planted-a"]}, {"tokens": ["planted-b", "planted-c"]}, "planted-"),
     "beyond what is shown of a value": _bodies(

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xds_server.analysis import looks
+from xds_server.analysis import secret_looks as looks
 from xds_server.analysis.redact import ELIDED, SCANNED, Redactor
 
 CARD = "4012888888881881"
@@ -185,7 +185,20 @@ def test_cookies_keep_their_names_and_attributes(redactor: Redactor) -> None:
     assert "Path=/; HttpOnly, b=" in shown
     assert "Expires=Wed, 21 Oct 2026 07:28:00 GMT" in shown
     for attribute in ("Lax", "Secure", "Path=/", "SameSite=Strict", "Max-Age=7"):
-        assert redactor.difference("header:set-cookie:sid", "", attribute) == attribute
+        assert redactor.difference("header:set-cookie", "", attribute) == attribute
+    assert redactor.difference("cookie:connect.sid", "", "planted").startswith("[redacted ")
+    assert redactor.difference("cookie:sid.samesite", "", "Lax") == "Lax"
+
+
+def test_parts_of_a_redirect_are_hidden_by_their_names(redactor: Redactor) -> None:
+    assert redactor.difference("header:location.query.token", "", "planted").startswith("[redacted ")
+    assert "planted" not in redactor.difference("header:location.path", "", "/reset/planted12345")
+    assert redactor.difference("header:location.path", "", "/items/7") == "/items/7"
+
+
+def test_what_an_element_of_markup_says_is_hidden_by_the_names_above_it(redactor: Redactor) -> None:
+    assert redactor.difference("body:a/password", "", "planted").startswith("[redacted ")
+    assert redactor.difference("body:html/body/p", "", "hello") == "hello"
 
 
 def test_endpoints_and_fields_become_general_where_a_secret_is_in_their_name(redactor: Redactor) -> None:
