@@ -9,7 +9,8 @@ authorization Authorization proxy-authorization cookie Cookie set-cookie x-api-k
 APIKEY token access_token accessToken ACCESS_TOKEN refresh-token id_token auth_token x-auth-token csrfToken _csrf
 x-xsrf-token secret client_secret clientSecret secret_key aws_secret_access_key password Password passwd pwd
 user_password password_hash passwordConfirmation newPassword2 session session_id sessionId sessionid JSESSIONID
-PHPSESSID sid connect.sid csrf xsrf csrfmiddlewaretoken private_key privateKey credit_card creditCardNumber card_number cardNumber
+PHPSESSID sid connect.sid csrf
+xsrf csrfmiddlewaretoken private_key privateKey credit_card creditCardNumber card_number cardNumber
 cvv cvv2 ssn customer_ssn iban IBAN social_security_number X-Amz-Signature X-Amz-Credential accesstoken clientsecret otp
 """
 SHOWN = """
