@@ -31,6 +31,7 @@ _NANO = 1e-9
 _LARGEST = 2.0**53
 _GRPC_STATUS, _GRPC_MESSAGE = "grpc-status", "grpc-message"
 _BY_SERVICE = "via_upstream"
+_NOT_CAPTURED = (None, None, 0)
 
 
 @dataclass(slots=True)
@@ -72,11 +73,11 @@ def read_batch(message: bytes) -> Batch:
     return batch
 
 
-def _record(entry: Any) -> Record | None:  # noqa: C901, PLR0912 - a call costs as much as three fields
+def _record(entry: Any) -> Record | None:  # noqa: C901, PLR0915 - a call costs as much as three fields
     request = entry.request
     headers = request.request_headers
     # To look whether a map has a key costs a third of getting it.
-    pair = headers[PAIR_HEADER] if PAIR_HEADER in headers else ""
+    pair = headers[PAIR_HEADER] if PAIR_HEADER in headers else ""  # noqa: SIM401 - see above
     if not pair:
         return None
     common, response = entry.common_properties, entry.response
@@ -133,6 +134,7 @@ def _record(entry: Any) -> Record | None:  # noqa: C901, PLR0912 - a call costs 
         shadow = headers[SHADOW_HEADER]
     if DROPPED_HEADER in headers:
         dropped = headers[DROPPED_HEADER] == "1"
+    asked = _NOT_CAPTURED if capture is None or not shadow else _asked(fields)
     own = flags is None and details == _BY_SERVICE
     return Record(
         pair,
@@ -156,4 +158,16 @@ def _record(entry: Any) -> Record | None:  # noqa: C901, PLR0912 - a call costs 
         grpc_status,
         grpc_message,
         details,
+        *asked,
     )
+
+
+def _asked(fields: Any) -> tuple[str | None, str | None, int]:
+    """Return headers, head of the body and its size of the request that a copy is; bodies stay base64 here too."""
+    if "rh" not in fields:
+        return _NOT_CAPTURED
+    headers = fields["rh"].string_value
+    if "rn" not in fields:
+        return headers, None, 0
+    number = fields["rn"].number_value
+    return headers, fields["rb"].string_value, int(number) if 0 <= number < _LARGEST else 0

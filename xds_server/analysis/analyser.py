@@ -5,6 +5,8 @@ exactly one tally: that of its profile and instance, in the window in which it w
 Not guaranteed: thread safety; it belongs to one event loop.
 """
 
+import secrets
+import traceback
 from collections.abc import Callable, Iterable, Mapping
 
 import structlog
@@ -13,12 +15,13 @@ from xds_server.analysis.als import Batch, read_batch
 from xds_server.analysis.compare import Outcome, compare
 from xds_server.analysis.difference import Difference
 from xds_server.analysis.endpoints import Endpoints, Names
-from xds_server.analysis.example import MAX_DIFFERENCES, make_example
+from xds_server.analysis.example import MAX_DIFFERENCES, Example, make_example
 from xds_server.analysis.fold import move
 from xds_server.analysis.kinds import OTHER, Lost, Reason
 from xds_server.analysis.pairing import ANYONE, Pairing, profile_of
 from xds_server.analysis.profile_config import ProfileConfig
 from xds_server.analysis.record import Record
+from xds_server.analysis.redact import Redactor
 from xds_server.analysis.rules import RuleBook
 from xds_server.analysis.tally import EndpointTally, Field, FieldTally, LegTally, Tally
 from xds_server.analysis.trios import Controls, book
@@ -42,10 +45,12 @@ _STATUSES = {status: str(status) for status in range(600)}
 class _Profile:
     """What the analyser keeps of a profile from window to window."""
 
-    __slots__ = ("config", "controls", "endpoints", "expected", "fields", "rules")
+    __slots__ = ("config", "controls", "endpoints", "expected", "fields", "key", "redactor", "rules")
 
-    def __init__(self, settings: EngineSettings) -> None:
-        self.endpoints = Endpoints(settings.max_endpoints)
+    def __init__(self, settings: EngineSettings, key: bytes) -> None:
+        self.key = key
+        self.redactor = Redactor(key=key)
+        self.endpoints = Endpoints(settings.max_endpoints, clean=self.redactor.endpoint)
         self.fields = Names(settings.max_differences)
         self.expected = ANYONE
         self.rules = RuleBook()
@@ -57,8 +62,9 @@ class _Profile:
         found: dict[Field, str] = {}
         for difference in differences:
             kind = str(difference.kind)
-            known = self.fields.admit(f"{endpoint}\0{kind}\0{difference.field}") != OTHER
-            found[difference.field if known else OTHER, kind] = difference.what
+            field = self.redactor.field(difference.field)
+            known = self.fields.admit(f"{endpoint}\0{kind}\0{field}") != OTHER
+            found[field if known else OTHER, kind] = difference.what
         return found
 
     def configure(self, config: ProfileConfig) -> None:
@@ -68,7 +74,9 @@ class _Profile:
         self.controls.configure(config.control)
         if before is None or (before.analysis, before.keep_credentials) != (config.analysis, config.keep_credentials):
             self.rules = RuleBook(config.analysis, keep_credentials=config.keep_credentials)
-            self.endpoints.use(config.analysis.endpoints)
+        if before is None or before.analysis != config.analysis:
+            self.redactor = Redactor(config.analysis.redact, key=self.key)
+            self.endpoints.use(config.analysis.endpoints, clean=self.redactor.endpoint)
 
 
 class Analyser:
@@ -77,11 +85,13 @@ class Analyser:
     Args:
         settings: the bounds.
         wall: the wall clock, seconds since the epoch.
+        key: of what stands in the place of secrets; random, and known to nobody, when left out.
     """
 
-    def __init__(self, settings: EngineSettings, *, wall: Callable[[], float]) -> None:
+    def __init__(self, settings: EngineSettings, *, wall: Callable[[], float], key: bytes | None = None) -> None:
         self._settings = settings
         self._wall = wall
+        self._key = secrets.token_bytes(16) if key is None else key
         self._profiles: dict[str, _Profile] = {}
         self._tallies: dict[tuple[str, str], Tally] = {}
         self._examples_left: dict[tuple[str, str], int] = {}
@@ -157,7 +167,7 @@ class Analyser:
         if profile is None:
             if len(self._profiles) >= MAX_PROFILES and name != _UNKNOWN_PROFILE:
                 return self._profile(_UNKNOWN_PROFILE)
-            profile = self._profiles[name] = _Profile(self._settings)
+            profile = self._profiles[name] = _Profile(self._settings, self._key)
         return profile
 
     def _tally(self, profile: str, instance: str) -> Tally:
@@ -197,10 +207,10 @@ class Analyser:
             self._move(profile)
         try:
             outcome = compare(original, shadow, profile.rules.of(endpoint_name))
-        except Exception:
+        except Exception as error:  # noqa: BLE001 - see the next line
             # One pair must not cost the others; it is counted, so it is not overlooked either.
             if not self._failed:
-                log.exception("a pair could not be compared; the next ones are only counted", pair=original.pair)
+                _say_failed(original.pair, error)
             self._failed = True
             outcome = _FAILED
         tally = self._tally(name, shadow.shadow)
@@ -225,7 +235,8 @@ class Analyser:
         if outcome.head_only:
             tally.counts["head_only"] += 1
         if outcome.differences:
-            self._differs((original, shadow), outcome, fields=fields, tally=tally, endpoint_name=endpoint_name)
+            where = (profile, tally, endpoint_name)
+            self._differs((original, shadow), outcome, fields=fields, where=where)
 
     def _trios(
         self, original: Record, instance: str, *, profile: _Profile, endpoint_name: str, fields: Mapping[Field, str]
@@ -245,9 +256,9 @@ class Analyser:
         outcome: Outcome,
         *,
         fields: Mapping[Field, str],
-        tally: Tally,
-        endpoint_name: str,
+        where: tuple[_Profile, Tally, str],
     ) -> None:
+        profile, tally, endpoint_name = where
         endpoint = tally.endpoints[endpoint_name]
         endpoint.differing += 1
         moment = pair[0].started
@@ -257,7 +268,7 @@ class Analyser:
             tally.classes[kind] += 1
         left = self._examples_left.get((tally.profile, tally.instance), 0)
         # An example lists so many; to a field that it does not list it says nothing.
-        unlisted = {(d.field, str(d.kind)) for d in outcome.differences[MAX_DIFFERENCES:]}
+        unlisted = {(profile.redactor.field(d.field), str(d.kind)) for d in outcome.differences[MAX_DIFFERENCES:]}
         for name, what in fields.items():
             found = endpoint.fields.get(name)
             if found is None:
@@ -271,9 +282,33 @@ class Analyser:
             found.first, found.last = min(found.first, moment), max(found.last, moment)
             if name not in unlisted and len(found.examples) < tally.keep and (left > 0 or example is not None):
                 if example is None:
-                    example = make_example(*pair, endpoint=endpoint_name, differences=outcome.differences)
+                    example = self._example(pair, outcome, profile, endpoint_name)
                     self._examples_left[tally.profile, tally.instance] = left - 1
+                    if example is None:
+                        break
                 found.examples.append(example)
+
+    def _example(
+        self, pair: tuple[Record, Record], outcome: Outcome, profile: _Profile, endpoint: str
+    ) -> Example | None:
+        try:
+            return make_example(*pair, endpoint=endpoint, differences=outcome.differences, redactor=profile.redactor)
+        except Exception as error:  # noqa: BLE001 - the pair is counted all the same, and nothing unredacted goes out
+            if not self._failed:
+                _say_failed(pair[0].pair, error)
+            self._failed = True
+            return None
+
+
+def _say_failed(pair: str, error: Exception) -> None:
+    """Log where it happened, but not the error's own words: they may quote the answers."""
+    where = "".join(traceback.format_tb(error.__traceback__))
+    log.error(
+        "a pair could not be compared; the next ones are only counted",
+        pair=pair,
+        error=type(error).__name__,
+        where=where,
+    )
 
 
 def _leg(leg: LegTally, record: Record, *, timed: bool) -> None:

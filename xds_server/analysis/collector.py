@@ -23,6 +23,7 @@ from xds_server.analysis.example import Example
 from xds_server.analysis.fold import Folding
 from xds_server.analysis.kinds import Lost
 from xds_server.analysis.profile_config import ProfileConfig
+from xds_server.analysis.ration import Ration
 from xds_server.analysis.tally import Tally
 from xds_server.analysis.wire import METHOD, SERVICE, pack_snapshot, version_of
 from xds_server.cache.snapshot import Snapshot
@@ -45,6 +46,7 @@ class _Profile:
     applied: dict[str, int] = field(default_factory=dict)
     """Number of the last window taken in, by engine."""
     folding: Folding | None = None
+    ration: Ration = field(default_factory=Ration)
     first: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -250,5 +252,7 @@ class Collector:
             profile.tallies[tally.instance] = tally
         else:
             mine.merge(tally)
+        if any(each.fields for each in tally.endpoints.values()):
+            profile.ration.apply(profile.tallies.values())
         if any(endpoint.pairs for endpoint in tally.endpoints.values()):
             profile.first.set()

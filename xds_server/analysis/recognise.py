@@ -7,6 +7,8 @@ Not guaranteed: perfection. An unlucky word in hexadecimal ("deadbeef") is taken
 
 import re
 
+from xds_server.analysis import secret_looks as looks
+
 _UUID = r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"
 _PATTERNS = (
     ("uuid", re.compile(rf"\{{?{_UUID}\}}?")),
@@ -27,9 +29,14 @@ LONGEST = 200
 
 
 def kind_of_text(text: str) -> str:
-    """Return what a text is (`uuid`, `date`, `id`, `number`, `hash`, `token`), or nothing when it may be a word."""
+    """Return what a text is (`uuid`, `date`, `id`, `number`, `hash`, `token`), or nothing when it may be a word.
+
+    An e-mail address is one too (`email`).
+    """
     if len(text) > LONGEST:
         return "token"
+    if ("@" in text or "%40" in text) and looks.kind_of(text) == looks.EMAIL:
+        return "email"
     # Each pattern wants a digit, except a uuid and a hash of letters alone, which are too rare to pay for.
     if not any(map(str.isdigit, text)):
         return ""

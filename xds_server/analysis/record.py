@@ -50,6 +50,12 @@ class Record:
     grpc_message: str
     details: str
     """Envoy's `response_code_details`."""
+    request_headers: str | None = None
+    """Base64, of a copy's leg only; None when the request was not captured."""
+    request_head: str | None = None
+    """Base64 of the head of the request's body; None when it had none."""
+    request_size: int = 0
+    """Bytes of the request's whole body."""
     notes: dict[str, tuple[str, Collection[tuple[str, str]]]] | None = None
     """Of an original that a control answers too: what its judged copies differ in (`analysis.trios`)."""
 
@@ -66,4 +72,6 @@ class Record:
     @property
     def weight(self) -> int:
         """Bytes it holds while it waits, about."""
-        return OVERHEAD + len(self.head or "") + len(self.headers or "") + len(self.path) + len(self.grpc_message)
+        answer = len(self.head or "") + len(self.headers or "") + len(self.grpc_message)
+        request = len(self.request_head or "") + len(self.request_headers or "") + len(self.path)
+        return OVERHEAD + answer + request

@@ -50,10 +50,21 @@ def capture_filter() -> HttpFilter:
     return HttpFilter(name=CAPTURE_FILTER, typed_config=packed(script), disabled=True)
 
 
+@cache
+def copies_capture_filter() -> HttpFilter:
+    """Return the filter of a copy's leg, which can capture the request too; the component's listener lacks that part.
+
+    So a change of it drains no client, and no mistake in it can reach a request of theirs.
+    """
+    script = Lua(default_source_code=DataSource(inline_string=asset("capture.lua") + asset("capture_request.lua")))
+    return HttpFilter(name=CAPTURE_FILTER, typed_config=packed(script), disabled=True)
+
+
 @lru_cache(maxsize=256)
-def switched_on(capture: Capture) -> dict[str, Any]:
-    """Return a route's `typed_per_filter_config` that switches capture on."""
-    context = Struct.from_dict({"checksum": capture.checksum, "head_bytes": capture.head_bytes})
+def switched_on(capture: Capture, *, request: bool = False) -> dict[str, Any]:
+    """Return a route's `typed_per_filter_config` that switches capture on, of the request too (on a copy's leg)."""
+    more = {"request": True} if request else {}
+    context = Struct.from_dict({"checksum": capture.checksum, "head_bytes": capture.head_bytes, **more})
     return {CAPTURE_FILTER: packed(FilterConfig(config=packed(LuaPerRoute(filter_context=context))))}
 
 

@@ -31,7 +31,7 @@ from xds_server.model.ids import InstanceID
 from xds_server.model.names import shadow_listener
 from xds_server.model.network import Address
 from xds_server.model.profile import Fault
-from xds_server.translate.capture import access_log, capture_filter, own_headers_removed
+from xds_server.translate.capture import access_log, capture_filter, copies_capture_filter, own_headers_removed
 from xds_server.translate.encode import from_ads, merged, packed
 from xds_server.translate.faults import fault_filter
 
@@ -69,7 +69,7 @@ def shadow_listener_message(
     own = HttpConnectionManager(
         stat_prefix=shadow_listener(instance),
         route_config=routes,
-        http_filters=[guard, *map(fault_filter, faults), capture_filter(), _router()],
+        http_filters=[guard, *map(fault_filter, faults), copies_capture_filter(), _router()],
     )
     return Listener(
         name=shadow_listener(instance),

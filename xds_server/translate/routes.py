@@ -77,13 +77,20 @@ def route_configuration(name: str, hosts: Sequence[VirtualHost]) -> RouteConfigu
     )
 
 
-def shadow_routes(cluster: str, capture: Capture, timeout: float) -> RouteConfiguration:
-    """Return the routes of a shadow's internal listener: all copies to its cluster, captured, in finite time."""
+def shadow_routes(cluster: str, capture: Capture, timeout: float, *, request: bool = True) -> RouteConfiguration:
+    """Return the routes of a shadow's internal listener: all copies to its cluster, captured, in finite time.
+
+    Args:
+        cluster: where copies go.
+        capture: how much of each answer is kept.
+        timeout: seconds that a copy may take.
+        request: whether the request is kept too; one leg of a profile is enough.
+    """
     route = Route(
         name="shadow",
         match=RouteMatch(prefix="/"),
         route=RouteAction(cluster=cluster, timeout=seconds(timeout)),
-        typed_per_filter_config=switched_on(capture),
+        typed_per_filter_config=switched_on(capture, request=request),
     )
     return RouteConfiguration(name="shadow", virtual_hosts=[VirtualHost(name="shadow", domains=["*"], routes=[route])])
 

@@ -20,7 +20,7 @@ _unique = itertools.count()
 JSON_HEADERS = {"content-type": "application/json"}
 
 
-def entry(  # noqa: C901 - one branch a field that may be absent
+def entry(  # noqa: C901, PLR0912 - one branch a field that may be absent
     pair: str = "p",
     *,
     profile: str = PROFILE,
@@ -44,8 +44,10 @@ def entry(  # noqa: C901 - one branch a field that may be absent
     credentials: bool = False,
     trailers: Mapping[str, str] | None = None,
     logged: Mapping[str, str] | None = None,
+    asked: Mapping[str, str] | None = None,
+    sent_body: bytes = b"",
 ) -> Any:
-    """Return one entry; `body` None leaves the capture out."""
+    """Return one entry; `body` None leaves the capture out, `asked` are the captured headers of the request."""
     made = accesslog_pb2.HTTPAccessLogEntry()
     common, request, response = made.common_properties, made.request, made.response
     common.start_time.FromNanoseconds(int(started * 1e9))
@@ -84,6 +86,10 @@ def entry(  # noqa: C901 - one branch a field that may be absent
             capture["c"] = checksum
         if credentials:
             capture["k"] = True
+        if asked is not None:
+            capture["rh"] = base64.b64encode("".join(f"{n}: {v}\n" for n, v in asked.items()).encode()).decode()
+            if sent_body:
+                capture["rb"], capture["rn"] = base64.b64encode(sent_body[:head]).decode(), len(sent_body)
     return made
 
 

@@ -36,7 +36,7 @@ BOOTSTRAPS = {
 
 
 def compare(name: str, text: str) -> None:
-    """Compare with the golden file; the capture script, which is a file of its own, is left out."""
+    """Compare with the golden file; the capture scripts, which are files of their own, are left out."""
     path = GOLDEN / f"{name}.yaml"
     text = _without_script(text)
     if os.environ.get("UPDATE_GOLDEN"):
@@ -100,8 +100,9 @@ def test_a_resource_that_is_made_again_is_the_same() -> None:
 
 
 def _without_script(text: str) -> str:
-    lines = asset("capture.lua").splitlines()
-    for indent in (14, 16):
-        script = "\n".join(" " * indent + line if line else "" for line in lines)
-        text = text.replace(script, " " * indent + "(envoy/capture.lua)")
+    for name in ("capture.lua", "capture_request.lua"):
+        lines = asset(name).splitlines()
+        for indent in (14, 16):
+            script = "\n".join(" " * indent + line if line else "" for line in lines)
+            text = text.replace(script, " " * indent + f"(envoy/{name})")
     return text
