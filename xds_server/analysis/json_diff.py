@@ -43,47 +43,66 @@ _LARGEST = 2.0**63
 _SORTED = orjson.OPT_SORT_KEYS
 
 
-class _Place:
-    """A container's place; its field is made when a difference is found in it, most have none."""
+class _Shape:
+    """A generalised place, shared by all places like it, with the classes of difference found there."""
 
-    __slots__ = ("_field", "depth", "parent", "step")
+    __slots__ = ("_steps", "field", "kinds")
+
+    def __init__(self, field: str) -> None:
+        self.field = field
+        self.kinds: set[Kind] = set()
+        self._steps: dict[str, _Shape] = {}
+
+    def at(self, step: str | int) -> "_Shape":
+        """Return the shape of a place below."""
+        name = "[*]" if type(step) is int else general_step(step[: LONGEST_KEY + 1])  # type: ignore[index]
+        found = self._steps.get(name)
+        if found is None:
+            field = self.field
+            if len(field) <= LONGEST_FIELD:
+                field += name
+                field = field if len(field) <= LONGEST_FIELD else field[:LONGEST_FIELD] + "…"
+            found = self._steps[name] = _Shape(field)
+        return found
+
+
+class _Place:
+    """A container's place; its shape is made when a difference is found in it, most have none."""
+
+    __slots__ = ("depth", "parent", "shape", "step")
 
     def __init__(self, parent: "_Place | None", step: str | int, depth: int) -> None:
         self.parent = parent
         self.step = step
         self.depth = depth
-        self._field = "" if parent is not None else "$"
+        self.shape: _Shape | None = None
 
-    @property
-    def field(self) -> str:
-        if not self._field:
-            chain: list[_Place] = []
-            place: _Place = self
-            while not place._field and place.parent is not None:
-                chain.append(place)
-                place = place.parent
-            text = place._field  # noqa: SLF001 - its own kind
-            for place in reversed(chain):
-                if len(text) <= LONGEST_FIELD:
-                    text += _step(place.step)
-                place._field = text  # noqa: SLF001 - its own kind
-        return self._field
-
-    def exact(self) -> str:
-        """Return the path of the very place."""
-        parts: list[str] = []
-        place: _Place | None = self
-        while place is not None and place.parent is not None:
-            parts.append(f"[{place.step}]" if isinstance(place.step, int) else exact_step(place.step))
+    def shaped(self) -> _Shape:
+        """Return its shape."""
+        chain: list[_Place] = []
+        place: _Place = self
+        while place.shape is None and place.parent is not None:
+            chain.append(place)
             place = place.parent
-        return "$" + "".join(reversed(parts))
+        shape = place.shape
+        if shape is None:
+            shape = place.shape = _Shape("$")
+        for place in reversed(chain):
+            shape = place.shape = shape.at(place.step)
+        return shape
 
+    def exact(self, step: str | int) -> str:
+        """Return the path of the very place below it."""
+        steps = [step]
+        place: _Place = self
+        while place.parent is not None:
+            steps.append(place.step)
+            place = place.parent
+        return "$" + "".join(f"[{x}]" if isinstance(x, int) else exact_step(x) for x in reversed(steps))
 
-def _step(step: str | int) -> str:
-    return "[*]" if isinstance(step, int) else general_step(step[: LONGEST_KEY + 1])
-
-
-_ROOT = _Place(None, "", 0)
+    def whole(self) -> str:
+        """Return its own path."""
+        return "$" if self.parent is None else self.parent.exact(self.step)
 
 
 def json_differences(
@@ -101,46 +120,50 @@ class _Comparer:
         self._left = budget
         self._rules = rules
         self._booleans = booleans
-        self._found: dict[tuple[str, Kind], Difference] = {}
+        self._prune = MATCHED_DEPTH
+        """Containers above this depth are asked whether they are equal before they are taken apart."""
+        self._found: list[Difference] = []
         self._todo: list[tuple[_Place, Any, Any]] = []
 
     def run(self, original: Any, shadow: Any) -> list[Difference]:
         todo, found = self._todo, self._found
+        root = _Place(None, "", 0)
         kind = type(original)
         if kind is type(shadow) and (kind is dict or kind is list):
-            todo.append((_ROOT, original, shadow))
-        elif not _same_scalar(original, shadow):
-            self._leaf(None, "", original, shadow)
+            todo.append((root, original, shadow))
+        elif not ((kind is type(shadow) or {kind, type(shadow)} <= _NUMBERS) and original == shadow):
+            self._leaf(root.shaped(), root, None, original, shadow)
         while todo:
             place, a, b = todo.pop()
             self._left -= len(a) + len(b) + 1
             if self._left < 0 or len(found) >= MOST:
-                found["$", Kind.TOO_COMPLEX] = Difference("$", Kind.TOO_COMPLEX, ABSENT, ABSENT)
+                found.append(Difference("$", Kind.TOO_COMPLEX, ABSENT, ABSENT))
                 break
-            if type(a) is dict:
-                self._objects(place, a, b)
-            else:
-                self._arrays(place, a, b)
-        return list(found.values())
+            try:
+                if type(a) is dict:
+                    self._objects(place, a, b)
+                else:
+                    self._arrays(place, a, b)
+            except RecursionError:
+                # Python compares nested values by recursion. Again without that; what was found is not found twice.
+                if not self._prune:
+                    raise
+                self._prune = 0
+                todo.append((place, a, b))
+        return found
 
     def _pair(self, place: _Place, step: str | int, a: Any, b: Any) -> None:
         kind = type(a)
         if kind is type(b):
             if kind is dict or kind is list:
-                if not (place.depth < MATCHED_DEPTH and self._equal(a, b)):
+                if place.depth >= self._prune or a != b or (self._booleans and not _same_bytes(a, b)):
                     self._todo.append((_Place(place, step, place.depth + 1), a, b))
-            elif a != b:
-                self._leaf(place, step, a, b)
-        elif kind not in _NUMBERS or type(b) not in _NUMBERS or a != b:
-            self._leaf(place, step, a, b)
-
-    def _equal(self, a: Any, b: Any) -> bool:
-        """Say whether two containers are certainly equal. Each level may ask, so only the upper ones do."""
-        try:
-            # To Python, true is 1. The same bytes settle it, unless keys stand in another order.
-            return a == b and (not self._booleans or orjson.dumps(a) == orjson.dumps(b))
-        except (RecursionError, orjson.JSONEncodeError):
-            return False
+                return
+            if a == b:
+                return
+        elif kind in _NUMBERS and type(b) in _NUMBERS and a == b:
+            return
+        self._leaf((place.shape or place.shaped()).at(step), place, step, a, b)
 
     def _objects(self, place: _Place, a: dict[str, Any], b: dict[str, Any]) -> None:
         a_open, b_open = CUT in a, CUT in b
@@ -182,7 +205,7 @@ class _Comparer:
                 self._pair(place, index, left, right)
 
     def _key(self, place: _Place) -> str:
-        return self._rules.at(place.field).key if self._rules.array_keys else ""
+        return self._rules.at(place.shaped().field).key if self._rules.array_keys else ""
 
     def _by_codes(self, place: _Place, a: list[Any], b: list[Any]) -> bool:
         """Compare by content; False when the elements cannot be encoded (nested too deep)."""
@@ -201,7 +224,7 @@ class _Comparer:
         both = Counter(left_codes) & Counter(right_codes)
         left_same, left_rest = _split(left_codes, both)
         right_same, right_rest = _split(right_codes, both)
-        if self._rules.normalizers and self._rules.at(place.field).unordered:
+        if self._rules.normalizers and self._rules.at(place.shaped().field).unordered:
             # The like of each stands where it is sorted to, if anywhere.
             left_rest.sort(key=lambda i: _sortable(a[i], left_codes[i]))
             right_rest.sort(key=lambda i: _sortable(b[i], right_codes[i]))
@@ -229,7 +252,7 @@ class _Comparer:
             left, right = {str(key): x for key, x in left.items()}, {str(key): x for key, x in right.items()}
             common = [key for key in left if key in right]
         if common != [key for key in right if key in left] and not (
-            self._rules.normalizers and self._rules.at(place.field).unordered
+            self._rules.normalizers and self._rules.at(place.shaped().field).unordered
         ):
             self._add_here(place, Kind.ARRAY_ORDER, list(left), list(right))
         for key in common:
@@ -246,45 +269,43 @@ class _Comparer:
             self._add(place, gone[0][0], Kind.MISSING, gone[0][1], ABSENT)
             self._add(place, gone[0][0], Kind.EXTRA, ABSENT, new[0])
 
-    def _leaf(self, place: _Place | None, step: str | int, a: Any, b: Any) -> None:
-        """Note a difference of two values."""
-        numbers = type(a) in _NUMBERS and type(b) in _NUMBERS
-        if not numbers and type(a) is not type(b):
-            self._add(place, step, Kind.TYPE, a, b)
+    def _leaf(self, shape: _Shape, place: _Place, step: str | int | None, a: Any, b: Any) -> None:
+        """Note a difference of two values at a step below a place (None: the place itself)."""
+        kinds, rules = shape.kinds, self._rules
+        if type(a) is not type(b) and not (type(a) in _NUMBERS and type(b) in _NUMBERS):
+            judged: tuple[Kind, str] | None = Kind.TYPE, ""
+            if Kind.TYPE in kinds or not rules.at(shape.field).counts(a, b):
+                return
+        elif Kind.VALUE in kinds and (Kind.SAME_KIND in kinds or not rules.recognise):
             return
-        field = _field(place, step)
-        found = self._found
-        if (field, Kind.VALUE) in found and ((field, Kind.SAME_KIND) in found or not self._rules.recognise):
-            return
-        judged = self._rules.leaf(field, Kind.VALUE, a, b)
-        if judged is not None and (field, judged[0]) not in found:
-            kind, what = judged
-            found[field, kind] = Difference(field, kind, a, b, _exact(place, step), what)
+        else:
+            judged = rules.leaf(shape.field, Kind.VALUE, a, b)
+        if judged is not None and judged[0] not in kinds:
+            kinds.add(judged[0])
+            exact = place.whole() if step is None else place.exact(step)
+            self._found.append(Difference(shape.field, judged[0], a, b, exact, judged[1]))
 
-    def _add(self, place: _Place | None, step: str | int, kind: Kind, a: Any, b: Any) -> None:
-        """Note a difference at a step below a place (None: at the root)."""
-        field = _field(place, step)
-        if (field, kind) not in self._found and self._rules.at(field).counts(a, b):
-            self._found[field, kind] = Difference(field, kind, a, b, _exact(place, step))
+    def _add(self, place: _Place, step: str | int, kind: Kind, a: Any, b: Any) -> None:
+        """Note a difference at a step below a place."""
+        shape = (place.shape or place.shaped()).at(step)
+        if kind not in shape.kinds and self._rules.at(shape.field).counts(a, b):
+            shape.kinds.add(kind)
+            self._found.append(Difference(shape.field, kind, a, b, place.exact(step)))
 
     def _add_here(self, place: _Place, kind: Kind, a: Any, b: Any) -> None:
-        if place.parent is None:
-            self._add(None, "", kind, a, b)
-        else:
-            self._add(place.parent, place.step, kind, a, b)
+        """Note a difference of the place itself."""
+        shape = place.shaped()
+        if kind not in shape.kinds and self._rules.at(shape.field).counts(a, b):
+            shape.kinds.add(kind)
+            self._found.append(Difference(shape.field, kind, a, b, place.whole()))
 
 
-def _same_scalar(a: Any, b: Any) -> bool:
-    return (type(a) is type(b) or (type(a) in _NUMBERS and type(b) in _NUMBERS)) and bool(a == b)
-
-
-def _exact(place: _Place | None, step: str | int) -> str:
-    return "$" if place is None else _Place(place, step, 0).exact()
-
-
-def _field(place: _Place | None, step: str | int) -> str:
-    field = "$" if place is None else place.field + _step(step)
-    return field if len(field) <= LONGEST_FIELD else field[:LONGEST_FIELD] + "…"
+def _same_bytes(a: Any, b: Any) -> bool:
+    """Say whether two values that Python calls equal are: to Python, true is 1."""
+    try:
+        return orjson.dumps(a) == orjson.dumps(b)
+    except (orjson.JSONEncodeError, RecursionError):
+        return False
 
 
 def _one_kind_of_number(elements: list[Any], codes: list[bytes]) -> list[bytes]:
