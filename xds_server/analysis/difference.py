@@ -61,7 +61,7 @@ class Difference:
         if self.kind in _LONG and isinstance(value, str) and isinstance(other, str):
             return around(value, other)
         # Values of a JSON document are shown as JSON, so that "1" and 1 look different; the rest is plain words.
-        if isinstance(value, str) and not self.field.startswith("$"):
+        if isinstance(value, str) and (self.kind is Kind.INVALID or not self.field.startswith("$")):
             return value if len(value) <= SHOWN else f"{value[:SHOWN]}…"
         return shown(value)
 
@@ -71,7 +71,8 @@ def shown(value: Any, limit: int = SHOWN) -> str | None:
     if value is ABSENT:
         return None
     if isinstance(value, str):
-        text = value if len(value) <= limit else value[: limit + 1]
+        text = value.written if isinstance(value, Literal) else value
+        text = text if len(text) <= limit else text[: limit + 1]
         if not isinstance(value, Literal):
             text = f'"{text}"'
     else:

@@ -115,6 +115,13 @@ def json_differences(
     return _Comparer(budget, rules, booleans=booleans).run(original, shadow)
 
 
+_TOO_COMPLEX = Difference("$", Kind.TOO_COMPLEX, ABSENT, ABSENT)
+
+
+class _TooComplexError(Exception):
+    """Enough was found."""
+
+
 class _Comparer:
     def __init__(self, budget: int, rules: Rules, *, booleans: bool) -> None:
         self._left = budget
@@ -136,14 +143,17 @@ class _Comparer:
         while todo:
             place, a, b = todo.pop()
             self._left -= len(a) + len(b) + 1
-            if self._left < 0 or len(found) >= MOST:
-                found.append(Difference("$", Kind.TOO_COMPLEX, ABSENT, ABSENT))
+            if self._left < 0:
+                found.append(_TOO_COMPLEX)
                 break
             try:
                 if type(a) is dict:
                     self._objects(place, a, b)
                 else:
                     self._arrays(place, a, b)
+            except _TooComplexError:
+                found.append(_TOO_COMPLEX)
+                break
             except RecursionError:
                 # Python compares nested values by recursion. Again without that; what was found is not found twice.
                 if not self._prune:
@@ -283,21 +293,26 @@ class _Comparer:
         if judged is not None and judged[0] not in kinds:
             kinds.add(judged[0])
             exact = place.whole() if step is None else place.exact(step)
-            self._found.append(Difference(shape.field, judged[0], a, b, exact, judged[1]))
+            self._note(Difference(shape.field, judged[0], a, b, exact, judged[1]))
 
     def _add(self, place: _Place, step: str | int, kind: Kind, a: Any, b: Any) -> None:
         """Note a difference at a step below a place."""
         shape = (place.shape or place.shaped()).at(step)
         if kind not in shape.kinds and self._rules.at(shape.field).counts(a, b):
             shape.kinds.add(kind)
-            self._found.append(Difference(shape.field, kind, a, b, place.exact(step)))
+            self._note(Difference(shape.field, kind, a, b, place.exact(step)))
 
     def _add_here(self, place: _Place, kind: Kind, a: Any, b: Any) -> None:
         """Note a difference of the place itself."""
         shape = place.shaped()
         if kind not in shape.kinds and self._rules.at(shape.field).counts(a, b):
             shape.kinds.add(kind)
-            self._found.append(Difference(shape.field, kind, a, b, place.whole()))
+            self._note(Difference(shape.field, kind, a, b, place.whole()))
+
+    def _note(self, difference: Difference) -> None:
+        self._found.append(difference)
+        if len(self._found) >= MOST:
+            raise _TooComplexError
 
 
 def _same_bytes(a: Any, b: Any) -> bool:

@@ -39,8 +39,8 @@ _JWT = r"eyJ[\w-]{8,}+\.[\w-]{2,}+\.[\w-]*+"
 _WHOLE = re.compile(
     rf"(?P<timestamp>{_TIMESTAMP})|(?P<uuid>(?:urn:uuid:|\{{)?{_UUID}\}}?|[0-7][0-9A-HJKMNP-TV-Z]{{25}})"
     rf"|(?P<trace_id>{_TRACE})|(?:W/)?\"?(?P<hex>[0-9a-f]{{16,128}}+|[0-9A-F]{{16,128}}+)\"?"
-    rf"|(?:[Bb]earer )?(?P<jwt>{_JWT})|(?P<opaque>[A-Za-z0-9_\-+/=.~]{{20,4096}}+)"
     r"|(?:sha(?:256|384|512)|md5)[-=:](?P<digest>[A-Za-z0-9+/=]{20,128}+)"
+    rf"|(?:[Bb]earer )?(?P<jwt>{_JWT})|(?P<opaque>[A-Za-z0-9_\-+/=.~]{{20,4096}}+)"
 )
 _INSIDE = re.compile(
     rf"(?<![\w-])(?:(?P<timestamp>{_TIMESTAMP})|(?P<uuid>{_UUID})|(?P<trace_id>{_TRACE})"
@@ -139,4 +139,4 @@ def _is_opaque(text: str) -> bool:
     runs = _RUNS.findall(text)
     long = sum(len(run) >= 6 for run in runs if not run.isdigit())  # noqa: PLR2004 - as long as a word
     kinds = {0 if run.isdigit() else 1 if run.isupper() else 2 for run in runs}
-    return len(kinds) == 3 and len(runs) * 3 >= len(text) and long * 30 <= len(text)  # noqa: PLR2004 - see above
+    return len(kinds) == 3 and len(runs) * 3 >= len(text) and long * 20 <= len(text)  # noqa: PLR2004 - see above

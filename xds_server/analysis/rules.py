@@ -10,7 +10,7 @@ from typing import Any
 
 from xds_server.analysis.descriptors import Descriptors, descriptors_of
 from xds_server.analysis.difference import ABSENT, shown
-from xds_server.analysis.expressions import LONGEST_VALUE, BadRuleError, Expression
+from xds_server.analysis.expressions import LONGEST_VALUE
 from xds_server.analysis.header_names import IGNORED
 from xds_server.analysis.kinds import Kind
 from xds_server.analysis.looks import same_kind
@@ -63,10 +63,7 @@ class At:
         if type(original) is str and type(shadow) is str:
             return bool(self.normalizers) and self.normal(original) == self.normal(shadow)
         if (self.absolute or self.relative) and type(original) in _NUMBERS and type(shadow) in _NUMBERS:
-            # A little is given for the way numbers are stored: 0.3 and 0.2 differ by a bit more than 0.1.
-            largest = max(abs(original), abs(shadow))
-            allowed = max(self.absolute, self.relative * largest)
-            return bool(abs(original - shadow) <= allowed + largest * 4e-16)
+            return _near(original, shadow, self.absolute, self.relative)
         return False
 
 
@@ -177,8 +174,14 @@ class RuleBook:
         )
 
 
+def _near(original: Any, shadow: Any, absolute: float, relative: float) -> bool:
+    try:
+        largest = float(max(abs(original), abs(shadow)))
+        # A little is given for the way numbers are stored: 0.3 and 0.2 differ by a bit more than 0.1.
+        return bool(abs(original - shadow) <= max(absolute, relative * largest) + largest * 4e-16)
+    except OverflowError:
+        return False
+
+
 def _text(value: Any) -> str:
     return value if isinstance(value, str) else shown(value, LONGEST_VALUE) or ""
-
-
-__all__ = ["DEFAULT_RULES", "At", "BadRuleError", "Expression", "RuleBook", "Rules"]
