@@ -196,7 +196,8 @@ def _stream(ours: _Side, theirs: _Side, rules: Rules) -> list[Difference] | None
     if not kind.startswith("application/grpc") or rules.descriptors is None:
         return None
     left, right = (
-        read_messages(s.body.data, s.headers, path=s.path, descriptors=rules.descriptors) for s in (ours, theirs)
+        read_messages(s.body.data, s.headers, path=s.path, complete=s.body.complete, descriptors=rules.descriptors)
+        for s in (ours, theirs)
     )
     if left is None or right is None:
         return None

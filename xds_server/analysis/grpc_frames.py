@@ -28,13 +28,18 @@ class Messages:
     canonical: list[bytes] = field(default_factory=list)
 
 
-def read_messages(body: bytes, headers: bytes, *, path: str, descriptors: Descriptors) -> Messages | None:
-    """Return what a body says; None when it cannot be read by the descriptors."""
+def read_messages(
+    body: bytes, headers: bytes, *, path: str, complete: bool, descriptors: Descriptors
+) -> Messages | None:
+    """Return what a body says; None when it cannot be read by the descriptors.
+
+    `complete`: the body was captured to its end, so it should end with a message.
+    """
     method = descriptors.method(path)
     if method is None:
         return None
     frames, whole = _frames(body, headers)
-    if frames is None:
+    if frames is None or (complete and not whole):
         return None
     values, canonical = [], []
     for frame in frames:
