@@ -28,10 +28,11 @@ BAD: list[tuple[dict[str, Any], str, str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("analysis", "field", "detail", "hint"), BAD)
+@pytest.mark.parametrize("bad", BAD, ids=[f"{field} {detail}" for _, field, detail, _ in BAD])
 async def test_a_bad_rule_is_refused_by_its_field(
-    client: httpx.AsyncClient, shop: str, analysis: dict[str, Any], field: str, detail: str, hint: str
+    client: httpx.AsyncClient, shop: str, bad: tuple[dict[str, Any], str, str, str]
 ) -> None:
+    analysis, field, detail, hint = bad
     answer = await client.post(CREATE, json={**examples.PROFILE, "analysis": analysis})
     assert answer.status_code in {400, 422}
     (error,) = answer.json()["errors"]
