@@ -7,6 +7,7 @@ a space before the colon it does not.
 """
 
 import json
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +21,10 @@ _LONGEST_INTEGER = 1000
 """Digits that are made a number; Python takes time with the square of them."""
 _TWICE = 20
 """Keys named that stand twice."""
+
+_SURROGATE = re.compile(
+    r"(?P<whole>\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|\\u[dD][89a-fA-F][0-9a-fA-F]{2}"
+)
 
 NOT_JSON: Any = object()
 
@@ -67,6 +72,13 @@ def _tolerant(data: bytes) -> Parsed:
         seen.add("NaN or Infinity")
         return _literal(text)
 
+    def paired(match: re.Match[str]) -> str:
+        if match["whole"]:
+            return match[0]
+        # Half a character cannot be written out again; it is kept as it is spelled.
+        seen.add("half a surrogate pair")
+        return "\\" + match[0]
+
     try:
         text = data.decode()
     except UnicodeDecodeError:
@@ -77,8 +89,9 @@ def _tolerant(data: bytes) -> Parsed:
         text = text[1:]
         seen.add("a byte order mark")
     try:
-        value = json.loads(text, parse_constant=constant, parse_int=_integer, parse_float=_double)
-        orjson.dumps(text)
+        value = json.loads(
+            _SURROGATE.sub(paired, text), parse_constant=constant, parse_int=_integer, parse_float=_double
+        )
     except (ValueError, RecursionError):
         return Parsed(NOT_JSON, "not JSON")
     return Parsed(value, " and ".join(sorted(seen)))

@@ -109,3 +109,10 @@ def test_depth_costs_bounded_time() -> None:
 def test_a_million_keys_of_one_object_are_too_complex() -> None:
     one = b"{" + b",".join(b'"k%d":1' % i for i in range(1_000_000)) + b"}"
     assert found(one, one.replace(b":1", b":2")) == [("$", "too_complex")]
+
+
+def test_half_a_surrogate_pair_is_kept_as_it_is_spelled() -> None:
+    assert parse_json(rb'["\ud800", "\ud83d\ude00", "\\ud800", NaN]').value[:3] == [r"\ud800", "😀", r"\ud800"]
+    value, flaw = differences(b'{"a":"x"}', rb'{"a":"\udfff"}')
+    assert (value.shadow, str(flaw.kind)) == (r"\udfff", "invalid")
+    orjson.dumps([value.as_json(), flaw.as_json()])
