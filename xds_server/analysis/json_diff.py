@@ -4,11 +4,12 @@ Paths are JSONPath (RFC 9535) with array positions generalised (`$.items[*].pric
 object used as a map) are generalised to `*` as well. Elements of arrays are matched by an identifying key where they
 have one, else by content, so one insertion is one difference.
 
-Guarantees: no recursion, so no depth breaks it; at most `budget` values are visited, then one `too_complex` says so.
-Of a field and class, the first place
-that counts is returned. `true` is not `1`, but `1` is `1.0`: JSON has one kind of number.
+Guarantees: no recursion of our own, so no depth breaks it; at most `budget` values are visited and `MOST` differences
+found, then one `too_complex` says so. Of a field and class, the first place that counts is returned; values of the same
+recognised kind only where no other value of the field differs. `true` is not `1`, but `1` is `1.0`: JSON has one kind
+of number.
 Not guaranteed: the smallest possible set of differences; integers beyond 64 bits are told apart no better than as
-doubles, and of a key that is there twice only the last value is compared (RFC 8259, 4 and 6).
+doubles, and of a key that is there twice only the last value is compared here (RFC 8259, 4 and 6).
 """
 
 import re
@@ -22,6 +23,7 @@ from xds_server.analysis.difference import ABSENT, Difference
 from xds_server.analysis.json_text import Literal
 from xds_server.analysis.jsonpath import LONGEST_KEY, exact_step, general_step
 from xds_server.analysis.kinds import Kind
+from xds_server.analysis.looks import same_kind
 from xds_server.analysis.rules import DEFAULT_RULES, Rules
 
 BUDGET = 100_000
@@ -282,18 +284,25 @@ class _Comparer:
     def _leaf(self, shape: _Shape, place: _Place, step: str | int | None, a: Any, b: Any) -> None:
         """Note a difference of two values at a step below a place (None: the place itself)."""
         kinds, rules = shape.kinds, self._rules
-        if type(a) is not type(b) and not (type(a) in _NUMBERS and type(b) in _NUMBERS):
-            judged: tuple[Kind, str] | None = Kind.TYPE, ""
-            if Kind.TYPE in kinds or not rules.at(shape.field).counts(a, b):
+        kind, what = Kind.TYPE, ""
+        if type(a) is type(b) or (type(a) in _NUMBERS and type(b) in _NUMBERS):
+            if Kind.VALUE in kinds:
+                # That a value differs says more than that another one does which was to be expected.
                 return
-        elif Kind.VALUE in kinds and (Kind.SAME_KIND in kinds or not rules.recognise):
+            what = same_kind(a, b, rules.recognise, shape.field) if rules.recognise else ""
+            kind = Kind.SAME_KIND if what else Kind.VALUE
+        if kind in kinds:
             return
-        else:
-            judged = rules.leaf(shape.field, Kind.VALUE, a, b)
-        if judged is not None and judged[0] not in kinds:
-            kinds.add(judged[0])
-            exact = place.whole() if step is None else place.exact(step)
-            self._note(Difference(shape.field, judged[0], a, b, exact, judged[1]))
+        if not rules.plain:
+            at = rules.at(shape.field)
+            if not at.counts(a, b) or (kind is not Kind.TYPE and at.same(a, b)):
+                return
+        kinds.add(kind)
+        if kind is Kind.VALUE and Kind.SAME_KIND in kinds:
+            expected = next(d for d in self._found if d.field == shape.field and d.kind is Kind.SAME_KIND)
+            self._found.remove(expected)
+        exact = place.whole() if step is None else place.exact(step)
+        self._note(Difference(shape.field, kind, a, b, exact, what))
 
     def _add(self, place: _Place, step: str | int, kind: Kind, a: Any, b: Any) -> None:
         """Note a difference at a step below a place."""

@@ -46,6 +46,7 @@ _INSIDE = re.compile(
     rf"(?<![\w-])(?:(?P<timestamp>{_TIMESTAMP})|(?P<uuid>{_UUID})|(?P<trace_id>{_TRACE})"
     rf"|(?P<jwt>{_JWT})|(?P<hex>[0-9a-f]{{16,128}}+)|(?P<opaque>[A-Za-z0-9_\-+]{{20,512}}+={{0,2}}))(?![\w-])"
 )
+_PLAIN = frozenset({"timestamp", "uuid", "trace_id"})
 _DIGITS = re.compile("[1-9][0-9]{9,18}")
 _RUNS = re.compile("[A-Z]+|[a-z]+|[0-9]+")
 
@@ -66,6 +67,8 @@ def same_kind(original: Any, shadow: Any, enabled: Collection[str], name: str = 
     ours = _WHOLE.fullmatch(original)
     if ours is not None:
         theirs = _WHOLE.fullmatch(shadow)
+        if theirs is not None and ours.lastgroup == theirs.lastgroup and ours.lastgroup in _PLAIN:
+            return ours.lastgroup if ours.lastgroup in enabled else ""
         both = _kinds(ours, name), _kinds(theirs, name) if theirs is not None else ()
         if found := next((kind for kind in both[0] if kind in both[1] and kind in enabled), ""):
             return found
