@@ -1,17 +1,20 @@
 """The documents of `analysis`: rules of the comparison, what to redact, when to raise alerts."""
 
-import base64
-import binascii
+from collections.abc import Callable
 from typing import Annotated, Any
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from api.schemas.base import OMITTED, Document, refuse, shown
+from api.schemas.base import OMITTED, SHOWN, Document, refuse, shown
 from api.schemas.match import HeaderName
 from api.schemas.openapi_document import patterns_of
 from api.schemas.values import Number, Text
+from xds_server.analysis.descriptors import check_descriptor_set
+from xds_server.analysis.expressions import BadRuleError, Expression, compile_replacement
+from xds_server.analysis.jsonpath import compile_path
 from xds_server.analysis.patterns import problem_of
+from xds_server.errors import cut
 from xds_server.model.analysis import (
     RECOGNISED,
     Alerting,
@@ -25,11 +28,27 @@ from xds_server.model.analysis import (
 MOST_RULES = 200
 """Rules of each sort."""
 MOST_ENDPOINTS = 1000
+_HEADER = r"[!#$%&'+.^_`|~0-9A-Za-z-]+\*?"
 _PATH_HINT = 'a JSONPath of names, [*] and "..", like "$.items[*].price" or "$..updatedAt"'
 
+
+def _refusing(check: Callable[[str], object]) -> AfterValidator:
+    """Return a validator that refuses what the rule's own compiler refuses, in its words."""
+
+    def checked(text: str) -> str:
+        try:
+            check(text)
+        except BadRuleError as error:
+            refuse(f"{shown(text)} {cut(str(error), SHOWN)}", error.hint)
+        return text
+
+    return AfterValidator(checked)
+
+
 EndpointGlob = Annotated[str, Text("[^\r\n]+", 'an endpoint, "*" for any part, like "GET /items/*"', most=500)]
-JSONPath = Annotated[str, Text(r"\$.*", _PATH_HINT, most=500)]
-Expression = Annotated[str, Text("(?s:.+)", "an RE2 expression", most=1024)]
+JSONPath = Annotated[str, Text(r"\$.*", _PATH_HINT, most=500), _refusing(compile_path)]
+RegularExpression = Annotated[str, Text("(?s:.+)", "an RE2 expression", most=1024), _refusing(Expression)]
+IgnoredHeader = Annotated[str, Text(_HEADER, 'the name of a header, "*" at the end for any, like "x-build*"', most=128)]
 Replacement = Annotated[str, Text("(?s:.*)", "text", most=1024)]
 EndpointPattern = Annotated[
     str, Text(r"([A-Z]+ )?/\S*", 'a path with names in braces, like "/items/{id}" or "GET /items/{id}"', most=500)
@@ -43,11 +62,11 @@ class IgnoreBody(Document):
     """Only at endpoints like this; alone: all of that endpoint's."""
     path: JSONPath | None = OMITTED
     """At this place of a JSON body, or below it."""
-    header: HeaderName | None = OMITTED
+    header: IgnoredHeader | None = OMITTED
     """In this header of the answer; `*` at the end stands for anything."""
-    field: Expression | None = OMITTED
+    field: RegularExpression | None = OMITTED
     """RE2 expression for the whole field, as differences report it."""
-    value: Expression | None = OMITTED
+    value: RegularExpression | None = OMITTED
     """RE2 expression that both values must match somewhere."""
 
     @model_validator(mode="after")
@@ -83,7 +102,7 @@ class NormalizeBody(Document):
     """At this place of a JSON body."""
     header: HeaderName | None = OMITTED
     """In this header of the answer. With neither path nor header: in all texts of the body."""
-    regex: Expression | None = OMITTED
+    regex: RegularExpression | None = OMITTED
     """RE2 expression; what it matches becomes `replace`."""
     replace: Replacement = ""
     """What matches of `regex` become; `\\1` is the first group."""
@@ -102,6 +121,11 @@ class NormalizeBody(Document):
             refuse("has unordered and header", "unordered is for arrays, which are in a body")
         if self.replace and self.regex is None:
             refuse("has no regex", "an expression for what is to be replaced", at="regex")
+        if self.regex is not None:
+            try:
+                compile_replacement(self.replace, Expression(self.regex).groups)
+            except BadRuleError as error:
+                refuse(f"{shown(self.replace)} {error}", error.hint, at="replace")
         return self
 
     def to_model(self) -> Normalize:
@@ -216,6 +240,13 @@ class AlertingBody(Document):
         )
 
 
+DescriptorSet = Annotated[
+    str,
+    Text("[A-Za-z0-9+/=]*", "base64 of a FileDescriptorSet", most=4 * 1024 * 1024),
+    _refusing(check_descriptor_set),
+]
+
+
 class AnalysisBody(Document):
     """How answers are compared."""
 
@@ -237,7 +268,7 @@ class AnalysisBody(Document):
     """Path templates of the component, first match wins; others are found by themselves."""
     openapi: dict[str, Any] | None = OMITTED
     """OpenAPI 3 or Swagger 2 document: its paths are added to `endpoints`, and nothing of it is kept."""
-    descriptor_set: Annotated[str, Text("[A-Za-z0-9+/=]*", "base64 of a FileDescriptorSet", most=4 * 1024 * 1024)] = ""
+    descriptor_set: DescriptorSet = ""
     """Output of `protoc --include_imports --descriptor_set_out`, in base64: gRPC messages are compared by field."""
     alerts: AlertingBody = AlertingBody()
     """When to raise alerts."""
@@ -280,15 +311,6 @@ class AnalysisBody(Document):
             if kind in kinds[:index]:
                 refuse(f"{shown(kind)} is there twice", "each kind once", at=f"[{index}]")
         return kinds
-
-    @field_validator("descriptor_set")
-    @classmethod
-    def _base64(cls, text: str) -> str:
-        try:
-            base64.b64decode(text, validate=True)
-        except binascii.Error:
-            refuse("is not base64", "base64 of what protoc --descriptor_set_out wrote")
-        return text
 
     def to_model(self) -> Analysis:
         """Return the rules."""

@@ -2,8 +2,8 @@
 
 Guarantees: pure; never raises on what a service may answer; equal answers are told from their base64 alone.
 Order of questions: whose ending it is (CORRECTIONS 6), credentials (8), conditional answers (25), status, gRPC status
-(7), completeness, headers, body. Answers of different status are not compared further: an error page differs from an
-item in everything, and that says nothing more.
+(7), completeness, headers, body. Answers of another class of status are not compared further: an error page differs
+from an item in everything, and that says nothing more. Within a class (200 and 201) they are.
 """
 
 from dataclasses import dataclass, field
@@ -45,7 +45,13 @@ _IDENTICAL = Outcome()
 def compare(original: Record, shadow: Record, rules: Rules = DEFAULT_RULES) -> Outcome:
     """Return what became of a pair. The outcome may be shared: do not change it."""
     outcome = _by_ending_and_status(original, shadow, rules)
-    return outcome if outcome is not None else _by_content(original, shadow, rules)
+    if outcome is None:
+        outcome = _by_content(original, shadow, rules)
+        if original.status != shadow.status:
+            outcome = _with_status_code(outcome, original, shadow, rules)
+    if outcome.differences and rules.everything:
+        return _IDENTICAL
+    return outcome
 
 
 def _by_ending_and_status(original: Record, shadow: Record, rules: Rules) -> Outcome | None:
@@ -53,7 +59,9 @@ def _by_ending_and_status(original: Record, shadow: Record, rules: Rules) -> Out
     if reason is not None:
         return Outcome(reason)
     if original.status != shadow.status:
-        return _different_status(original, shadow, rules)
+        different = _different_status(original, shadow, rules)
+        if different is not None:
+            return different
     if original.grpc_status != shadow.grpc_status or original.grpc_message != shadow.grpc_message:
         return _different_grpc_status(original, shadow, rules)
     if original.by_envoy or shadow.by_envoy:
@@ -71,7 +79,8 @@ def _no_evidence(original: Record, shadow: Record) -> Reason | None:
 
 def _by_content(original: Record, shadow: Record, rules: Rules) -> Outcome:
     if shadow.cut_off:
-        return Outcome(None, [Difference("body", Kind.INCOMPLETE, f"{original.size} bytes", f"{shadow.size} bytes")])
+        sizes = f"{original.size} bytes", f"{shadow.size} bytes"
+        return _differing(Difference("body", Kind.INCOMPLETE, *sizes), rules)
     if original.head is None or shadow.head is None:
         return Outcome(Reason.NOT_CAPTURED)
     same_headers = original.headers == shadow.headers
@@ -79,11 +88,12 @@ def _by_content(original: Record, shadow: Record, rules: Rules) -> Outcome:
     # Equal base64 of a whole body, or of a head with an equal checksum, need no look inside.
     if same_body and same_headers:
         return _IDENTICAL
-    headers = unbase64(original.headers), unbase64(shadow.headers)
-    found = [] if same_headers else header_differences(*headers, rules.ignore_headers)
+    ours = unbase64(original.headers)
+    headers = ours, ours if same_headers else unbase64(shadow.headers)
+    found = [] if same_headers else header_differences(*headers, rules)
     head_only = False
     if not same_body:
-        result = body_differences(original, shadow, headers)
+        result = body_differences(original, shadow, headers, rules)
         found += result.differences
         head_only = result.head_only
     return Outcome(None, found, head_only) if found or head_only else _IDENTICAL
@@ -112,13 +122,25 @@ def _unjudged(original: Record, shadow: Record) -> Reason:
     return reason or Reason.ORIGINAL_INCOMPLETE
 
 
-def _different_status(original: Record, shadow: Record, rules: Rules) -> Outcome:
+def _different_status(original: Record, shadow: Record, rules: Rules) -> Outcome | None:
+    """Return the outcome of another status; None when the answers are to be compared all the same."""
     if shadow.status in _TURNED_AWAY and _without_credentials(original, shadow, rules):
         return Outcome(Reason.CREDENTIALS_DROPPED)
     statuses = {original.status, shadow.status}
     if 200 in statuses and statuses & _CONDITIONAL:  # noqa: PLR2004 - OK
         return Outcome(Reason.CONDITIONAL)
-    return _differing(Difference("status", Kind.STATUS, original.status, shadow.status))
+    if original.status // 100 == shadow.status // 100 and not (original.by_envoy or shadow.by_envoy):
+        return None
+    return _differing(Difference("status", Kind.STATUS, original.status, shadow.status), rules)
+
+
+def _with_status_code(outcome: Outcome, original: Record, shadow: Record, rules: Rules) -> Outcome:
+    if outcome.reason not in (None, Reason.NOT_CAPTURED):
+        return outcome
+    status = _differing(Difference("status", Kind.STATUS_CODE, original.status, shadow.status), rules).differences
+    if not status:
+        return outcome
+    return Outcome(None, [*status, *outcome.differences], outcome.head_only)
 
 
 def _answered_by_envoy(original: Record, shadow: Record, rules: Rules) -> Outcome:
@@ -126,7 +148,7 @@ def _answered_by_envoy(original: Record, shadow: Record, rules: Rules) -> Outcom
     if original.by_envoy and shadow.by_envoy:
         return _IDENTICAL
     said = [f"{r.status} ({r.details})" if r.by_envoy else str(r.status) for r in (original, shadow)]
-    return _differing(Difference("status", Kind.STATUS, *said))
+    return _differing(Difference("status", Kind.STATUS, *said), rules)
 
 
 def _different_grpc_status(original: Record, shadow: Record, rules: Rules) -> Outcome:
@@ -134,13 +156,18 @@ def _different_grpc_status(original: Record, shadow: Record, rules: Rules) -> Ou
         if shadow.grpc_status in _GRPC_TURNED_AWAY and _without_credentials(original, shadow, rules):
             return Outcome(Reason.CREDENTIALS_DROPPED)
         values = original.grpc_status or "none", shadow.grpc_status or "none"
-        return _differing(Difference("grpc-status", Kind.GRPC_STATUS, *values))
-    return _differing(Difference("grpc-message", Kind.GRPC_STATUS, original.grpc_message, shadow.grpc_message))
+        return _differing(Difference("grpc-status", Kind.GRPC_STATUS, *values), rules)
+    values = original.grpc_message, shadow.grpc_message
+    judged = rules.leaf("grpc-message", Kind.GRPC_STATUS, *values)
+    if judged is None:
+        return _IDENTICAL
+    return Outcome(None, [Difference("grpc-message", judged[0], *values, what=judged[1])])
 
 
 def _without_credentials(original: Record, shadow: Record, rules: Rules) -> bool:
     return shadow.credentials_dropped or (original.carried_credentials and not rules.keep_credentials)
 
 
-def _differing(difference: Difference) -> Outcome:
-    return Outcome(None, [difference])
+def _differing(difference: Difference, rules: Rules) -> Outcome:
+    counts = rules.at(difference.field).counts(difference.original, difference.shadow)
+    return Outcome(None, [difference]) if counts else _IDENTICAL

@@ -40,6 +40,8 @@ class Body:
     data: bytes
     complete: bool
     readable: bool = True
+    capped: bool = False
+    """More than the limit would have come out."""
 
 
 def unbase64(text: str | None) -> bytes:
@@ -90,7 +92,7 @@ def decode(data: bytes, applied: list[str], *, complete: bool, limit: int = LIMI
         if not whole and (not decoded or (complete and len(decoded) < limit)):
             return wire
         data, complete = decoded, complete and whole
-    return Body(data, complete)
+    return Body(data, complete, capped=not complete and len(data) >= limit)
 
 
 Decoded = tuple[bytes, bool]

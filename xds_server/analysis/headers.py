@@ -1,70 +1,23 @@
-"""Answer headers compared: those that matter, as sets of values by name.
+"""Answer headers compared: those that matter, as sets of values by name; cookies and redirects in a file of their own.
 
 Guarantees: hop-by-hop headers (RFC 9110, 7.6.1), those that differ from request to request and those that Envoy adds
-are left out; cookies are compared by name and attributes, not by value.
-Not guaranteed: that a header which a service fills with chance is known here; `ignoreHeaders` of a profile adds to
-them.
+are left out (`header_names`); an `etag` is taken for a hash, whatever it looks like. Pure, bounded by the headers.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 
+from xds_server.analysis.cookies import cookie_differences
 from xds_server.analysis.difference import ABSENT, Difference
+from xds_server.analysis.header_names import IGNORED, PREFIXES
 from xds_server.analysis.kinds import Kind
+from xds_server.analysis.redirects import redirect_differences
+from xds_server.analysis.rules import DEFAULT_RULES, Rules
 
-HOP_BY_HOP = frozenset(
-    {
-        "connection",
-        "keep-alive",
-        "proxy-authenticate",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    }
-)
-PER_REQUEST = frozenset(
-    {
-        "age",
-        "alt-svc",
-        "cf-ray",
-        # The body is compared itself, by its size too.
-        "content-length",
-        "content-md5",
-        "date",
-        "digest",
-        "expires",
-        "nel",
-        "report-to",
-        "request-id",
-        "server",
-        "server-timing",
-        "traceparent",
-        "traceresponse",
-        "tracestate",
-        "via",
-        "x-correlation-id",
-        "x-process-time",
-        "x-request-id",
-        "x-request-start",
-        "x-response-time",
-        "x-runtime",
-        "x-trace-id",
-    }
-)
-PREFIXES = ("x-envoy-", "x-b3-", "x-amz", "x-cloud-trace", "x-datadog-", "x-shadowmesh-", ":", "grpc-")
-"""Names that start so are ignored; gRPC's status is compared apart."""
-IGNORED = HOP_BY_HOP | PER_REQUEST
+__all__ = ["IGNORED", "header_differences"]
 
 
-def header_differences(original: bytes, shadow: bytes, ignored: Collection[str] = IGNORED) -> list[Difference]:
-    """Return the differences of captured headers, one a name.
-
-    Args:
-        original: lines `name: value`.
-        shadow: likewise.
-        ignored: names in lower case.
-    """
+def header_differences(original: bytes, shadow: bytes, rules: Rules = DEFAULT_RULES) -> list[Difference]:
+    """Return the differences of captured headers, lines `name: value`."""
     if original == shadow:
         return []
     left, right = original.split(b"\n"), shadow.split(b"\n")
@@ -73,8 +26,9 @@ def header_differences(original: bytes, shadow: bytes, ignored: Collection[str] 
         names = {name for a, b in zip(left, right, strict=True) if a != b for name in (_name(a), _name(b))}
     else:
         names = {_name(line) for line in left} | {_name(line) for line in right}
+    ignored = rules.ignore_headers
     wanted = {name for name in names if name and name not in ignored and not name.startswith(PREFIXES)}
-    return list(_differences(left, right, wanted)) if wanted else []
+    return list(_differences(left, right, wanted, rules)) if wanted else []
 
 
 def _name(line: bytes) -> str:
@@ -82,15 +36,28 @@ def _name(line: bytes) -> str:
     return line.partition(b":")[0].decode("latin-1").strip().lower()
 
 
-def _differences(left: list[bytes], right: list[bytes], wanted: set[str]) -> Iterator[Difference]:
+def _differences(left: list[bytes], right: list[bytes], wanted: set[str], rules: Rules) -> Iterator[Difference]:
     for name in sorted(wanted):
         ours, theirs = _values(left, name), _values(right, name)
         if name == "set-cookie":
-            if sorted(map(_cookie, ours)) == sorted(map(_cookie, theirs)):
-                continue
+            yield from cookie_differences(ours, theirs, rules)
         elif _listed(ours) == _listed(theirs):
             continue
-        yield Difference(f"header:{name}", Kind.HEADER, _shown(ours), _shown(theirs))
+        elif name == "location" and len(ours) == len(theirs) == 1:
+            yield from redirect_differences(ours[0], theirs[0], rules)
+        elif (found := _difference(name, ours, theirs, rules)) is not None:
+            yield found
+
+
+def _difference(name: str, ours: list[str], theirs: list[str], rules: Rules) -> Difference | None:
+    field = f"header:{name}"
+    values = _shown(ours), _shown(theirs)
+    judged = rules.leaf(field, Kind.HEADER, *values)
+    if judged is None:
+        return None
+    if judged[0] is Kind.HEADER and name == "etag" and ours and theirs and "hash" in rules.recognise:
+        judged = Kind.SAME_KIND, "hash"
+    return Difference(field, judged[0], *values, what=judged[1])
 
 
 def _values(lines: list[bytes], name: str) -> list[str]:
@@ -102,12 +69,6 @@ def _values(lines: list[bytes], name: str) -> list[str]:
 def _listed(values: list[str]) -> list[str]:
     """Several lines of one name mean the same as one line with commas (RFC 9110, 5.3)."""
     return [part.strip() for value in values for part in value.split(",")]
-
-
-def _cookie(value: str) -> tuple[str, ...]:
-    pair, *attributes = (part.strip() for part in value.split(";"))
-    kept = sorted(a for a in attributes if not a.lower().startswith("expires"))
-    return (pair.partition("=")[0], *kept)
 
 
 def _shown(values: list[str]) -> object:

@@ -1,8 +1,8 @@
 """Recognisers: texts that are an identifier, a number, a date, not a word.
 
-Used where names must be few: path segments of endpoints, keys of objects that are really maps. A later version uses
-the same for kinds of values.
-Not guaranteed: perfection. An unlucky word in hexadecimal ("deadbeef") is taken for a hash.
+`kind_of_text` is used where names must be few: path segments of endpoints, keys of objects that are really maps.
+Not guaranteed: perfection. An unlucky word in hexadecimal ("deadbeef") is taken for a hash. For values, where a wrong
+guess hides a difference, there is the stricter `looks`.
 """
 
 import re

@@ -190,8 +190,13 @@ def test_bytes_are_told_by_size_and_checksum() -> None:
     assert (str(difference.kind), difference.original[:8], difference.shadow[:8]) == ("bytes", "4 bytes,", "5 bytes,")
 
 
-def test_a_body_that_says_json_and_is_not_is_another_type() -> None:
-    assert found({"body": b'{"a":1}'}, {"body": b"<html>"}) == [("$", "type")]
+def test_a_body_that_says_json_and_is_not_is_invalid() -> None:
+    assert found({"body": b'{"a":1}'}, {"body": b"<html>"}) == [("$", "invalid")]
+
+
+def test_a_body_that_says_that_it_is_no_json_is_another_type() -> None:
+    html = {"headers": {"content-type": "text/html"}, "body": b"<html>"}
+    assert found({"body": b'{"a":1}'}, html) == [("header:content-type", "header"), ("$", "type")]
 
 
 @pytest.mark.parametrize(
@@ -242,7 +247,7 @@ def test_an_empty_body_is_not_an_encoded_one() -> None:
 
 def test_an_encoded_body_that_no_client_can_read_differs() -> None:
     whole = gzip.compress(orjson.dumps(list(range(300))))
-    assert found({"body": whole, "headers": GZIP}, {"body": whole[:-20], "headers": GZIP}) == [("$", "type")]
+    assert found({"body": whole, "headers": GZIP}, {"body": whole[:-20], "headers": GZIP}) == [("$", "invalid")]
     text = {**TEXT, "content-encoding": "gzip"}
     assert found({"body": whole, "headers": text}, {"body": whole[:-20], "headers": text}) == [("body", "bytes")]
 

@@ -1,6 +1,9 @@
 import pytest
 
-from xds_server.analysis.headers import IGNORED, header_differences
+from xds_server.analysis.header_names import IGNORED
+from xds_server.analysis.headers import header_differences
+from xds_server.analysis.kinds import Kind
+from xds_server.analysis.rules import Rules
 
 
 def lines(**headers: str) -> bytes:
@@ -48,13 +51,13 @@ def test_several_lines_mean_the_same_as_one_with_commas() -> None:
 
 
 def test_cookies_are_compared_by_name_and_attributes() -> None:
-    assert found(b"set-cookie: s=1; Path=/; HttpOnly\n", b"set-cookie: s=2; HttpOnly; Path=/\n") == []
-    assert [d[0] for d in found(b"set-cookie: s=1; Secure\n", b"set-cookie: s=1\n")] == ["header:set-cookie"]
+    assert found(b"set-cookie: s=1; Path=/; HttpOnly\n", b"set-cookie: s=1; HttpOnly; Path=/\n") == []
+    assert found(b"set-cookie: s=1; Secure\n", b"set-cookie: s=1\n") == [("cookie:s.secure", "", None)]
 
 
 def test_a_profile_can_leave_out_more() -> None:
-    ignored = IGNORED | {"x-build"}
-    assert header_differences(lines(x_build="1"), lines(x_build="2"), ignored) == []
+    rules = Rules(ignore_headers=IGNORED | {"x-build"})
+    assert header_differences(lines(x_build="1"), lines(x_build="2"), rules) == []
 
 
 def test_lines_that_are_no_headers_are_no_problem() -> None:
@@ -67,5 +70,62 @@ def test_values_that_are_no_utf_8_are_told_apart() -> None:
 
 def test_the_day_on_which_a_cookie_expires_does_not_matter_and_its_path_does() -> None:
     one = b"set-cookie: a=1; Path=/; Expires=Mon, 01 Jan 2029 00:00:00 GMT\n"
-    assert found(one, one.replace(b"01 Jan", b"02 Feb").replace(b"a=1", b"a=2")) == []
-    assert [field for field, _, _ in found(one, one.replace(b"Path=/", b"Path=/x"))] == ["header:set-cookie"]
+    assert found(one, one.replace(b"01 Jan", b"02 Feb")) == []
+    assert found(one, one.replace(b"Path=/", b"Path=/x")) == [("cookie:a.path", "/", "/x")]
+
+
+def test_what_a_cookie_holds_is_expected_to_be_another_token_unless_it_is_a_word() -> None:
+    (session,) = header_differences(b"set-cookie: s=1\n", b"set-cookie: s=2\n")
+    assert (session.field, session.kind, session.what) == ("cookie:s", Kind.SAME_KIND, "token")
+    (theme,) = header_differences(b"set-cookie: theme=dark\n", b"set-cookie: theme=light\n")
+    assert (theme.field, theme.kind) == ("cookie:theme", Kind.COOKIE)
+    (emptied,) = header_differences(b"set-cookie: s=abc123\n", b"set-cookie: s=\n")
+    assert emptied.kind is Kind.COOKIE
+    (told,) = header_differences(b"set-cookie: s=1\n", b"set-cookie: s=2\n", Rules(recognise=frozenset()))
+    assert told.kind is Kind.COOKIE
+
+
+def test_a_cookie_that_one_side_does_not_set_is_a_difference() -> None:
+    assert found(b"set-cookie: a=1\nset-cookie: b=2\n", b"set-cookie: a=1\n") == [("cookie:b", "2", None)]
+
+
+def test_another_etag_is_of_the_same_kind() -> None:
+    (difference,) = header_differences(b'etag: "5f2e-64a"\n', b'etag: W/"77"\n')
+    assert (difference.kind, difference.what) == (Kind.SAME_KIND, "hash")
+
+
+@pytest.mark.parametrize(
+    ("original", "shadow"),
+    [
+        ("/a?x=1&y=2", "/a?y=2&x=1"),
+        ("http://127.0.0.1:4001/a", "http://10.0.0.7:4002/a"),
+        ("http://localhost:4001/a", "/a"),
+        ("https://shop.example/a", "https://shop.example-shadow/a"),
+    ],
+)
+def test_redirects_to_the_same_place_of_each_version_are_equal(original: str, shadow: str) -> None:
+    assert found(lines(location=original), lines(location=shadow)) == []
+
+
+@pytest.mark.parametrize(
+    ("original", "shadow", "field"),
+    [
+        ("/login", "/signin", "path"),
+        ("/login?next=%2Fa", "/login?next=%2Fb", "query.next"),
+        ("/login?next=%2Fa", "/login", "query.next"),
+        ("/login", "https://evil.example/login", "host"),
+        ("https://a.example/", "https://b.example/", "host"),
+        ("/a#x", "/a#y", "fragment"),
+        ("http://[broken", "/a", ""),
+    ],
+)
+def test_redirects_that_lead_elsewhere_are_told_by_part(original: str, shadow: str, field: str) -> None:
+    (difference,) = header_differences(lines(location=original), lines(location=shadow))
+    assert difference.field == f"header:location.{field}".rstrip(".")
+    assert difference.kind is Kind.REDIRECT
+
+
+def test_a_request_id_in_a_redirect_is_of_the_same_kind() -> None:
+    one, other = ("/jobs/6fa459ea-ee8a-3ca4-894e-db77e160355e", "/jobs/16fd2706-8baf-433b-82eb-8c7fada847da")
+    (difference,) = header_differences(lines(location=one), lines(location=other))
+    assert (difference.field, difference.what) == ("header:location.path", "uuid")

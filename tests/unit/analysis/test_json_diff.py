@@ -1,4 +1,5 @@
 import copy
+import math
 from typing import Any
 
 import orjson
@@ -10,6 +11,8 @@ from hypothesis import strategies as st
 from xds_server.analysis.json_diff import json_differences
 from xds_server.analysis.json_head import parse_json_head
 from xds_server.analysis.kinds import Kind
+from xds_server.analysis.rules import RuleBook
+from xds_server.model.analysis import Analysis, Ignore, Normalize, Tolerance
 
 scalars = st.none() | st.booleans() | st.integers(-5, 5) | st.sampled_from(["", "a", "b", "id"])
 documents = st.recursive(
@@ -188,3 +191,55 @@ def test_a_cut_array_that_has_more_than_a_whole_one_is_longer(head: bytes) -> No
     cut = parse_json_head(head)
     assert found([1, 2], cut) == found(cut, [1, 2]) == {("$", "array_length")}
     assert found([1, 2, 3, 4, 5], cut) <= {("$[*]", "type")}
+
+
+def ruled(a: Any, b: Any, **rules: Any) -> list[Any]:
+    return json_differences(a, b, rules=RuleBook(Analysis(recognise=(), **rules)).of("GET /"))
+
+
+@given(documents, documents)
+@settings(max_examples=200)
+def test_an_ignored_member_is_left_out_as_deepdiff_leaves_it_out(a: Any, b: Any) -> None:
+    # Arrays are matched by content before rules are asked, so only members outside of arrays are compared so.
+    one, other = {"a": a, "b": b}, {"a": b, "b": a}
+    differs = bool(DeepDiff(spelled(one), spelled(other), exclude_paths=["root['a']"]))
+    assert bool(ruled(one, other, ignore=(Ignore(path="$.a"),))) == differs
+
+
+@given(st.lists(st.floats(0, 10), max_size=6), st.floats(0, 2))
+def test_numbers_within_a_tolerance_are_those_that_python_calls_close(numbers: list[float], step: float) -> None:
+    moved = [{"id": n, "p": x + step} for n, x in enumerate(numbers)]
+    original = [{"id": n, "p": x} for n, x in enumerate(numbers)]
+    close = all(math.isclose(x, x + step, rel_tol=0.0, abs_tol=1.0 + 1e-14) for x in numbers)
+    assert bool(ruled(original, moved, tolerance=(Tolerance(absolute=1.0),))) != close
+
+
+@given(st.lists(scalars, max_size=6), st.randoms())
+def test_without_an_order_any_permutation_is_the_same(elements: list[Any], chance: Any) -> None:
+    other = elements.copy()
+    chance.shuffle(other)
+    assert ruled({"t": elements}, {"t": other}, normalize=(Normalize(path="$.t", unordered=True),)) == []
+
+
+@given(st.lists(scalars, max_size=5), st.lists(scalars, max_size=5))
+@settings(max_examples=200)
+def test_without_an_order_something_is_found_exactly_when_deepdiff_finds_something(a: Any, b: Any) -> None:
+    differs = bool(DeepDiff(spelled(a), spelled(b), ignore_order=True, report_repetition=True))
+    assert bool(ruled(a, b, normalize=(Normalize(unordered=True),))) == differs
+
+
+@given(documents, documents)
+def test_a_promise_of_no_booleans_changes_nothing_where_there_are_none(a: Any, b: Any) -> None:
+    one, other = spelled(a), spelled(b)
+    assert json_differences(one, other, booleans=False) == json_differences(one, other)
+
+
+@given(documents, documents)
+def test_rules_that_say_nothing_change_nothing(a: Any, b: Any) -> None:
+    rules = {"ignore": (Ignore(path="$.zzz"),), "tolerance": (Tolerance(path="$.zzz", absolute=1.0),)}
+    assert ruled(a, b, **rules) == json_differences(a, b)
+
+
+def test_one_insertion_into_objects_that_have_no_identity_is_one_difference() -> None:
+    original = [{"text": f"t{i}", "n": [i]} for i in range(1000)]
+    assert found(original, [{"text": "new", "n": []}, *original]) == {("$", "array_length")}
