@@ -213,3 +213,21 @@ async def test_a_control_may_end_before_the_shadow_and_what_it_showed_stays(stac
         stack.proxy.listener_life(COMPONENT)["listener_manager.listener_modified"]
         == before["listener_manager.listener_modified"]
     )
+
+
+async def test_faults_of_the_profile_reach_each_copy_for_the_shadow_and_none_for_the_control(stack: Stack) -> None:
+    faults = {"abort": {"httpStatus": 503, "percentage": 100}}
+    profile = await stack.create(**wanted(stack, noisy(stack)), faultInjectionParameters=faults)
+    await ask(stack, 40)
+
+    async def measured() -> JSON | None:
+        now = await stack.profile(profile["profileID"])
+        (control,) = [each for each in now["instances"] if each["control"]]
+        both_in = (
+            now["comparison"]["injected"]["aborted"] == control["performanceData"]["difference_rate"]["pairs"] == 40
+        )
+        return {**now, "of the control": control["performanceData"]} if both_in else None
+
+    found = await until(measured, "both legs of all requests are in")
+    assert found["of the control"]["error_rate"] == {"original": 0.0, "shadow": 0.0}
+    assert (found["comparison"]["pairs"], found["comparison"]["noiseMeasured"]["requests"]) == (0, 0)

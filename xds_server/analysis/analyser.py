@@ -24,7 +24,7 @@ from xds_server.analysis.record import Record
 from xds_server.analysis.redact import Redactor
 from xds_server.analysis.rules import RuleBook
 from xds_server.analysis.tally import EndpointTally, Field, FieldTally, LegTally, Tally
-from xds_server.analysis.trios import Controls, book
+from xds_server.analysis.trios import Controls, book, weight_of
 from xds_server.config import EngineSettings
 
 log = structlog.get_logger(__name__)
@@ -243,6 +243,8 @@ class Analyser:
     ) -> None:
         """Note what a judged pair differs in; book what is known now of its original's other copies."""
         original.notes, trios = profile.controls.meet(original.notes, instance, endpoint_name, fields)
+        if original.notes is not None:
+            self.pairing.grow(original.pair, weight_of(fields))
         for candidate, (name, mine), theirs in trios:
             endpoints = self._tally(profile_of(original.pair), candidate).endpoints
             endpoint = endpoints.get(name)

@@ -134,6 +134,14 @@ class Pairing:
         while self._waiting:
             self._give_up(next(iter(self._waiting)), Lost.ENGINE_STOPPED, Lost.ENGINE_STOPPED)
 
+    def grow(self, key: str, weight: int) -> None:
+        """Count bytes that a waiting original has got since it came; nothing when it waits no more."""
+        waiting = self._waiting.get(key)
+        if waiting is not None:
+            waiting.weight += weight
+            self.waiting_bytes += weight
+            self._bound()
+
     def _keep(self, waiting: _Waiting, record: Record) -> None:
         if record.shadow:
             waiting.copies.append(record)
@@ -145,6 +153,9 @@ class Pairing:
         waiting.weight += weight
         self.waiting += 1
         self.waiting_bytes += weight
+        self._bound()
+
+    def _bound(self) -> None:
         while self.waiting > self._max_waiting or (self.waiting_bytes > self._max_bytes and self.waiting > 1):
             self._give_up(next(iter(self._waiting)), Lost.DROPPED_WAITING, Lost.DROPPED_WAITING)
 

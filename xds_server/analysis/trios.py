@@ -1,7 +1,7 @@
 """Trios: a request that original, shadow and control answered, and what differs in which of the two copies.
 
-The notes of what differs lie with the original's record, which waits for its copies anyway: so they are as many as the
-originals that wait, and go with them, whatever is lost.
+The notes of what differs lie with the original's record, which waits for its copies anyway: so they go with it,
+whatever is lost, and their weight counts among the bytes that wait (`Pairing.grow`).
 
 Guarantees: each trio is booked once, in the shadow's tally and the endpoint of its pair, whichever pair comes first.
 Not guaranteed: a trio of which one pair came after its original was given up; it is a loss, counted as such.
@@ -18,18 +18,23 @@ Note = tuple[str, Collection[Field]]
 """Endpoint and differing fields of one judged pair."""
 Notes = dict[str, Note]
 """By the instance of the copy."""
-_NOTHING: Collection[Field] = ()
+_NOTHING: tuple[Field, ...] = ()
+NOTE_BYTES = 200
+"""Bytes that a note is taken to need besides its fields; a field is a pointer, since equal ones are one object."""
+FIELD_BYTES = 8
 
 
 class Controls:
     """Which instances of a profile are or were its control; false when it never had one."""
 
-    __slots__ = ("_known", "now")
+    __slots__ = ("_known", "_same", "now")
 
     def __init__(self) -> None:
         self.now = ""
         """The control that copies are sent to; empty when there is none."""
         self._known: dict[str, None] = {}
+        # As many as the profile has names of fields, and those are bounded where they are admitted.
+        self._same: dict[Field, Field] = {}
 
     def __bool__(self) -> bool:
         return bool(self._known)
@@ -66,12 +71,18 @@ class Controls:
             if not (is_control or self.now):
                 return None, []
             notes = {}
-        differing = tuple(fields) if fields else _NOTHING
+        same = self._same.setdefault
+        differing = tuple([same(field, field) for field in fields]) if fields else _NOTHING
         notes[instance] = note = endpoint, differing
         if is_control:
             return notes, [(other, of, differing) for other, of in notes.items() if other not in self._known]
         theirs = [of[1] for other, of in notes.items() if other in self._known]
         return notes, [(instance, note, theirs[0])] if theirs else []
+
+
+def weight_of(fields: Collection[Field]) -> int:
+    """Return the bytes that a note of so many fields needs, about."""
+    return NOTE_BYTES + FIELD_BYTES * len(fields)
 
 
 def book(endpoint: EndpointTally, shadow: Collection[Field], control: Collection[Field]) -> None:

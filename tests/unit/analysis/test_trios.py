@@ -13,9 +13,10 @@ from tests.unit.analysis.entries import PROFILE, START, batch, entry
 from xds_server.analysis.analyser import Analyser
 from xds_server.analysis.collector import Collector
 from xds_server.analysis.comparison import comparison_of, measured_by
+from xds_server.analysis.kinds import Lost
 from xds_server.analysis.profile_config import ProfileConfig
 from xds_server.analysis.tally import Tally
-from xds_server.analysis.trios import MAX_CONTROLS, Controls
+from xds_server.analysis.trios import MAX_CONTROLS, Controls, weight_of
 from xds_server.config import EngineSettings
 from xds_server.lifecycle.clock import SystemClock
 
@@ -202,3 +203,34 @@ def test_the_comparison_of_a_profile_leaves_its_control_out_and_survives_a_resta
         assert (found.control.instance, found.control.pairs) == (CONTROL, 3)
         assert {example.id.rpartition("/")[2] for example in collector.examples(PROFILE)} == {"a"}
     assert second.summary(PROFILE, CONTROL).pairs == 3
+
+
+def test_notes_count_among_the_bytes_that_wait_and_go_with_their_originals() -> None:
+    engine = analyser()
+    engine.feed(batch(leg(1, "")), 0.0)
+    bare = engine.pairing.waiting_bytes
+    engine.feed(batch(leg(1, "a", frozenset("xyz"))), 0.0)
+    assert engine.pairing.waiting_bytes == bare + weight_of("xyz")  # type: ignore[arg-type]
+    engine.feed(batch(leg(1, CONTROL), leg(1, "b")), 0.0)
+    assert (engine.pairing.waiting, engine.pairing.waiting_bytes) == (0, 0)
+
+
+def test_a_control_that_never_answers_holds_no_more_than_the_bound() -> None:
+    most = 20_000
+    engine = Analyser(EngineSettings(max_waiting_bytes=most), wall=lambda: START)
+    engine.configure([config()])
+    for number in range(200):
+        engine.feed(batch(leg(number, ""), leg(number, "a", frozenset("xyz"))), 0.0)
+        assert engine.pairing.waiting_bytes <= most
+    lost = merged(engine.take())[CONTROL].lost
+    assert lost[Lost.DROPPED_WAITING] > 150
+    engine.pairing.stop()
+    assert (engine.pairing.waiting, engine.pairing.waiting_bytes) == (0, 0)
+
+
+def test_equal_fields_of_many_notes_are_one_object() -> None:
+    controls = Controls()
+    controls.configure("c")
+    made = [controls.meet(None, "a", "GET /", {("$." + "x" * 3, "value"): ""})[0] for _ in range(2)]
+    first, second = (next(iter(notes["a"][1])) for notes in made if notes is not None)
+    assert first is second
