@@ -1,9 +1,8 @@
 """Comparisons on disk: what the collector knows of each profile, written every few seconds and at the end.
 
-Guarantees: only what has changed is written. Not guaranteed: the last `INTERVAL` seconds before a crash.
+Guarantees: only what has changed is written, and put together. Not guaranteed: the last `INTERVAL` seconds before a crash.
 """
 
-import hashlib
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
@@ -22,6 +21,13 @@ INTERVAL = 5.0
 
 class Summarised(Protocol):
     """The part of the collector that is meant here."""
+
+    def revision(self, profile_id: ProfileID) -> int:
+        """Return a number that changes with what is known of a profile."""
+        ...
+
+    def linger(self, profile_id: ProfileID) -> None:
+        """Go on judging by the rules of a profile that is being deleted."""
 
     def dump(self, profile_id: ProfileID) -> bytes:
         """Return everything known of a profile."""
@@ -51,7 +57,8 @@ class Summaries:
         self._store = store
         self._collector = collector
         self._profiles = profiles
-        self._written: dict[ProfileID, bytes] = {}
+        self._written: dict[ProfileID, int] = {}
+        """The revision that is on disk."""
 
     def load(self, profile: ProfileID, data: bytes) -> None:
         """Hand over what was on disk; what cannot be read (an older form) is left out and said."""
@@ -60,7 +67,11 @@ class Summaries:
         except Exception as error:
             log.exception("a comparison could not be read and begins anew", profile=profile, error=str(error))
         else:
-            self._written[profile] = _digest(data)
+            self._written[profile] = self._collector.revision(profile)
+
+    def linger(self, profile: ProfileID) -> None:
+        """Let what is still on its way of a profile that is being deleted be judged by its own rules."""
+        self._collector.linger(profile)
 
     def forget(self, profile: ProfileID) -> None:
         """Drop a profile."""
@@ -76,14 +87,17 @@ class Summaries:
     async def save(self) -> None:
         """Write what has changed; a failure is logged, and tried again next time."""
         changed: dict[ProfileID, bytes] = {}
+        revisions: dict[ProfileID, int] = {}
         for profile in list(self._profiles()):
+            revision = self._collector.revision(profile)
+            if self._written.get(profile, 0) == revision:
+                continue
             try:
-                data = self._collector.dump(profile)
+                changed[profile] = self._collector.dump(profile)
             except Exception:
                 log.exception("a comparison could not be written", profile=profile)
-                continue
-            if self._written.get(profile) != _digest(data):
-                changed[profile] = data
+            else:
+                revisions[profile] = revision
         if not changed:
             return
         try:
@@ -91,8 +105,4 @@ class Summaries:
         except StoreError as error:
             log.warning("comparisons could not be written", error=str(error))
         else:
-            self._written.update({profile: _digest(data) for profile, data in changed.items()})
-
-
-def _digest(data: bytes) -> bytes:
-    return hashlib.blake2b(data, digest_size=16).digest()
+            self._written.update(revisions)

@@ -1,0 +1,87 @@
+"""Questions about differences, answered: a page of a group or of pairs, or one pair in full.
+
+Guarantees: pure. See `walk` for what holds when items come, go and move between two pages.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from xds_server.analysis.diff_found import find, resolution
+from xds_server.analysis.diff_groups import Item, item_json, items_of, moment
+from xds_server.analysis.diff_pairs import Pair, pair_json, pairs_of, place
+from xds_server.analysis.diff_query import DiffQuery, Group, Sort, Source
+from xds_server.analysis.noise import Nature
+from xds_server.analysis.walk import by_memory, by_place
+from xds_server.errors import NotFoundError, cut
+
+
+def page_of(sources: Sequence[Source], query: DiffQuery, *, scope: str = "") -> dict[str, Any]:
+    """Return a page as REST shows it.
+
+    Args:
+        sources: what is asked about.
+        query: what is asked.
+        scope: what else the cursor belongs to (network, profile).
+
+    Raises:
+        InvalidError: the cursor is none, or of another walk.
+    """
+    scope = "\0".join(
+        map(str, (scope, query.group, query.order, query.version, query.endpoint, query.field, query.kind, query.nature))
+    )
+    found = list(find(sources, query))
+    answer: dict[str, Any] = {
+        "group": str(query.group),
+        "sort": str(query.order),
+        "natures": _natures(one.judgement.nature for one in found),
+        "window": None,
+    }
+    if query.timed:
+        answer["window"] = {
+            "since": None if query.since is None else moment(query.since),
+            "until": None if query.until is None else moment(query.until),
+            "resolutionSeconds": resolution(found),
+        }
+    bounds: dict[str, Any] = {"scope": scope, "cursor": query.cursor, "limit": query.limit}
+    if query.group is Group.PAIR:
+        pairs = pairs_of(_everything(sources, query), query)
+        answer["natures"] = _natures(pair.nature for pair in pairs)
+        pairs = [pair for pair in pairs if query.nature in {None, pair.nature}]
+        page = by_place(pairs, key=place, **bounds) if query.order is Sort.NEWEST else _remembered(pairs, bounds)
+        shown = [pair_json(pair) for pair in page.items]
+    else:
+        items = items_of((o for o in found if query.nature in {None, o.judgement.nature}), query)
+        page = _remembered(items, bounds)
+        shown = [item_json(item, query) for item in page.items]
+    return {**answer, "items": shown, "total": page.total, "nextCursor": page.next_cursor}
+
+
+def _remembered(items: Sequence[Any], bounds: dict[str, Any]) -> Any:
+    return by_memory(items, name=_name, **bounds)
+
+
+def _name(item: Item | Pair) -> str:
+    return item.name
+
+
+def _everything(sources: Sequence[Source], query: DiffQuery) -> list[Any]:
+    return list(find(sources, replace(query, field=None, kind=None, since=None, until=None)))
+
+
+def pair_of(sources: Sequence[Source], pair_id: str) -> dict[str, Any]:
+    """Return one pair in full, by the id in either form (`a~b`, `a/b`). Raises: NotFoundError."""
+    wanted = pair_id.replace("~", "/")
+    for pair in pairs_of(find(sources, DiffQuery()), DiffQuery()):
+        if pair.example.id == wanted:
+            return {**pair_json(pair), "archived": pair.source.archived}
+    raise NotFoundError(
+        f'there is no differing pair "{cut(pair_id, 120)}" (any more)',
+        hint="only the newest few of each difference are kept; .../shadowing/diffs lists them",
+    )
+
+
+def _natures(natures: Iterable[Nature]) -> dict[str, int]:
+    counted = Counter(natures)
+    return {str(nature): counted[nature] for nature in Nature}
