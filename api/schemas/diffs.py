@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import ConfigDict, Field
 
-from api.schemas.views import View, as_json, plain
+from api.schemas.views import View, as_json
 from xds_server.lifecycle.views import ArchivedComparison
 
 
@@ -46,7 +46,7 @@ class DiffPage(View):
         return cls.model_construct(
             group=page["group"],
             sort=page["sort"],
-            items=plain(page["items"]),
+            items=page["items"],
             total=page["total"],
             next_cursor=page["nextCursor"],
             natures=dict(page["natures"]),

@@ -355,13 +355,6 @@ async def test_the_node_of_a_component_is_explained(controller: Controller) -> N
         await controller.select_node("shop", "nothing")
 
 
-async def test_examples_are_asked_of_the_collector(controller: Controller) -> None:
-    profile = await created(controller, name="v2", match=Match())
-    assert list(await controller.examples("shop", "v2", endpoint="GET /", kind="value")) == [
-        (profile, {"endpoint": "GET /", "field": None, "kind": "value"})
-    ]
-
-
 # Users and actors at once
 
 
