@@ -10,7 +10,7 @@ HINT = 'a time with its zone, like "2026-01-31T12:00:00Z", or how long ago it wa
 
 
 def moment(text: str | None, field: str, *, now: datetime) -> float | None:
-    """Return the seconds since the epoch of a query's moment, or None for None.
+    """Return the seconds since the epoch of a query's moment (0 for what was before it), or None for None.
 
     Raises:
         InvalidError: it is none; a bare time without a zone is refused, nobody knows whose it is.
@@ -19,11 +19,11 @@ def moment(text: str | None, field: str, *, now: datetime) -> float | None:
         return None
     ago = parse_duration(text)
     if ago is not None:
-        return now.timestamp() - ago
+        return max(now.timestamp() - ago, 0.0)
     try:
         # A "+" that nobody escaped has become a space.
         found = datetime.fromisoformat(text.replace(" ", "+") if "T" in text else text)
-        seconds = found.timestamp()
+        seconds = max(found.timestamp(), 0.0)
     except (ValueError, OverflowError) as error:
         raise InvalidError(f"{shown(text)} is not a moment", field=field, hint=HINT) from error
     if found.tzinfo is None:

@@ -40,12 +40,15 @@ async def list_diffs(
     field: Annotated[str | None, Query(description="Only differences of this field, like `$.items[*].price`")] = None,
     kind: Annotated[str | None, Query(alias="class", description="Only differences of this class")] = None,
     nature: Annotated[
-        Nature | None, Query(description="Only differences that are taken for this: `difference`, `noise`, `recognised`")
+        Nature | None,
+        Query(description="Only differences that are taken for this: `difference`, `noise`, `recognised`"),
     ] = None,
     since: Annotated[str | None, Query(description=f"Only from this moment on: {_Moment}")] = None,
     until: Annotated[str | None, Query(description=f"Only up to this moment: {_Moment}")] = None,
     limit: Annotated[int, Query(ge=1, le=1000, description="Items on a page")] = 100,
-    cursor: Annotated[str | None, Query(description="`nextCursor` of the page before; same parameters otherwise")] = None,
+    cursor: Annotated[
+        str | None, Query(description="`nextCursor` of the page before; same parameters otherwise")
+    ] = None,
 ) -> DiffPage:
     """List differences, grouped by endpoint, field or class, or the sampled pairs themselves."""
     begin, end = stretch(since, until)

@@ -10,11 +10,15 @@ from typing import Any
 
 from xds_server.analysis.diff_found import find, resolution
 from xds_server.analysis.diff_groups import Item, item_json, items_of, moment
+from xds_server.analysis.diff_groups import pair_id as pair_id_of
 from xds_server.analysis.diff_pairs import Pair, pair_json, pairs_of, place
 from xds_server.analysis.diff_query import DiffQuery, Group, Sort, Source
 from xds_server.analysis.noise import Nature
 from xds_server.analysis.walk import by_memory, by_place
-from xds_server.errors import NotFoundError, cut
+from xds_server.errors import InvalidError, NotFoundError, cut
+
+SHORTEST = 6
+"""Letters of a pair's id that may stand for all of it."""
 
 
 def page_of(sources: Sequence[Source], query: DiffQuery, *, scope: str = "") -> dict[str, Any]:
@@ -29,7 +33,9 @@ def page_of(sources: Sequence[Source], query: DiffQuery, *, scope: str = "") -> 
         InvalidError: the cursor is none, or of another walk.
     """
     scope = "\0".join(
-        map(str, (scope, query.group, query.order, query.version, query.endpoint, query.field, query.kind, query.nature))
+        map(
+            str, (scope, query.group, query.order, query.version, query.endpoint, query.field, query.kind, query.nature)
+        )
     )
     found = list(find(sources, query))
     answer: dict[str, Any] = {
@@ -71,15 +77,29 @@ def _everything(sources: Sequence[Source], query: DiffQuery) -> list[Any]:
 
 
 def pair_of(sources: Sequence[Source], pair_id: str) -> dict[str, Any]:
-    """Return one pair in full, by the id in either form (`a~b`, `a/b`). Raises: NotFoundError."""
+    """Return one pair in full, by the id in either form (`a~b`, `a/b`) or the first `SHORTEST` or more of its letters.
+
+    Raises:
+        NotFoundError: there is none.
+        InvalidError: there are several that begin so.
+    """
     wanted = pair_id.replace("~", "/")
+    found = []
     for pair in pairs_of(find(sources, DiffQuery()), DiffQuery()):
         if pair.example.id == wanted:
-            return {**pair_json(pair), "archived": pair.source.archived}
-    raise NotFoundError(
-        f'there is no differing pair "{cut(pair_id, 120)}" (any more)',
-        hint="only the newest few of each difference are kept; .../shadowing/diffs lists them",
-    )
+            found = [pair]
+            break
+        if len(wanted) >= SHORTEST and pair.example.id.startswith(wanted):
+            found.append(pair)
+    if not found:
+        raise NotFoundError(
+            f'there is no differing pair "{cut(pair_id, 120)}" (any more)',
+            hint="only the newest few of each difference are kept; .../shadowing/diffs lists them",
+        )
+    if len(found) > 1:
+        named = ", ".join(pair_id_of(pair.example) for pair in found[:3])
+        raise InvalidError(f'{len(found)} pairs begin with "{pair_id}"', field="pair_id", hint=f"like {named}")
+    return {**pair_json(found[0]), "archived": found[0].source.archived}
 
 
 def _natures(natures: Iterable[Nature]) -> dict[str, int]:

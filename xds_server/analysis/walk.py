@@ -66,9 +66,7 @@ def by_place(
     return Page(shown, len(items), following)
 
 
-def by_memory(
-    items: Sequence[T], *, name: Callable[[T], str], scope: str, cursor: str | None, limit: int
-) -> Page[T]:
+def by_memory(items: Sequence[T], *, name: Callable[[T], str], scope: str, cursor: str | None, limit: int) -> Page[T]:
     """Return a page of items that are sorted anyhow; `name` tells each from all others for good.
 
     Raises:
@@ -114,4 +112,6 @@ def _read(cursor: str, scope: str) -> bytes:
 
 def _none(cursor: str) -> InvalidError:
     shown = cut(cursor.encode("utf-8", "backslashreplace").decode(), 80)
-    return InvalidError(f'"{shown}" is not a cursor', field="cursor", hint="the nextCursor of the page before, as it was")
+    return InvalidError(
+        f'"{shown}" is not a cursor', field="cursor", hint="the nextCursor of the page before, as it was"
+    )

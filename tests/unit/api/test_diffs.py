@@ -68,6 +68,7 @@ async def test_from_the_whole_to_the_request(client: httpx.AsyncClient, differin
         ({"variant": "v2", "endpoint": "GET /b"}, ["status"]),
         ({"until": "2000-01-01T00:00:00Z"}, []),
         ({"since": "2000-01-01T00:00:00+01:00", "endpoint": "GET /b"}, ["status"]),
+        ({"since": "999999999h", "until": "9999-12-31T23:59:59Z", "endpoint": "GET /b"}, ["status"]),
         ({"profile": "v2", "field": "$.f1"}, ["$.f1"]),
         ({"group": "field", "sort": "count", "limit": "1"}, ["$.at"]),
     ],
@@ -117,7 +118,8 @@ def test_moments_are_times_with_a_zone_or_ago() -> None:
     assert moment("2026-01-01T01:00:00+01:00", "since", now=NOW) == NOW.timestamp()
     assert moment("2026-01-01T01:00:00 01:00", "since", now=NOW) == NOW.timestamp()
     assert moment(None, "since", now=NOW) is None
-    for wrong in ("", "5", "-5m", "2026-01-01", "0001-01-01T00:00:00+14:00", "ü"):
+    assert moment("0001-01-01T00:00:00+14:00", "since", now=NOW) == moment("999999999h", "since", now=NOW) == 0.0
+    for wrong in ("", "5", "-5m", "2026-01-01", "2026-13-01T00:00:00Z", "ü"):
         with pytest.raises(InvalidError) as caught:
             moment(wrong, "since", now=NOW)
         assert caught.value.field == "since"
@@ -162,9 +164,7 @@ async def test_the_archive_is_listed_and_read(client: httpx.AsyncClient, desk: F
     assert (await client.get("/networks/shop/shadowing/archive/none")).status_code == 404
 
 
-async def test_an_archived_profile_is_looked_into_by_name(
-    client: httpx.AsyncClient, differing: FakeController
-) -> None:
+async def test_an_archived_profile_is_looked_into_by_name(client: httpx.AsyncClient, differing: FakeController) -> None:
     old = a_tally("i9", profile="p9")
     seen(old, "$.old")
     differing.sources += [replace(s, profile="old") for s in versions(old, archived=True)]

@@ -245,7 +245,10 @@ async def test_a_new_step_of_the_schema_is_taken_on_an_old_file(
     assert (await again(store)).networks == (NETWORK,)
     await store.close()
     db = sqlite3.connect(store._path)
-    assert db.execute("SELECT version, name FROM migrations ORDER BY version").fetchall()[-1] == (len(schema.MIGRATIONS), "notes")
+    assert db.execute("SELECT version, name FROM migrations ORDER BY version").fetchall()[-1] == (
+        len(schema.MIGRATIONS),
+        "notes",
+    )
     assert db.execute("SELECT text FROM notes").fetchall() == [("here",)]
     db.close()
 
