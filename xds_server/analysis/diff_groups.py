@@ -86,7 +86,8 @@ def _item(query: DiffQuery, parts: Sequence[Found]) -> Item:
     fields = {part.field for part in meant}
     signatures = lead.of.signatures
     known = sum(count for signature, count in signatures.items() if not fields.isdisjoint(signature))
-    return Item(query.group, lead, tuple(order), max(least, known), exact=UNSIGNED not in signatures)
+    count = min(max(least, known), lead.pairs)
+    return Item(query.group, lead, tuple(order), count, exact=UNSIGNED not in signatures)
 
 
 def item_json(item: Item, query: DiffQuery) -> dict[str, Any]:

@@ -75,10 +75,10 @@ def _body(item: _Json, pair: Callable[[str], _Json]) -> Suggestion | None:
     if is_path and (keyed := _keyed(item, pair)) is not None:
         return keyed
     noise = item["nature"] != "difference"
-    if kind == Kind.VALUE and is_path and (far := _far(item.get("values", ()))) is not None:
-        if far <= (CLOSE_NOISE if noise else CLOSE) and (noise or len(item["values"]) >= ENOUGH):
-            told = f"numbers at most {far:.2g} of the larger one apart in {len(item['values'])} examples"
-            return Suggestion("tolerance", {**place, "relative": _up(far)}, f"{told}; {_counted(item)}")
+    far = _far(item.get("values", ())) if kind == Kind.VALUE and is_path else None
+    if far is not None and far <= (CLOSE_NOISE if noise else CLOSE) and (noise or len(item["values"]) >= ENOUGH):
+        told = f"numbers at most {_percent(far)} apart in {len(item['values'])} examples"
+        return Suggestion("tolerance", {**place, "relative": _up(far)}, f"{told}; {_counted(item)}")
     if not noise:
         return None
     if is_path:

@@ -19,15 +19,16 @@ _BARS = "▁▂▃▄▅▆▇█"
 _SPARK = 8
 SHORT = 8
 """Letters by which a pair is named, at least."""
+_LEAST = 0.001
 _CLASS = 13
 """Width of the longest usual name of a class."""
 
 
 def classes(page: JSON, *, width: int | None, everything: bool = False) -> Iterator[RenderableType]:
-    """Return a page of classes, grouped by version, endpoint and field in the order of the page.
+    """Return a page of classes (or fields, endpoints), by version, endpoint and field in the order of the page.
 
     Args:
-        page: what the API answered for `group=class`.
+        page: what the API answered.
         width: of the terminal; None: nothing is cut.
         everything: whether noise is shown like everything else.
     """
@@ -38,7 +39,8 @@ def classes(page: JSON, *, width: int | None, everything: bool = False) -> Itera
         for endpoint in _grouped(version, lambda i: i["endpoint"]):
             yield Text.assemble(" ", (clean(endpoint[0]["endpoint"]), "bold"), (_pairs(endpoint[0]), "dim"))
             for field in _grouped(endpoint, lambda i: i["field"]):
-                yield Text("   " + _fit(field[0]["field"], width, 3))
+                if field[0]["field"] is not None:
+                    yield Text("   " + _fit(field[0]["field"], width, 3))
                 for item in field:
                     yield from _class(item, names, width)
         yield Text("")
@@ -62,11 +64,11 @@ def _pairs(item: JSON) -> str:
 def _class(item: JSON, names: "Short", width: int | None) -> Iterator[Text]:
     real = item["nature"] == "difference"
     bits = f"{item['surprise']:.1f} bits" if real else item["nature"]
-    share = "<0.1 %" if 0 < item["rate"] < 0.001 else f"{item['rate'] * 100:.3g} %"
+    share = "<0.1 %" if 0 < item["rate"] < _LEAST else f"{item['rate'] * 100:.3g} %"
     line = Text.assemble(
         "     ",
-        (f"{clean(item['class']):<{_CLASS}}", "yellow" if real else "dim"),
-        f"{number(item['count']):>9}{share:>8}",
+        (f"{_label(item):<{_CLASS}}", "yellow" if real else "dim"),
+        f"{'' if item['countIs'] == 'exact' else '≥'}{number(item['count'])}".rjust(9) + f"{share:>8}",
         (f"{bits:>11}  ", "bold" if real else "dim"),
         (f"{spark(item['timeline']['counts']):<{_SPARK}}", "cyan"),
         (f"  since {since(item['firstSeen'])}", "dim"),
@@ -76,6 +78,15 @@ def _class(item: JSON, names: "Short", width: int | None) -> Iterator[Text]:
     yield line
     if example := item.get("example"):
         yield from _example(example, names, width)
+
+
+def _label(item: JSON) -> str:
+    if item["class"] is not None:
+        return clean(item["class"])
+    words = (
+        ", ".join(item["classes"]) if "fields" not in item else f"{item['fields']} field{'s' * (item['fields'] != 1)}"
+    )
+    return words if len(words) <= _CLASS else f"{len(item['classes'])} classes"
 
 
 def _example(example: JSON, names: "Short", width: int | None) -> Iterator[Text]:
@@ -145,73 +156,45 @@ def more(page: JSON) -> Iterator[Text]:
         )
 
 
-def groups(page: JSON) -> Iterator[RenderableType]:
-    """Return a page of endpoints or fields."""
-    if not page["items"]:
-        yield Text("no differences")
-        return
-    has_fields = page["group"] == "field"
-    made = table(
-        "ENDPOINT", *(["FIELD"] if has_fields else []), "VERSION", "DIFFER", "PAIRS", "SHARE", "NATURE", "BITS", "SINCE"
-    )
-    yield rows(made, (_group(item, has_fields=has_fields) for item in page["items"]))
-    yield from _window(page)
-    yield from more(page)
-
-
-def _group(item: JSON, *, has_fields: bool) -> Sequence[Any]:
-    counted = ("≥ " if item["countIs"] != "exact" else "") + number(item["count"])
-    real = item["nature"] == "difference"
-    return (
-        item["endpoint"],
-        *([item["field"]] if has_fields else []),
-        item["variant"],
-        counted,
-        number(item["pairs"]),
-        number(item["rate"], "%"),
-        item["nature"],
-        f"{item['surprise']:.1f}" if real else "",
-        since(item["firstSeen"]),
-    )
-
-
-def pairs(page: JSON) -> Iterator[RenderableType]:
+def pairs(page: JSON, *, width: int | None) -> Iterator[RenderableType]:
     """Return a page of pairs, and how to see one in full, and the next page."""
     if not page["items"]:
         yield Text("no differing pairs")
         return
     names = Short(one["pairID"] for one in page["items"])
-    yield _pair_table(page["items"], names)
+    for one in page["items"]:
+        yield from _pair(one, names, width)
+    yield from _window(page)
     yield from more(page)
     yield Text(f"--pair {names.of(page['items'][0]['pairID'])} shows one in full", style="dim")
 
 
-def _pair_table(items: Iterable[JSON], names: "Short") -> Table:
-    made = table("PAIR", "REQUEST", "FIELD", "CLASS", "ORIGINAL", "SHADOW", "AGE")
-    return rows(made, (line for one in items for line in _pair(one, names)))
-
-
-def _pair(one: JSON, names: "Short") -> Iterator[Sequence[Any]]:
-    lead: tuple[Any, ...] = (names.of(one["pairID"]), _value(f"{one['method']} {one['path']}"))
-    age: Any = since(one["time"])
-    for difference in one["differences"]:
-        values = (_value(difference.get("original")), _value(difference.get("shadow")))
-        style = "" if difference.get("nature", "difference") == "difference" else "dim"
-        yield (
-            *lead,
-            Text(clean(difference["field"]), style=style),
-            Text(difference["class"], style=style),
-            *values,
-            age,
+def _pair(one: JSON, names: "Short", width: int | None) -> Iterator[Text]:
+    real = one["nature"] == "difference"
+    told = f"{one['surprise']:.1f} bits" if real else one["nature"]
+    end = f"  {clean(one['variant'])}  {told}  {since(one['time'])} ago"
+    name = names.of(one["pairID"])
+    request = _fit(f"{one['method']} {one['path']}", width, len(name) + len(end) + 2)
+    yield Text.assemble((name, "cyan"), "  ", (request, "bold"), (end, "dim"))
+    for each in one["differences"]:
+        style = "" if each.get("nature", "difference") == "difference" else "dim"
+        at = _fit(each["field"], width, len(each["class"]) + 7)
+        yield Text.assemble(
+            ("   ! " if not style else "   ~ ", "yellow"), (at, style), (f"  {clean(each['class'])}", "dim")
         )
-        lead, age = (Text(""), Text("")), Text("")
+        yield from _values(each, width, dim=bool(style))
     if left := one.get("moreDifferences"):
-        yield (Text(""), Text(f"and {left} more differences", style="dim"), *[Text("")] * 5)
+        yield Text(f"     and {left} more differences", style="dim")
 
 
-def _value(value: Any) -> Text:
-    text = _shown(value)
-    return Text(text if len(text) <= 60 else f"{text[:59]}…")  # noqa: PLR2004 - the width of a column
+def _values(each: JSON, width: int | None, *, dim: bool) -> Iterator[Text]:
+    before, after = (_shown(each.get(side)) for side in ("original", "shadow"))
+    sides = ((f"- {before}", "dim" if dim else ORIGINAL), (f"+ {after}", "dim" if dim else SHADOW))
+    if width is None or len(before) + len(after) + 13 <= width:
+        yield Text.assemble("       ", sides[0], "  ", sides[1])
+        return
+    for text, style in sides:
+        yield Text.assemble("       ", (_fit(text, width, 7), style))
 
 
 class Short:

@@ -1,7 +1,7 @@
 """One pair in full: both answers side by side, what differs marked by colour and by a letter between them.
 
-Guarantees: nothing is cut (long lines go on in the next row); control characters do not reach the terminal; bounded time
-whatever the bodies are: beyond `MOST_LINES` they stand side by side unaligned.
+Guarantees: nothing is cut (long lines go on in the next row); control characters do not reach the terminal; bounded
+time whatever the bodies are: beyond `MOST_LINES` they stand side by side unaligned.
 """
 
 import difflib

@@ -1,12 +1,12 @@
 """Comparisons of deleted profiles: kept for a day, then gone.
 
-A deletion writes what is known at that moment in the same step that drops the profile, so a crash loses neither. What is
-still on its way (copies under way, windows of the engines) is taken in for a while (`settle`), and written again.
+A deletion writes what is known at that moment in the same step that drops the profile, so a crash loses neither. What
+is still on its way (copies under way, windows of the engines) is taken in for a while (`settle`), and written again.
 
-Guarantees: at most `MOST` comparisons and `MOST_BYTES` on disk; the oldest go first, which is logged and counted in what
-the API lists. What is older than `LIFE` is not found, and swept away at the start and every `SWEEP` seconds. A profile
-that has been put away cannot come back to life by a late window. Comparisons are read from disk when they are asked for;
-the last `CACHED` stay in memory.
+Guarantees: at most `MOST` comparisons and `MOST_BYTES` on disk; the oldest go first, which is logged and counted in
+what the API lists. What is older than `LIFE` is not found, and swept away at the start and every `SWEEP` seconds. A profile
+that was put away cannot come back to life by a late window. Comparisons are read from disk when they are asked for; the
+last `CACHED` stay in memory.
 Not guaranteed: after a crash of the manager within the time of `settle`, what came in after the deletion.
 """
 
@@ -44,7 +44,7 @@ SWEEP = 300.0
 LOOK = 0.5
 """Seconds between two looks for what still comes in."""
 QUIET = 3.0
-"""Seconds without anything new after which nothing is expected any more: longer than a window and a flush of the log."""
+"""Seconds without anything new after which nothing more is expected: longer than a window and a flush of the log."""
 CACHED = 4
 """Comparisons kept in memory after they were read."""
 

@@ -1,6 +1,7 @@
 """Comparisons on disk: what the collector knows of each profile, written every few seconds and at the end.
 
-Guarantees: only what has changed is written, and put together. Not guaranteed: the last `INTERVAL` seconds before a crash.
+Guarantees: only what has changed is put together and written.
+Not guaranteed: the last `INTERVAL` seconds before a crash.
 """
 
 from collections.abc import Callable, Iterable

@@ -50,7 +50,8 @@ class Changes:
     """One step: what is written and what is dropped, in one transaction.
 
     Dropping a network drops its profiles and its archive, dropping a profile its instances, dropping an instance its
-    faults. What is written to the archive replaces what is there of the same profile. A network or profile that is `ending` was deleted by a user and waits only for its shadows to be gone; a restart finishes it.
+    faults. What is archived replaces what is there of the same profile. A network or profile that is `ending` was
+    deleted by a user and waits only for its shadows to be gone; a restart finishes it.
     """
 
     networks: tuple[VirtualNetwork, ...] = ()
@@ -71,7 +72,7 @@ class Changes:
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """Everything but the idempotency keys and the archived comparisons; each sort in the order in which it was first written."""
+    """Everything but idempotency keys and archived comparisons; each sort in the order in which it was first written."""
 
     networks: tuple[VirtualNetwork, ...] = ()
     profiles: tuple[ShadowingProfile, ...] = ()

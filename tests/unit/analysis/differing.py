@@ -11,7 +11,7 @@ START = 1_795_491_430.0
 """The beginning of a bucket."""
 
 
-def seen(  # noqa: PLR0913 - everything that a difference can be
+def seen(
     tally: Tally,
     field: str,
     kind: str = "value",

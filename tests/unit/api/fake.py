@@ -221,11 +221,12 @@ class FakeController:
         return found
 
     async def diffs(self, ref: str, query: DiffQuery, *, profile: str | None = None) -> Mapping[str, Any]:
-        return page_of(await self._sources(ref, profile), query, scope=f"{ref}/{profile or ''}")
+        sources = [s for s in await self._sources(ref, profile) if query.version in {None, s.variant, *s.instances}]
+        return page_of(sources, query, scope=f"{ref}/{profile or ''}")
 
     async def diff(self, ref: str, pair_id: str, *, profile: str | None = None) -> Mapping[str, Any]:
         await self.network(ref)
-        return pair_of(self.sources, pair_id)
+        return pair_of(await self._sources(ref, profile) if profile else self.sources, pair_id)
 
     async def archive(self, ref: str) -> tuple[Sequence[ArchivedComparison], int]:
         await self.network(ref)

@@ -65,6 +65,8 @@ async def test_from_the_whole_to_the_request(client: httpx.AsyncClient, differin
     [
         ({"nature": "recognised"}, ["$.at"]),
         ({"class": "status"}, ["status"]),
+        ({"instance": "i2"}, []),
+        ({"variant": "v3"}, []),
         ({"variant": "v2", "endpoint": "GET /b"}, ["status"]),
         ({"until": "2000-01-01T00:00:00Z"}, []),
         ({"since": "2000-01-01T00:00:00+01:00", "endpoint": "GET /b"}, ["status"]),

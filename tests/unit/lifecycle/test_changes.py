@@ -23,7 +23,7 @@ from xds_server.errors import (
 from xds_server.lifecycle.controller import Controller
 from xds_server.lifecycle.views import ProfileChange
 from xds_server.model.network import Address, Protocol
-from xds_server.model.profile import Match, ProcessSpec, Variant
+from xds_server.model.profile import ProcessSpec, Variant
 from xds_server.model.shadow import InstanceStatus
 from xds_server.store.base import Changes, Contents
 

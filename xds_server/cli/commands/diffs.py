@@ -1,19 +1,21 @@
 """Show what differs, from the whole to the request: by endpoint, field and class, the most surprising first.
 
 \b
-shadowmesh diffs                     the classes of difference; noise is one line
-shadowmesh diffs --since 10m         ... of the last ten minutes
+shadowmesh diffs                      classes of difference, noise in a line
+shadowmesh diffs --since 10m          those of the last ten minutes
+shadowmesh diffs --by endpoint        the whole; --by field is one step down
 shadowmesh diffs --endpoint 'GET /items/{id}' --pairs --sort rarest
-shadowmesh diffs --pair 0a4a5f4e     one pair: both answers side by side
-shadowmesh diffs --suggest           rules for what is noise, to paste into the profile
-shadowmesh diffs --profile catalog-v2  also of a profile deleted within a day (get archive)
+shadowmesh diffs --pair 0a4a5f4e      one pair, both answers side by side
+shadowmesh diffs --suggest            rules to paste into the profile
+shadowmesh diffs --profile catalog    also one deleted within a day
 
 A pair is named by its id or the first letters of it. The figure in bits says how surprising a difference is: one bit
 more is half as likely; what is rare, and what came only after many pairs without it, has most.
-"""
+"""  # noqa: D301 - \b keeps the lines of the list as they are
 
 import enum
 import sys
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -128,10 +130,8 @@ def command(
 
 def _view(page: JSON, how: GroupBy, *, everything: bool) -> Any:
     if how is GroupBy.PAIR:
-        return diff_views.pairs(page)
-    if how is GroupBy.CLASS:
-        return diff_views.classes(page, width=_width(), everything=everything)
-    return diff_views.groups(page)
+        return diff_views.pairs(page, width=_width())
+    return diff_views.classes(page, width=_width(), everything=everything)
 
 
 def _width() -> int | None:
@@ -151,11 +151,8 @@ def _suggest(client: Client, home: str, query: dict[str, Any], output: Format) -
     documents = []
     data = []
     for profile, items in by_profile.items():
-        found = accepted(
-            suggest(
-                items, lambda name, of=profile: client.get("networks", home, "shadowing", "diffs", name, profile=of)
-            )  # type: ignore[misc]
-        )
+        read = partial(client.get, "networks", home, "shadowing", "diffs", profile=profile)
+        found = accepted(suggest(items, read))
         about = f"profile {items[0]['profile'] or profile}"
         documents.append(as_yaml(found, about=about))
         data.append({"profileID": profile, "profile": items[0]["profile"], "suggestions": as_json(found)})

@@ -1,4 +1,4 @@
-"""List networks, profiles, instances, faults, Envoys, nodes, or the archive of comparisons; with a name, only that one."""
+"""List networks, profiles, instances, faults, Envoys, nodes or the archive; with a name, only that one."""
 
 import enum
 from collections.abc import Callable, Iterable
