@@ -4,9 +4,9 @@ A deletion writes what is known at that moment in the same step that drops the p
 is still on its way (copies under way, windows of the engines) is taken in for a while (`settle`), and written again.
 
 Guarantees: at most `MOST` comparisons and `MOST_BYTES` on disk; the oldest go first, which is logged and counted in
-what the API lists. What is older than `LIFE` is not found, and swept away at the start and every `SWEEP` seconds. A profile
-that was put away cannot come back to life by a late window. Comparisons are read from disk when they are asked for; the
-last `CACHED` stay in memory.
+what the API lists. What is older than `LIFE` is not found, and swept away at the start and every `SWEEP` seconds. A
+profile that was put away cannot come back to life by a late window. Comparisons are read from disk when they are asked
+for; the last `CACHED` stay in memory.
 Not guaranteed: after a crash of the manager within the time of `settle`, what came in after the deletion.
 """
 

@@ -72,7 +72,7 @@ class Changes:
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """Everything but idempotency keys and archived comparisons; each sort in the order in which it was first written."""
+    """Everything but idempotency keys and archived comparisons; each sort in the order of its first writing."""
 
     networks: tuple[VirtualNetwork, ...] = ()
     profiles: tuple[ShadowingProfile, ...] = ()
