@@ -22,6 +22,7 @@ _CLASS: dict[str, Any] = {
     "componentName": "catalog",
     "variant": "v2",
     "instanceIDs": [_NETWORK],
+    "archived": False,
     "timeline": {"from": "2026-01-31T12:00:00.000Z", "bucketSeconds": 60, "counts": [20, 31, 27]},
     "example": {
         "pairID": f"0a4a5f4e-2d2f-4d6e-9f64-0d6f2f3a7b01~{_NETWORK}",
@@ -45,6 +46,7 @@ _PAIR: dict[str, Any] = {
     "profile": "catalog-v2",
     "componentName": "catalog",
     "variant": "v2",
+    "archived": False,
     "nature": "difference",
     "surprise": 8.95,
     "original": {"status": 200, "responseTimeMs": 3.1, "bytes": 32, "body": '{"id":7,"price":9.5}'},
@@ -76,7 +78,7 @@ def _page(group: str, sort: str, item: dict[str, Any]) -> dict[str, Any]:
 
 
 PAGE = _answers(classes=_page("class", "surprise", _CLASS), pairs=_page("pair", "newest", _PAIR))
-PAIR = _answers(pair={**_PAIR, "archived": False})
+PAIR = _answers(pair=_PAIR)
 ARCHIVE = _answers(
     archive={
         "items": [

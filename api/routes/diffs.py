@@ -14,6 +14,7 @@ from api.moments import stretch
 from api.schemas.diffs import DiffPage, PairView
 from xds_server.analysis.diff_query import DiffQuery, Group, Sort
 from xds_server.analysis.noise import Nature
+from xds_server.errors import InvalidError
 
 router = APIRouter(tags=["diffs"], responses=openapi.PROBLEMS)
 
@@ -34,8 +35,8 @@ async def list_diffs(
         Sort | None, Query(description="What comes first; groups: `surprise` when left out, pairs: `newest`")
     ] = None,
     profile: _Profile = None,
-    variant: Annotated[str | None, Query(description="Only of this variant, or of the instance with this id")] = None,
-    instance: Annotated[str | None, Query(description="The same as `variant`, by another name")] = None,
+    variant: Annotated[str | None, Query(description="Only of this variant")] = None,
+    instance: Annotated[str | None, Query(description="Only of the instance with this id")] = None,
     endpoint: Annotated[str | None, Query(description="Only of this endpoint, like `GET /items/{id}`")] = None,
     field: Annotated[str | None, Query(description="Only differences of this field, like `$.items[*].price`")] = None,
     kind: Annotated[str | None, Query(alias="class", description="Only differences of this class")] = None,
@@ -51,6 +52,8 @@ async def list_diffs(
     ] = None,
 ) -> DiffPage:
     """List differences, grouped by endpoint, field or class, or the sampled pairs themselves."""
+    if variant is not None and instance is not None:
+        raise InvalidError("given together with variant", field="instance", hint="one of the two")
     begin, end = stretch(since, until)
     query = DiffQuery(
         group=group,

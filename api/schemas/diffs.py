@@ -18,7 +18,7 @@ class WindowView(View):
     until: datetime | None
     """Its end."""
     resolution_seconds: int
-    """Width of the widest bucket that counts come from: a bucket counts when part of it lies within."""
+    """Width of the widest bucket that counts come from: one partly within counts whole. 0: times are exact."""
 
 
 class DiffPage(View):

@@ -118,6 +118,7 @@ def item_json(item: Item, query: DiffQuery) -> dict[str, Any]:
         "componentName": source.component,
         "variant": source.variant,
         "instanceIDs": list(source.instances),
+        "archived": source.archived,
         "timeline": small(lead.tally.timeline, query),
         "example": excerpt(lead.field, example) if example else None,
     }

@@ -37,31 +37,34 @@ def page_of(sources: Sequence[Source], query: DiffQuery, *, scope: str = "") -> 
             str, (scope, query.group, query.order, query.version, query.endpoint, query.field, query.kind, query.nature)
         )
     )
-    found = list(find(sources, query))
-    answer: dict[str, Any] = {
-        "group": str(query.group),
-        "sort": str(query.order),
-        "natures": _natures(one.judgement.nature for one in found),
-        "window": None,
-    }
-    if query.timed:
-        answer["window"] = {
-            "since": None if query.since is None else moment(query.since),
-            "until": None if query.until is None else moment(query.until),
-            "resolutionSeconds": resolution(found),
-        }
     bounds: dict[str, Any] = {"scope": scope, "cursor": query.cursor, "limit": query.limit}
+    width = 0
     if query.group is Group.PAIR:
         pairs = pairs_of(_everything(sources, query), query)
-        answer["natures"] = _natures(pair.nature for pair in pairs)
+        natures = _natures(pair.nature for pair in pairs)
         pairs = [pair for pair in pairs if query.nature in {None, pair.nature}]
         page = by_place(pairs, key=place, **bounds) if query.order is Sort.NEWEST else _remembered(pairs, bounds)
         shown = [pair_json(pair) for pair in page.items]
     else:
+        found = list(find(sources, query))
+        natures, width = _natures(one.judgement.nature for one in found), resolution(found)
         items = items_of((o for o in found if query.nature in {None, o.judgement.nature}), query)
         page = _remembered(items, bounds)
         shown = [item_json(item, query) for item in page.items]
-    return {**answer, "items": shown, "total": page.total, "nextCursor": page.next_cursor}
+    return {
+        "group": str(query.group),
+        "sort": str(query.order),
+        "items": shown,
+        "total": page.total,
+        "nextCursor": page.next_cursor,
+        "natures": natures,
+        "window": _window(query, width) if query.timed else None,
+    }
+
+
+def _window(query: DiffQuery, width: int) -> dict[str, Any]:
+    since, until = (None if at is None else moment(at) for at in (query.since, query.until))
+    return {"since": since, "until": until, "resolutionSeconds": width}
 
 
 def _remembered(items: Sequence[Any], bounds: dict[str, Any]) -> Any:
@@ -99,7 +102,7 @@ def pair_of(sources: Sequence[Source], pair_id: str) -> dict[str, Any]:
     if len(found) > 1:
         named = ", ".join(pair_id_of(pair.example) for pair in found[:3])
         raise InvalidError(f'{len(found)} pairs begin with "{pair_id}"', field="pair_id", hint=f"like {named}")
-    return {**pair_json(found[0]), "archived": found[0].source.archived}
+    return pair_json(found[0])
 
 
 def _natures(natures: Iterable[Nature]) -> dict[str, int]:

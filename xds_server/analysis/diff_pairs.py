@@ -95,6 +95,7 @@ def pair_json(pair: Pair) -> dict[str, Any]:
         "profile": source.profile,
         "componentName": source.component,
         "variant": source.variant,
+        "archived": source.archived,
         "nature": str(pair.nature),
         "surprise": pair.lead.bits,
         "differences": differences,

@@ -53,7 +53,8 @@ def classes(page: JSON, *, width: int | None, everything: bool = False) -> Itera
 
 def _version(item: JSON) -> Text:
     name = item["profile"] or item["profileID"]
-    told = f"  version {clean(item['variant'] or '(gone)')} of {clean(item['componentName'])}"
+    gone = " (deleted)" if item.get("archived") else ""
+    told = f"{gone}  version {clean(item['variant'] or '(gone)')} of {clean(item['componentName'])}"
     return Text.assemble(("profile ", "dim"), (clean(name), "bold"), (told, "dim"))
 
 
@@ -164,7 +165,6 @@ def pairs(page: JSON, *, width: int | None) -> Iterator[RenderableType]:
     names = Short(one["pairID"] for one in page["items"])
     for one in page["items"]:
         yield from _pair(one, names, width)
-    yield from _window(page)
     yield from more(page)
     yield Text(f"--pair {names.of(page['items'][0]['pairID'])} shows one in full", style="dim")
 

@@ -195,8 +195,13 @@ class Archive:
         if not self._collector.revision(profile):
             await self._store.apply(changes)
             return
-        seen = comparison_of(_whole(profile, self._collector.tallies(profile)))
-        data = await asyncio.to_thread(zlib.compress, self._collector.dump(profile), 6)
+        try:
+            seen = comparison_of(_whole(profile, self._collector.tallies(profile)))
+            data = await asyncio.to_thread(zlib.compress, self._collector.dump(profile), 6)
+        except Exception:  # a comparison that cannot be written is no reason to keep a profile for ever
+            log.exception("a comparison could not be put away", profile=profile)
+            await self._store.apply(changes)
+            return
         record = replace(record, pairs=seen.pairs, discrepancies=seen.discrepancies, size=len(data))
         surplus = self._surplus(record)
         await self._store.apply(replace(changes, archive=((record, data),), drop_archive=surplus))

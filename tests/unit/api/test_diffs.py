@@ -97,12 +97,13 @@ async def test_every_parameter_has_its_effect(
         ("until", "9999999h", "before since"),
         ("cursor", "x", "is not a cursor"),
         ("profile", "nobody", "no profile"),
+        ("instance", "i1", "one of the two"),
     ],
 )
 async def test_a_bad_value_names_its_parameter_and_what_would_be_right(
     client: httpx.AsyncClient, differing: FakeController, name: str, value: str, right: str
 ) -> None:
-    answer = await client.get(URL, params={"since": "10m", name: value} if name == "until" else {name: value})
+    answer = await client.get(URL, params={"variant": "v2", "since": "10m", name: value})
     assert answer.status_code in {422, 404}
     assert answer.headers["content-type"] == "application/problem+json"
     problem = answer.json()
