@@ -1,78 +1,83 @@
-"""Sampled pairs whose answers differ.
+"""Differences, from the whole to the request: endpoints, fields, classes, pairs, and one pair in full.
 
-A page ends in a cursor that names the last example that was on it, so that examples which come and go between two
-pages neither repeat nor hide others (but for the cursor's own example going away: then its position is used).
+What cursors guarantee is said in `xds_server.analysis.walk`.
 """
 
-import base64
-import binascii
-import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Annotated, Any
 
-import orjson
-from fastapi import APIRouter, Query
-from pydantic import BaseModel, ConfigDict
-from pydantic.alias_generators import to_camel
+from fastapi import APIRouter, Path, Query
 
-from api import openapi
+from api import examples_diffs, openapi
 from api.depends import Desk, NetworkRef
-from api.schemas.base import shown
-from api.schemas.views import plain
+from api.moments import stretch
+from api.schemas.diffs import DiffPage, PairView
+from xds_server.analysis.diff_query import DiffQuery, Group, Sort
+from xds_server.analysis.noise import Nature
 from xds_server.errors import InvalidError
 
-router = APIRouter(tags=["status"], responses=openapi.PROBLEMS)
+router = APIRouter(tags=["diffs"], responses=openapi.PROBLEMS)
+
+_Profile = Annotated[
+    str | None,
+    Query(description="Id or name of a profile, also of one that was deleted within a day; all living ones without"),
+]
+_Moment = "a time like `2026-01-31T12:00:00Z`, or how long ago, like `10m`"
 
 
-class DiffPage(BaseModel):
-    """A page of examples."""
-
-    model_config = ConfigDict(alias_generator=to_camel)
-
-    items: list[dict[str, Any]]
-    total: int
-    next_cursor: str | None
-
-
-@router.get("/networks/{network_id}/shadowing/diffs")
+@router.get("/networks/{network_id}/shadowing/diffs", responses=examples_diffs.PAGE)
 async def list_diffs(
     *,
     network_id: NetworkRef,
     desk: Desk,
-    profile: Annotated[str | None, Query(description="Id or name of a profile; all when left out")] = None,
-    endpoint: Annotated[str | None, Query(description="Only of this endpoint, like `GET /items/{}`")] = None,
+    group: Annotated[Group, Query(description="How far down: `endpoint`, `field`, `class` or `pair`")] = Group.PAIR,
+    sort: Annotated[
+        Sort | None, Query(description="What comes first; groups: `surprise` when left out, pairs: `newest`")
+    ] = None,
+    profile: _Profile = None,
+    variant: Annotated[str | None, Query(description="Only of this variant")] = None,
+    instance: Annotated[str | None, Query(description="Only of the instance with this id")] = None,
+    endpoint: Annotated[str | None, Query(description="Only of this endpoint, like `GET /items/{id}`")] = None,
     field: Annotated[str | None, Query(description="Only differences of this field, like `$.items[*].price`")] = None,
     kind: Annotated[str | None, Query(alias="class", description="Only differences of this class")] = None,
-    limit: Annotated[int, Query(ge=1, le=1000, description="Examples on a page")] = 100,
-    cursor: Annotated[str | None, Query(description="`nextCursor` of the page before")] = None,
+    nature: Annotated[
+        Nature | None,
+        Query(description="Only differences that are taken for this: `difference`, `noise`, `recognised`"),
+    ] = None,
+    since: Annotated[str | None, Query(description=f"Only from this moment on: {_Moment}")] = None,
+    until: Annotated[str | None, Query(description=f"Only up to this moment: {_Moment}")] = None,
+    limit: Annotated[int, Query(ge=1, le=1000, description="Items on a page")] = 100,
+    cursor: Annotated[
+        str | None, Query(description="`nextCursor` of the page before; same parameters otherwise")
+    ] = None,
 ) -> DiffPage:
-    """List sampled pairs whose answers differ, by profile, endpoint, field and class of difference."""
-    refs = [profile] if profile is not None else [view.profile.id for view in await desk.profiles(network_id)]
-    items: list[dict[str, Any]] = []
-    for one in refs:
-        found = await desk.examples(network_id, one, endpoint=endpoint, field=field, kind=kind)
-        items += [plain(example) for example in found]
-    begin = _begin(items, cursor) if cursor else 0
-    end = begin + limit
-    following = _cursor(items[end - 1], end) if end < len(items) else None
-    return DiffPage.model_construct(items=items[begin:end], total=len(items), next_cursor=following)
+    """List differences, grouped by endpoint, field or class, or the sampled pairs themselves."""
+    if variant is not None and instance is not None:
+        raise InvalidError("given together with variant", field="instance", hint="one of the two")
+    begin, end = stretch(since, until)
+    query = DiffQuery(
+        group=group,
+        sort=sort,
+        version=instance if instance is not None else variant,
+        endpoint=endpoint,
+        field=field,
+        kind=kind,
+        nature=nature,
+        since=begin,
+        until=end,
+        limit=limit,
+        cursor=cursor,
+    )
+    return DiffPage.of(await desk.diffs(network_id, query, profile=profile))
 
 
-def _key(item: dict[str, Any]) -> str:
-    if "id" in item:
-        return str(item["id"])
-    return hashlib.blake2b(orjson.dumps(item, option=orjson.OPT_SORT_KEYS), digest_size=9).hexdigest()
-
-
-def _cursor(item: dict[str, Any], position: int) -> str:
-    return base64.urlsafe_b64encode(f"{position}:{_key(item)}".encode()).decode()
-
-
-def _begin(items: Sequence[dict[str, Any]], cursor: str) -> int:
-    try:
-        position, _, key = base64.b64decode(cursor, altchars=b"-_", validate=True).decode().partition(":")
-        fallback = int(position[:12])
-    except (binascii.Error, UnicodeDecodeError, ValueError) as error:
-        hint = "the nextCursor of the page before, as it was"
-        raise InvalidError(f"{shown(cursor)} is not a cursor", field="cursor", hint=hint) from error
-    return next((index + 1 for index, item in enumerate(items) if _key(item) == key), max(fallback, 0))
+@router.get("/networks/{network_id}/shadowing/diffs/{pair_id:path}", responses=examples_diffs.PAIR)
+async def read_diff(
+    network_id: NetworkRef,
+    pair_id: Annotated[str, Path(description="`pairID` of an item", max_length=255)],
+    desk: Desk,
+    profile: _Profile = None,
+) -> PairView:
+    """Read one differing pair in full: both answers, and every difference with what it is taken for."""
+    found: Mapping[str, Any] = await desk.diff(network_id, pair_id, profile=profile)
+    return PairView.model_validate(found)

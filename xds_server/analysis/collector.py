@@ -13,13 +13,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
-import orjson
 import structlog
 
 from xds_server.analysis.attachment import Attachment, EngineStatus, LastGood
 from xds_server.analysis.clock import Clock
 from xds_server.analysis.comparison import Comparison, comparison_of, measured_by
-from xds_server.analysis.example import Example
+from xds_server.analysis.dump import pack_dump, read_dump
 from xds_server.analysis.fold import Folding
 from xds_server.analysis.kinds import Lost
 from xds_server.analysis.profile_config import ProfileConfig
@@ -35,7 +34,6 @@ FORGOTTEN = 10_000
 """Ids of forgotten profiles remembered, so that a late window does not bring one back."""
 UNKNOWN = 1_000
 """Profiles that are not configured (yet) and are taken in all the same."""
-DUMP_VERSION = 2
 Mark = tuple[tuple[Attachment, int], ...]
 """Streams of engines, each with the number of its last window that was taken in."""
 
@@ -47,6 +45,8 @@ class _Profile:
     """Number of the last window taken in, by engine."""
     folding: Folding | None = None
     ration: Ration = field(default_factory=Ration)
+    revision: int = 0
+    """Counts what was taken in."""
     first: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -66,6 +66,7 @@ class Collector:
         self._configs: tuple[ProfileConfig, ...] = ()
         self._last_good: dict[str, LastGood] | None = None
         self._attached: set[Attachment] = set()
+        self._lingering: set[str] = set()
         self._seen: OrderedDict[str, EngineStatus] = OrderedDict()
         self.hurry = asyncio.Event()
         """Set when an engine that is about to stop waits for `kept`."""
@@ -78,6 +79,8 @@ class Collector:
         configs = tuple(profiles)
         for config in configs:
             self._forgotten.pop(config.profile_id, None)
+        wanted = {config.profile_id for config in configs}
+        configs += tuple(c for c in self._configs if c.profile_id in self._lingering - wanted)
         if configs != self._configs:
             self._configs = configs
             for config in configs:
@@ -120,22 +123,14 @@ class Collector:
         profile = self._profiles.get(profile_id)
         return profile.tallies if profile is not None else {}
 
-    def examples(
-        self, profile_id: str, *, endpoint: str | None = None, field: str | None = None, kind: str | None = None
-    ) -> list[Example]:
-        """Return sampled differing pairs, newest first, that differ in `field` and by `kind` where these are given."""
+    def revision(self, profile_id: str) -> int:
+        """Return a number that is another one once more was taken in; 0 when nothing is known of a profile."""
         profile = self._profiles.get(profile_id)
-        found: dict[str, Example] = {}
-        for tally in profile.tallies.values() if profile else ():
-            if tally.control:  # the original against itself
-                continue
-            for name, counted in tally.endpoints.items():
-                if endpoint is not None and name != endpoint:
-                    continue
-                for (one, its_kind), fields in counted.fields.items():
-                    if (field is None or one == field) and (kind is None or its_kind == kind):
-                        found.update((example.id, example) for example in fields.examples)
-        return sorted(found.values(), key=lambda example: (example.time, example.id), reverse=True)
+        return profile.revision if profile else 0
+
+    def linger(self, profile_id: str) -> None:
+        """Keep the engines judging by a profile's rules after it has gone from `configure`, until it is forgotten."""
+        self._lingering.add(profile_id)
 
     async def first_pair(self, profile_id: str) -> None:
         """Return once something of this profile was compared."""
@@ -144,24 +139,11 @@ class Collector:
     def dump(self, profile_id: str) -> bytes:
         """Return everything known of a profile, for the disk."""
         profile = self._profiles.get(profile_id) or _Profile()
-        return orjson.dumps(
-            {
-                "version": DUMP_VERSION,
-                "applied": profile.applied,
-                "tallies": [tally.pack() for tally in profile.tallies.values()],
-            }
-        )
+        return pack_dump(profile.applied, profile.tallies.values())
 
     def load(self, profile_id: str, data: bytes) -> None:
         """Take up what `dump` returned; added to what is there. Raises: ValueError when it is something else."""
-        try:
-            parsed = orjson.loads(data)
-            if parsed["version"] != DUMP_VERSION:
-                raise ValueError(f"version {parsed['version']} of a comparison is not known, {DUMP_VERSION} is")
-            tallies = [Tally.unpack(packed) for packed in parsed["tallies"]]
-            applied = {str(engine): int(number) for engine, number in parsed["applied"].items()}
-        except (KeyError, TypeError, IndexError, AttributeError) as error:
-            raise ValueError(f"not a comparison: {type(error).__name__} at {error}") from error
+        applied, tallies = read_dump(data)
         profile = self._profiles.setdefault(profile_id, _Profile())
         for engine, number in applied.items():
             profile.applied[engine] = max(number, profile.applied.get(engine, 0))
@@ -181,6 +163,9 @@ class Collector:
     def forget(self, profile_id: str) -> None:
         """Drop everything known of a profile, and what may still come of it."""
         self._profiles.pop(profile_id, None)
+        if profile_id in self._lingering:
+            self._lingering.discard(profile_id)
+            self.configure([config for config in self._configs if config.profile_id != profile_id])
         self._forgotten[profile_id] = None
         while len(self._forgotten) > FORGOTTEN:
             self._forgotten.popitem(last=False)
@@ -247,6 +232,7 @@ class Collector:
             patterns = next((c.analysis.endpoints for c in self._configs if c.profile_id == tally.profile), ())
             profile.folding = Folding(self._settings.max_endpoints, self._settings.max_differences, patterns)
         tally = profile.folding.fold(tally, profile.tallies.values())
+        profile.revision += 1
         mine = profile.tallies.get(tally.instance)
         if mine is None:
             profile.tallies[tally.instance] = tally

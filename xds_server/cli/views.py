@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from xds_server.cli.client import JSON
-from xds_server.cli.output import cell, clean, number, rows, since, table
+from xds_server.cli.output import clean, number, rows, since, table
 
 _TYPES = {
     "Cluster": "CDS",
@@ -220,27 +220,6 @@ def _alerts(data: JSON) -> Iterator[RenderableType]:
             yield Text(clean(told), style="yellow")
 
 
-def diffs(items: Iterable[JSON]) -> Table:
-    """Return differing pairs as a table."""
-    made = table("REQUEST", "CLASS", "FIELD", "ORIGINAL", "SHADOW", "AGE")
-    return rows(made, (line for one in items for line in _diff(one)))
-
-
-def _diff(one: JSON) -> Iterator[Sequence[Any]]:
-    request, age = _value(f"{one['method']} {one['path']}"), since(one["time"])
-    for difference in one["differences"]:
-        values = (_value(difference.get("original")), _value(difference.get("shadow")))
-        yield (request, difference["class"], difference["field"], *values, age)
-        request, age = Text(""), " "
-    if more := one.get("moreDifferences"):
-        yield (Text(f"and {more} more differences", style="dim"), Text(""), Text(""), Text(""), Text(""), Text(""))
-
-
-def _value(value: Any) -> Text:
-    text = str(cell(value))
-    return Text(text if len(text) <= 60 else f"{text[:59]}…")  # noqa: PLR2004 - the width of a column
-
-
 def _names(items: Iterable[JSON]) -> str:
     return ", ".join(str(item["name"]) for item in items)
 
@@ -248,13 +227,3 @@ def _names(items: Iterable[JSON]) -> str:
 def _counted(states: Iterable[str]) -> str:
     found = list(states)
     return ", ".join(f"{state} {found.count(state)}" for state in dict.fromkeys(found))
-
-
-def diff_page(page: JSON) -> Iterator[RenderableType]:
-    """Return a page of differing pairs, and how to see the next."""
-    if not page["items"]:
-        yield Text("no differing pairs")
-        return
-    yield diffs(page["items"])
-    if page["nextCursor"]:
-        yield Text(f"{len(page['items'])} of {page['total']}; --cursor {page['nextCursor']} shows more", style="dim")

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from xds_server.errors import NotFoundError, StaleError
+from xds_server.lifecycle.archive import Archive
 from xds_server.lifecycle.faults import Faults
 from xds_server.lifecycle.places import Places
 from xds_server.lifecycle.registry import NetworkRecord
@@ -19,6 +20,7 @@ class Context:
     faults: Faults
     places: Places
     summaries: Summaries
+    archive: Archive
 
 
 def check_revision(revision: int, if_match: int | None, *, what: str) -> None:

@@ -17,9 +17,11 @@ import structlog
 from xds_server.alerts.service import Alerts
 from xds_server.alerts.watched import Watched
 from xds_server.analysis.collector import Collector
-from xds_server.analysis.example import Example
+from xds_server.analysis.diff_page import page_of, pair_of
+from xds_server.analysis.diff_query import DiffQuery, Source, sources_of
 from xds_server.config import Settings
 from xds_server.errors import NotFoundError, ShadowmeshError, StoreError, UnavailableError
+from xds_server.lifecycle.archive import Archive
 from xds_server.lifecycle.clock import Clock
 from xds_server.lifecycle.context import Context, check_open
 from xds_server.lifecycle.deadlines import Deadlines
@@ -33,7 +35,7 @@ from xds_server.lifecycle.restore import drop_dead_faults, fill, restore
 from xds_server.lifecycle.shadows import Parts, Shadows
 from xds_server.lifecycle.summaries import Summaries
 from xds_server.lifecycle.transitions import Event
-from xds_server.lifecycle.views import InstanceView, NetworkStatus, ProfileChange, ProfileView
+from xds_server.lifecycle.views import ArchivedComparison, InstanceView, NetworkStatus, ProfileChange, ProfileView
 from xds_server.lifecycle.watch import watched
 from xds_server.model.ids import FaultID, InstanceID, ProfileID
 from xds_server.model.network import VirtualNetwork
@@ -45,6 +47,9 @@ from xds_server.runtime.base import Runtime
 from xds_server.store.base import Changes, Store
 
 log = structlog.get_logger(__name__)
+
+ON_THE_WAY = 5.0
+"""Seconds that flushes and windows take at most, beyond the time that the engine waits for the other leg."""
 
 _T = TypeVar("_T")
 
@@ -96,12 +101,21 @@ class Controller:
             deadlines=self._deadlines,
         )
         self._shadows = Shadows(parts)
+        summaries = Summaries(clock=clock, store=store, collector=collector, profiles=self._profile_ids)
+        archive = Archive(
+            clock=clock,
+            store=store,
+            collector=collector,
+            patience=settings.engine.pair_timeout + ON_THE_WAY,
+            forget=summaries.forget,
+        )
         self._context = Context(
             parts=parts,
             shadows=self._shadows,
             faults=Faults(parts),
             places=Places(inventory=inventory, running=self._shadows.by_node),
-            summaries=Summaries(clock=clock, store=store, collector=collector, profiles=self._profile_ids),
+            summaries=summaries,
+            archive=archive,
         )
         self._networks = Networks(self._context)
         self._profiles = Profiles(self._context)
@@ -125,8 +139,8 @@ class Controller:
         except BaseException:
             await self._store.close()
             raise
-        summaries = self._context.summaries
-        for work in (self._deadlines.run, self._shadows.sampler.run, summaries.run):
+        context = self._context
+        for work in (self._deadlines.run, self._shadows.sampler.run, context.summaries.run, context.archive.run):
             self._background.append(asyncio.create_task(work(), name=f"lifecycle {work.__qualname__}"))
         self._open = True
 
@@ -136,6 +150,11 @@ class Controller:
         fill(contents, parts)
         for profile, data in contents.summaries.items():
             self._context.summaries.load(profile, data)
+        self._context.archive.load(contents.archive)
+        for archived in contents.archive:
+            # An engine that outlived the last manager may still have something of it.
+            self._collector.forget(archived.profile_id)
+        await self._context.archive.sweep()
         await drop_dead_faults(parts)
         actors = await restore(parts, self._shadows)
         for record in self._registry:
@@ -177,6 +196,7 @@ class Controller:
             for task in self._background:
                 task.cancel()
             await asyncio.gather(*self._background, return_exceptions=True)
+            await self._context.archive.finish()
             await self._context.summaries.save()
         finally:
             await self._store.close()
@@ -347,18 +367,67 @@ class Controller:
             )
         return await self._context.places.choose(found)
 
-    async def examples(
-        self,
-        ref: str,
-        profile: str,
-        *,
-        endpoint: str | None = None,
-        field: str | None = None,
-        kind: str | None = None,
-    ) -> Sequence[Example]:
-        """Return differing pairs of a profile (`analysis.Example`), filtered. Raises: NotFoundError."""
-        found = self._registry.find(ref).profile(profile)
-        return self._collector.examples(found.id, endpoint=endpoint, field=field, kind=kind)
+    async def diffs(self, ref: str, query: DiffQuery, *, profile: str | None = None) -> Mapping[str, Any]:
+        """Return a page of differences (`analysis.diff_page`) of a profile, living or archived; or of all living ones.
+
+        Raises: NotFoundError, InvalidError (the cursor), StoreError.
+        """
+        record = self._registry.find(ref)
+        sources = await self._sources(record, profile, query.version)
+        return page_of(sources, query, scope=f"{record.network.id}/{profile or ''}")
+
+    async def diff(self, ref: str, pair_id: str, *, profile: str | None = None) -> Mapping[str, Any]:
+        """Return one differing pair in full, living profiles first. Raises: NotFoundError, StoreError."""
+        record = self._registry.find(ref)
+        try:
+            return pair_of(await self._sources(record, profile, None), pair_id)
+        except NotFoundError:
+            if profile is not None:
+                raise
+            instance = pair_id.replace("~", "/").rpartition("/")[2]
+            for archived in self._context.archive.records(record.network.id):
+                if instance in archived.variants:
+                    return pair_of(await self._context.archive.sources(archived), pair_id)
+            raise
+
+    async def archive(self, ref: str) -> tuple[Sequence[ArchivedComparison], int]:
+        """Return the archived comparisons, newest first, and how many were dropped for want of room.
+
+        Raises: NotFoundError.
+        """
+        archive = self._context.archive
+        records = archive.records(self._registry.find(ref).network.id)
+        return [ArchivedComparison(record) for record in records], archive.dropped
+
+    async def archived(self, ref: str, profile: str) -> ArchivedComparison:
+        """Return one archived comparison by the profile's id or name. Raises: NotFoundError, StoreError."""
+        archive = self._context.archive
+        record = archive.record(self._registry.find(ref).network.id, profile)
+        return ArchivedComparison(record, await archive.comparison(record))
+
+    async def _sources(self, record: NetworkRecord, ref: str | None, version: str | None) -> list[Source]:
+        if ref is None:
+            return [s for profile in record.live_profiles() for s in self._sources_of(record, profile, version)]
+        try:
+            living = record.profile(ref)
+        except NotFoundError as error:
+            archive = self._context.archive
+            try:
+                archived = archive.record(record.network.id, ref)
+            except NotFoundError as none:
+                raise NotFoundError(f"{error.detail}, nor an archived one", field="profile", hint=error.hint) from none
+            return await archive.sources(archived, version)
+        return self._sources_of(record, living, version)
+
+    def _sources_of(self, record: NetworkRecord, profile: ShadowingProfile, version: str | None) -> list[Source]:
+        return sources_of(
+            list(self._collector.tallies(profile.id).values()),
+            {i.id: i.variant for i in record.instances_of(profile.id)},
+            profile_id=profile.id,
+            profile=profile.name,
+            component=profile.component_name,
+            version=version,
+        )
 
     def _view(self, record: NetworkRecord, profile: ShadowingProfile) -> ProfileView:
         return ProfileView(

@@ -135,16 +135,20 @@ class Profiles:
             check_revision(profile.revision, if_match, what=f'profile "{profile.name or profile.id}"')
             await self._parts.store.apply(Changes(ending_profiles=(profile.id,)))
             record.ending_profiles.add(profile.id)
+            self._context.summaries.linger(profile.id)
             self._context.shadows.post(record.instances_of(profile.id), Event.PROFILE_DELETED)
             self._parts.publisher.publish(record.state())
             return profile
 
     async def finish_deletion(self, record: NetworkRecord, profile: ProfileID) -> None:
-        """Wait until the shadows of an ending profile are gone, then forget it. Raises: StoreError."""
+        """Wait until the shadows of an ending profile are gone, then put it away. Raises: StoreError.
+
+        What is still on its way is taken in afterwards, in the background.
+        """
         instances = record.instances_of(profile)
         await self._context.shadows.gone(instances)
         async with record.lock:
-            await self._parts.store.apply(Changes(drop_profiles=(profile,)))
+            await self._context.archive.put(record.profiles[profile], record.instances_of(profile))
             for instance in record.instances_of(profile):
                 for fault in record.faults_of(instance.id):
                     record.faults.pop(fault.id, None)
@@ -152,7 +156,7 @@ class Profiles:
                 self._context.shadows.sampler.drop(instance.id)
             record.profiles.pop(profile, None)
             record.ending_profiles.discard(profile)
-        self._context.summaries.forget(profile)
+        self._context.archive.settle(profile)
 
     async def _recall(self, record: NetworkRecord, key: IdempotencyKey) -> ShadowingProfile | None:
         if not 0 < len(key.key) <= MAX_KEY:

@@ -1,10 +1,10 @@
 """Comparisons on disk: what the collector knows of each profile, written every few seconds and at the end.
 
-Guarantees: only what has changed is written. Engines keep what was not written yet and send it again after a crash.
+Guarantees: only what has changed is put together and written. Engines keep what was not written yet and send it again
+after a crash.
 """
 
 import asyncio
-import hashlib
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
@@ -34,6 +34,13 @@ class Summarised(Protocol):
     def kept(self, mark: Any) -> None:
         """Take note that everything up to `mark` has been written."""
 
+    def revision(self, profile_id: ProfileID) -> int:
+        """Return a number that changes with what is known of a profile."""
+        ...
+
+    def linger(self, profile_id: ProfileID) -> None:
+        """Go on judging by the rules of a profile that is being deleted."""
+
     def dump(self, profile_id: ProfileID) -> bytes:
         """Return everything known of a profile."""
         ...
@@ -62,7 +69,8 @@ class Summaries:
         self._store = store
         self._collector = collector
         self._profiles = profiles
-        self._written: dict[ProfileID, bytes] = {}
+        self._written: dict[ProfileID, int] = {}
+        """The revision that is on disk."""
 
     def load(self, profile: ProfileID, data: bytes) -> None:
         """Hand over what was on disk; what cannot be read (an older form) is left out and said."""
@@ -71,7 +79,11 @@ class Summaries:
         except Exception as error:
             log.exception("a comparison could not be read and begins anew", profile=profile, error=str(error))
         else:
-            self._written[profile] = _digest(data)
+            self._written[profile] = self._collector.revision(profile)
+
+    def linger(self, profile: ProfileID) -> None:
+        """Let what is still on its way of a profile that is being deleted be judged by its own rules."""
+        self._collector.linger(profile)
 
     def forget(self, profile: ProfileID) -> None:
         """Drop a profile."""
@@ -96,23 +108,22 @@ class Summaries:
         """Write what has changed; a failure is logged, and tried again next time."""
         mark = self._collector.mark()
         changed: dict[ProfileID, bytes] = {}
+        revisions: dict[ProfileID, int] = {}
         for profile in list(self._profiles()):
+            revision = self._collector.revision(profile)
+            if self._written.get(profile, 0) == revision:
+                continue
             try:
-                data = self._collector.dump(profile)
+                changed[profile] = self._collector.dump(profile)
             except Exception:
                 log.exception("a comparison could not be written", profile=profile)
-                continue
-            if self._written.get(profile) != _digest(data):
-                changed[profile] = data
+            else:
+                revisions[profile] = revision
         try:
             if changed:
                 await self._store.apply(Changes(summaries=changed))
         except StoreError as error:
             log.warning("comparisons could not be written", error=str(error))
         else:
-            self._written.update({profile: _digest(data) for profile, data in changed.items()})
+            self._written.update(revisions)
             self._collector.kept(mark)
-
-
-def _digest(data: bytes) -> bytes:
-    return hashlib.blake2b(data, digest_size=16).digest()

@@ -15,6 +15,7 @@ from xds_server.model.network import VirtualNetwork
 from xds_server.model.profile import Fault, FaultParameters, ShadowingProfile
 from xds_server.model.shadow import ShadowInstance
 from xds_server.protocol.board import EnvoyStatus
+from xds_server.store.base import ArchiveRecord
 
 
 class Jsonable(Protocol):
@@ -81,6 +82,14 @@ class NetworkStatus:
     """Who is told of alerts, and how that goes."""
     problem: str = ""
     """Why the newest definition is not what Envoys are served (the last good one is); empty when it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArchivedComparison:
+    """What is kept of a deleted profile; `comparison` is None in a list."""
+
+    record: ArchiveRecord
+    comparison: Jsonable | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,11 +27,31 @@ class IdempotencyRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ArchiveRecord:
+    """The comparison of a profile that was deleted, without the comparison itself (`Store.archived` has it)."""
+
+    profile_id: ProfileID
+    network_id: NetworkID
+    name: str
+    component_name: str
+    variants: Mapping[InstanceID, str]
+    """Variant of each instance."""
+    created_at: datetime | None
+    ended_at: datetime
+    expires_at: datetime
+    pairs: int
+    discrepancies: int
+    size: int
+    """Bytes on disk."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Changes:
     """One step: what is written and what is dropped, in one transaction.
 
-    Dropping a network drops its profiles, dropping a profile its instances, dropping an instance its faults. A network
-    or profile that is `ending` was deleted by a user and waits only for its shadows to be gone; a restart finishes it.
+    Dropping a network drops its profiles and its archive, dropping a profile its instances, dropping an instance its
+    faults. What is archived replaces what is there of the same profile. A network or profile that is `ending` was
+    deleted by a user and waits only for its shadows to be gone; a restart finishes it.
     """
 
     networks: tuple[VirtualNetwork, ...] = ()
@@ -39,6 +59,7 @@ class Changes:
     instances: tuple[ShadowInstance, ...] = ()
     faults: tuple[Fault, ...] = ()
     summaries: Mapping[ProfileID, bytes] = field(default_factory=dict)
+    archive: tuple[tuple[ArchiveRecord, bytes], ...] = ()
     remember: IdempotencyRecord | None = None
     ending_networks: tuple[NetworkID, ...] = ()
     ending_profiles: tuple[ProfileID, ...] = ()
@@ -46,17 +67,19 @@ class Changes:
     drop_profiles: tuple[ProfileID, ...] = ()
     drop_instances: tuple[InstanceID, ...] = ()
     drop_faults: tuple[FaultID, ...] = ()
+    drop_archive: tuple[ProfileID, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """Everything but the idempotency keys; each sort in the order in which it was first written."""
+    """Everything but idempotency keys and archived comparisons; each sort in the order of its first writing."""
 
     networks: tuple[VirtualNetwork, ...] = ()
     profiles: tuple[ShadowingProfile, ...] = ()
     instances: tuple[ShadowInstance, ...] = ()
     faults: tuple[Fault, ...] = ()
     summaries: Mapping[ProfileID, bytes] = field(default_factory=dict)
+    archive: tuple[ArchiveRecord, ...] = ()
     ending_networks: frozenset[NetworkID] = frozenset()
     ending_profiles: frozenset[ProfileID] = frozenset()
 
@@ -79,4 +102,8 @@ class Store(Protocol):
 
     async def recall(self, network_id: NetworkID, key: str, *, since: datetime) -> IdempotencyRecord | None:
         """Return what was created under this key at `since` or later."""
+        ...
+
+    async def archived(self, profile_id: ProfileID) -> bytes | None:
+        """Return the comparison of a deleted profile; None when it is not (or no longer) in the archive."""
         ...

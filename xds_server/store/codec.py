@@ -17,6 +17,7 @@ from xds_server.model.ids import FaultID, InstanceID, NetworkID, ProfileID
 from xds_server.model.network import Address, Component, Endpoint, Protocol, UpstreamTLS, VirtualNetwork
 from xds_server.model.profile import Fault, ShadowingProfile
 from xds_server.model.shadow import InstanceStatus, ShadowInstance
+from xds_server.store.base import ArchiveRecord
 from xds_server.store.codec_profile import faults_from, faults_to, profile_from, profile_to, spec_from, spec_to
 from xds_server.store.codec_time import time_from, time_to
 
@@ -100,6 +101,46 @@ def encode_fault(fault: Fault) -> bytes:
 def decode_fault(document: bytes) -> Fault:
     """Return the fault of a document. Raises: StoreError."""
     return _load(document, _fault_from)
+
+
+def encode_archive(record: ArchiveRecord) -> bytes:
+    """Return the document of what is archived."""
+    return _dump(
+        {
+            "profile_id": record.profile_id,
+            "network_id": record.network_id,
+            "name": record.name,
+            "component_name": record.component_name,
+            "variants": dict(record.variants),
+            "created_at": time_to(record.created_at),
+            "ended_at": time_to(record.ended_at),
+            "expires_at": time_to(record.expires_at),
+            "pairs": record.pairs,
+            "discrepancies": record.discrepancies,
+            "size": record.size,
+        }
+    )
+
+
+def decode_archive(document: bytes) -> ArchiveRecord:
+    """Return what a document says is archived. Raises: StoreError."""
+    return _load(document, _archive_from)
+
+
+def _archive_from(d: _Json) -> ArchiveRecord:
+    return ArchiveRecord(
+        profile_id=ProfileID(d["profile_id"]),
+        network_id=NetworkID(d["network_id"]),
+        name=d["name"],
+        component_name=d["component_name"],
+        variants={InstanceID(instance): variant for instance, variant in d["variants"].items()},
+        created_at=time_from(d["created_at"]),
+        ended_at=time_from(d["ended_at"]),
+        expires_at=time_from(d["expires_at"]),
+        pairs=d["pairs"],
+        discrepancies=d["discrepancies"],
+        size=d["size"],
+    )
 
 
 def _network_from(d: _Json) -> VirtualNetwork:

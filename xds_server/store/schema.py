@@ -55,6 +55,20 @@ MIGRATIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "CREATE INDEX idempotency_by_age ON idempotency (created_at)",
         ),
     ),
+    (
+        "archive of comparisons whose profile was deleted",
+        (
+            # No reference to the profile: this is what outlives it.
+            """CREATE TABLE archive (
+                seq INTEGER PRIMARY KEY AUTOINCREMENT,
+                profile_id TEXT NOT NULL UNIQUE,
+                network_id TEXT NOT NULL REFERENCES networks (id) ON DELETE CASCADE,
+                document BLOB NOT NULL,
+                comparison BLOB NOT NULL
+            )""",
+            "CREATE INDEX archive_of_network ON archive (network_id)",
+        ),
+    ),
 )
 """Name and statements of each step; step i leads to schema version i + 1."""
 

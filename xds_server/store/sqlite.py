@@ -77,6 +77,10 @@ class SqliteStore:
         """Return what was created under this key at `since` or later. Raises: StoreError."""
         return await self._call(self._recall, network_id, key, since)
 
+    async def archived(self, profile_id: ProfileID) -> bytes | None:
+        """Return the comparison of a deleted profile; None when it is not in the archive. Raises: StoreError."""
+        return await self._call(self._archived, profile_id)
+
     async def _call(self, function: Callable[..., _T], *args: Any) -> _T:
         if self._thread is None:
             raise StoreError("the database is closed")
@@ -151,6 +155,7 @@ class SqliteStore:
             instances=tuple(map(codec.decode_instance, documents("instances"))),
             faults=tuple(map(codec.decode_fault, documents("faults"))),
             summaries={ProfileID(row[0]): row[1] for row in db.execute("SELECT profile_id, document FROM summaries")},
+            archive=tuple(map(codec.decode_archive, documents("archive"))),
             ending_networks=frozenset(
                 NetworkID(row[0]) for row in db.execute("SELECT id FROM networks WHERE ending = 1")
             ),
@@ -199,12 +204,20 @@ class SqliteStore:
             " ON CONFLICT (profile_id) DO UPDATE SET document = excluded.document",
             [(profile, document, profile) for profile, document in changes.summaries.items()],
         )
+        db.executemany(
+            # A network that was deleted meanwhile has no archive.
+            "INSERT INTO archive (profile_id, network_id, document, comparison)"
+            " SELECT ?, ?, ?, ? WHERE EXISTS (SELECT 1 FROM networks WHERE id = ?)"
+            " ON CONFLICT (profile_id) DO UPDATE SET document = excluded.document, comparison = excluded.comparison",
+            [(a.profile_id, a.network_id, codec.encode_archive(a), d, a.network_id) for a, d in changes.archive],
+        )
         if changes.remember is not None:
             self._remember(db, changes.remember)
         db.executemany("UPDATE networks SET ending = 1 WHERE id = ?", [(i,) for i in changes.ending_networks])
         db.executemany("UPDATE profiles SET ending = 1 WHERE id = ?", [(i,) for i in changes.ending_profiles])
 
     def _drop(self, db: sqlite3.Connection, changes: Changes) -> None:
+        db.executemany("DELETE FROM archive WHERE profile_id = ?", [(i,) for i in changes.drop_archive])
         db.executemany("DELETE FROM faults WHERE id = ?", [(i,) for i in changes.drop_faults])
         db.executemany("DELETE FROM instances WHERE id = ?", [(i,) for i in changes.drop_instances])
         db.executemany("DELETE FROM profiles WHERE id = ?", [(i,) for i in changes.drop_profiles])
@@ -239,6 +252,11 @@ class SqliteStore:
             profile_id=ProfileID(row[1]),
             created_at=time_from(row[2]),
         )
+
+    def _archived(self, profile_id: ProfileID) -> bytes | None:
+        query = "SELECT comparison FROM archive WHERE profile_id = ?"
+        row = self._database().execute(query, (profile_id,)).fetchone()
+        return row and bytes(row[0])
 
     def _database(self) -> sqlite3.Connection:
         if self._connection is None:

@@ -31,8 +31,9 @@ async def test_what_envoys_send_reaches_the_manager_compared(engine: Start) -> N
         await until(lambda: manager.pairs == 2)
         summary = manager.collector.summary(PROFILE, INSTANCE)
         assert (summary.identical, summary.by_class) == (1, {"extra": 1})
-        (example,) = manager.collector.examples(PROFILE)
-        assert example.as_json()["differences"][0]["field"] == "$.a"
+        (tally,) = manager.collector.tallies(PROFILE).values()
+        (found,) = tally.endpoints["GET /items/{id}"].fields.values()
+        assert found.examples[0].as_json()["differences"][0]["field"] == "$.a"
         assert manager.collector.summary(PROFILE, "another").pairs == 0
 
 
@@ -44,15 +45,23 @@ async def test_the_first_pair_does_not_wait_for_the_window(engine: Start) -> Non
             await manager.collector.first_pair(PROFILE)
 
 
-async def test_examples_are_filtered(engine: Start) -> None:
+async def test_a_profile_that_lingers_is_judged_by_its_rules_until_it_is_forgotten(engine: Start) -> None:
     async with Manager() as manager, engine(manager.port) as one, envoy(one) as sender:
-        await sender.log(batch(*pair_entries(shadow=DIFFERENT), *pair_entries(shadow={"status": 500})))
+        await sender.log(batch(*pair_entries()))
+        await until(lambda: manager.pairs == 1)
+        revision = manager.collector.revision(PROFILE)
+        manager.collector.linger(PROFILE)
+        manager.collector.configure([])
+        await sender.log(batch(*pair_entries(shadow=DIFFERENT)))
         await until(lambda: manager.pairs == 2)
-        ask = manager.collector.examples
-        assert len(ask(PROFILE)) == 2
-        assert len(ask(PROFILE, kind="status")) == len(ask(PROFILE, field="$.a")) == 1
-        assert len(ask(PROFILE, endpoint="GET /items/{id}")) == 2
-        assert ask(PROFILE, endpoint="GET /") == ask("another") == ask(PROFILE, field="$.a", kind="status") == []
+        assert manager.collector.revision(PROFILE) > revision > 0
+        assert PROFILE in one.analyser._profiles
+        manager.collector.forget(PROFILE)
+        await until(lambda: PROFILE not in one.analyser._profiles)
+        await sender.log(batch(*pair_entries()))
+        await until(lambda: one.analyser.pairs == 3)
+        await asyncio.sleep(0.3)
+        assert (manager.pairs, manager.collector.revision(PROFILE), manager.collector.tallies(PROFILE)) == (0, 0, {})
 
 
 async def test_windows_wait_for_a_manager_that_is_away_and_are_counted_once(engine: Start) -> None:

@@ -1,7 +1,7 @@
 """A controller that remembers and starts nothing."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,10 +9,13 @@ from typing import Any
 from xds_server.alerts.alert import Alert
 from xds_server.alerts.courier import SinkStatus
 from xds_server.analysis.comparison import Comparison, comparison_of
+from xds_server.analysis.diff_page import page_of, pair_of
+from xds_server.analysis.diff_query import DiffQuery, Source
 from xds_server.analysis.tally import EndpointTally, Tally
 from xds_server.errors import ConflictError, NotFoundError, StaleError
 from xds_server.lifecycle.controls import with_control
 from xds_server.lifecycle.views import (
+    ArchivedComparison,
     Gauge,
     InstanceView,
     NetworkStatus,
@@ -61,7 +64,8 @@ class FakeController:
     views: dict[str, ProfileView] = field(default_factory=dict)
     in_force: dict[str, Fault] = field(default_factory=dict)
     keys: dict[str, tuple[str | None, str]] = field(default_factory=dict)
-    found: list[dict[str, Any]] = field(default_factory=list)
+    sources: list[Source] = field(default_factory=list)
+    put_away: list[ArchivedComparison] = field(default_factory=list)
     raises: Exception | None = None
     alerts: tuple[Alert, ...] = ()
     alert_sinks: tuple[SinkStatus, ...] = ()
@@ -220,9 +224,30 @@ class FakeController:
         await self.network(ref)
         return {"node": "local", "scores": {"local": 1.0}, "component": component}
 
-    async def examples(
-        self, ref: str, profile: str, *, endpoint: str | None = None, field: str | None = None, kind: str | None = None
-    ) -> Sequence[Any]:
-        await self.profile(ref, profile)
-        wanted = {"endpoint": endpoint, "field": field, "class": kind}
-        return [e for e in self.found if all(v is None or e[k] == v for k, v in wanted.items())]
+    async def _sources(self, ref: str, profile: str | None) -> list[Source]:
+        network = await self.network(ref)
+        if profile is None:
+            return [source for source in self.sources if not source.archived]
+        found = [s for s in self.sources if profile in {s.profile_id, s.profile}]
+        if not found and not any(profile in {v.profile.id, v.profile.name} for v in self.views.values()):
+            raise NotFoundError(f'network "{network.name}" has no profile "{profile}"', field="profile")
+        return found
+
+    async def diffs(self, ref: str, query: DiffQuery, *, profile: str | None = None) -> Mapping[str, Any]:
+        sources = [s for s in await self._sources(ref, profile) if query.version in {None, s.variant, *s.instances}]
+        return page_of(sources, query, scope=f"{ref}/{profile or ''}")
+
+    async def diff(self, ref: str, pair_id: str, *, profile: str | None = None) -> Mapping[str, Any]:
+        await self.network(ref)
+        return pair_of(await self._sources(ref, profile) if profile else self.sources, pair_id)
+
+    async def archive(self, ref: str) -> tuple[Sequence[ArchivedComparison], int]:
+        await self.network(ref)
+        return [ArchivedComparison(kept.record) for kept in self.put_away], 0
+
+    async def archived(self, ref: str, profile: str) -> ArchivedComparison:
+        await self.network(ref)
+        for kept in self.put_away:
+            if profile in {kept.record.profile_id, kept.record.name}:
+                return kept
+        raise NotFoundError(f'there is no archived comparison of a profile "{profile}"')

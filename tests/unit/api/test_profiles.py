@@ -226,28 +226,3 @@ async def test_nodes_are_listed_and_chosen(client: httpx.AsyncClient, shop: str)
     assert (await client.get("/networks/shop/nodes")).json()["items"][0]["zone"] == "a"
     answer = await client.post("/networks/shop/nodes:select", json={"componentName": "catalog"})
     assert answer.json()["node"] == "local"
-
-
-async def test_diffs_are_filtered_and_paged_and_a_newcomer_shifts_nothing(
-    client: httpx.AsyncClient, shop: str, desk: FakeController
-) -> None:
-    await make(client)
-    desk.found = [{"endpoint": "GET /a", "field": f"$.f{n}", "class": "value"} for n in range(5)]
-    desk.found.append({"endpoint": "GET /b", "field": "$.f", "class": "type"})
-    url = "/networks/shop/shadowing/diffs"
-    only = (await client.get(url, params={"class": "type"})).json()
-    assert [item["endpoint"] for item in only["items"]] == ["GET /b"]
-    assert only["nextCursor"] is None
-    page = (await client.get(url, params={"endpoint": "GET /a", "limit": 2})).json()
-    assert (page["total"], [item["field"] for item in page["items"]]) == (5, ["$.f0", "$.f1"])
-    desk.found.insert(0, {"endpoint": "GET /a", "field": "$.new", "class": "value"})
-    after = {"endpoint": "GET /a", "limit": 2, "cursor": page["nextCursor"]}
-    assert [item["field"] for item in (await client.get(url, params=after)).json()["items"]] == ["$.f2", "$.f3"]
-
-
-@pytest.mark.parametrize("cursor", ["x", "äö", "MTI=", "LTU6eA=="])
-async def test_a_cursor_that_is_none_never_breaks(client: httpx.AsyncClient, shop: str, cursor: str) -> None:
-    answer = await client.get("/networks/shop/shadowing/diffs", params={"cursor": cursor})
-    assert answer.status_code in {200, 422}
-    if answer.status_code == 422:
-        assert answer.json()["errors"][0]["field"] == "cursor"

@@ -110,26 +110,6 @@ def test_a_bad_fault_is_one_clear_line(applied: Shell, desk: FakeController, arg
     assert desk.in_force == {}
 
 
-def test_differing_pairs_are_shown_a_page_at_a_time(applied: Shell, desk: FakeController) -> None:
-    desk.found = [
-        {
-            "id": f"p{n}",
-            "time": "2026-01-01T00:00:00Z",
-            "endpoint": "GET /items/{}",
-            "method": "GET",
-            "path": f"/items/{n}",
-            "differences": [{"field": "$.price", "class": "type", "original": "9.5", "shadow": '"9.5"\x1b[31m'}],
-        }
-        for n in range(3)
-    ]
-    done = applied("diffs", "--limit", "2")
-    assert "GET /items/1" in done.out
-    assert "2 of 3" in done.out
-    assert "\x1b" not in done.out
-    cursor = applied("diffs", "--limit", "2", "-o", "json").json["nextCursor"]
-    assert "GET /items/2" in applied("diffs", "--cursor", cursor).out
-
-
 def test_numbers_and_times_read_as_people_read_them() -> None:
     assert number(0.0123, "s") == "12.3 ms"
     assert number(3 * 1024 * 1024, "bytes") == "3 MiB"

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from xds_server.analysis.dump import pack_dump
+from xds_server.analysis.tally import Tally
 from xds_server.errors import InvalidError, RuntimeFailedError
 from xds_server.model.ids import InstanceID, NetworkID, ProfileID
 from xds_server.model.network import Address, Component, Endpoint, Protocol, VirtualNetwork
@@ -215,6 +217,8 @@ class FakeCollector:
         self.data: dict[str, bytes] = {}
         self.last_good: Mapping[str, Any] = {}
         self.forgotten: list[str] = []
+        self.lingering: list[str] = []
+        self.seen: dict[str, list[Tally]] = {}
 
     def configure(self, profiles: Sequence[Any]) -> None:
         self.configs = tuple(profiles)
@@ -225,11 +229,14 @@ class FakeCollector:
     def summary(self, profile_id: str, instance_id: str | None = None) -> None:
         return None
 
-    def tallies(self, profile_id: str) -> Mapping[str, Any]:
-        return {}
+    def tallies(self, profile_id: str) -> Mapping[str, Tally]:
+        return {tally.instance: tally for tally in self.seen.get(profile_id, [])}
 
-    def examples(self, profile_id: str, **wanted: Any) -> list[Any]:
-        return [(profile_id, wanted)]
+    def revision(self, profile_id: str) -> int:
+        return hash(self.dump(ProfileID(profile_id))) if profile_id in self.data or profile_id in self.seen else 0
+
+    def linger(self, profile_id: str) -> None:
+        self.lingering.append(profile_id)
 
     def mark(self) -> None:
         """Nothing has come from an engine."""
@@ -238,6 +245,8 @@ class FakeCollector:
         """Nothing waits for it."""
 
     def dump(self, profile_id: ProfileID) -> bytes:
+        if profile_id in self.seen:
+            return pack_dump({}, self.seen[profile_id])
         return self.data.get(profile_id, b"")
 
     def load(self, profile_id: ProfileID, data: bytes) -> None:
@@ -247,6 +256,7 @@ class FakeCollector:
 
     def forget(self, profile_id: ProfileID) -> None:
         self.forgotten.append(profile_id)
+        self.seen.pop(profile_id, None)
 
     def engines(self) -> list[Any]:
         return []

@@ -23,7 +23,7 @@ from xds_server.errors import (
 from xds_server.lifecycle.controller import Controller
 from xds_server.lifecycle.views import ProfileChange
 from xds_server.model.network import Address, Protocol
-from xds_server.model.profile import Match, ProcessSpec, Variant
+from xds_server.model.profile import ProcessSpec, Variant
 from xds_server.model.shadow import InstanceStatus
 from xds_server.store.base import Changes, Contents
 
@@ -353,13 +353,6 @@ async def test_the_node_of_a_component_is_explained(controller: Controller) -> N
     assert [n.name for n in await controller.nodes("shop")] == ["here"]
     with pytest.raises(NotFoundError):
         await controller.select_node("shop", "nothing")
-
-
-async def test_examples_are_asked_of_the_collector(controller: Controller) -> None:
-    profile = await created(controller, name="v2", match=Match())
-    assert list(await controller.examples("shop", "v2", endpoint="GET /", kind="value")) == [
-        (profile, {"endpoint": "GET /", "field": None, "kind": "value"})
-    ]
 
 
 # Users and actors at once

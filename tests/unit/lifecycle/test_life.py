@@ -249,6 +249,10 @@ async def test_a_deleted_profile_is_gone_when_the_call_returns(managers: Manager
     assert await controller.profiles("shop") == []
     contents = await managers.store.load()
     assert (contents.profiles, contents.instances) == ((), ())
+    assert managers.collector.lingering == [profile]
+    # What is on its way is taken in for a while; then nothing of it any more.
+    assert managers.collector.forgotten == []
+    await managers.clock.advance(5.0)
     assert managers.collector.forgotten == [profile]
     order = [e[0] for e in managers.world.log]
     assert order[-2:] == ["settled", "stop"]

@@ -16,6 +16,7 @@ class Known:
 
     def __init__(self) -> None:
         self.of: dict[ProfileID, bytes] = {}
+        self.dumped = 0
         self.hurry = asyncio.Event()
         self.marks = 0
         self.kept_marks: list[int] = []
@@ -29,7 +30,11 @@ class Known:
         self.kept_marks.append(mark)
 
     def dump(self, profile_id: ProfileID) -> bytes:
+        self.dumped += 1
         return self.of[profile_id]
+
+    def revision(self, profile_id: ProfileID) -> int:
+        return hash(self.of.get(profile_id))
 
     def load(self, profile_id: ProfileID, data: bytes) -> None:
         if data == b"broken":
@@ -66,6 +71,7 @@ async def test_what_has_changed_is_written_each_time_and_nothing_else() -> None:
     known.of[TWO] = b"3"
     await summaries.save()
     assert disk.written == [{ONE: b"1", TWO: b"2"}, {TWO: b"3"}]
+    assert known.dumped == 3
 
 
 async def test_what_could_not_be_written_is_written_the_next_time() -> None:

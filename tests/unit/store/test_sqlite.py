@@ -17,7 +17,7 @@ from xds_server.model.profile import Abort, Fault, FaultParameters
 from xds_server.model.shadow import InstanceStatus, ShadowInstance
 from xds_server.store import schema
 from xds_server.store import sqlite as module
-from xds_server.store.base import Changes, Contents, IdempotencyRecord
+from xds_server.store.base import ArchiveRecord, Changes, Contents, IdempotencyRecord
 from xds_server.store.sqlite import SqliteStore
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -39,6 +39,20 @@ ALL = Changes(
     networks=(NETWORK,), profiles=(PROFILE,), instances=(INSTANCE,), faults=(FAULT,), summaries={PROFILE.id: b"pairs"}
 )
 
+ARCHIVED = ArchiveRecord(
+    profile_id=PROFILE.id,
+    network_id=NETWORK.id,
+    name="v2",
+    component_name="catalog",
+    variants={INSTANCE.id: "v2"},
+    created_at=None,
+    ended_at=NOW,
+    expires_at=NOW + timedelta(days=1),
+    pairs=3,
+    discrepancies=1,
+    size=8,
+)
+
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
@@ -58,6 +72,33 @@ async def again(store: SqliteStore) -> Contents:
 async def test_what_was_applied_is_found_again(store: SqliteStore) -> None:
     await store.apply(ALL)
     assert await again(store) == Contents((NETWORK,), (PROFILE,), (INSTANCE,), (FAULT,), {PROFILE.id: b"pairs"})
+
+
+async def test_the_archive_outlives_its_profile_and_not_its_network(store: SqliteStore) -> None:
+    await store.apply(ALL)
+    await store.apply(Changes(drop_profiles=(PROFILE.id,), archive=((ARCHIVED, b"compared"),)))
+    contents = await again(store)
+    assert (contents.profiles, contents.summaries, contents.archive) == ((), {}, (ARCHIVED,))
+    assert await store.archived(PROFILE.id) == b"compared"
+    later = replace(ARCHIVED, pairs=4)
+    await store.apply(Changes(archive=((later, b"more"),)))
+    assert (await store.load()).archive == (later,)
+    assert await store.archived(PROFILE.id) == b"more"
+    await store.apply(Changes(drop_networks=(NETWORK.id,)))
+    assert (await again(store)).archive == ()
+    assert await store.archived(PROFILE.id) is None
+    # A network that was deleted meanwhile has none.
+    await store.apply(Changes(archive=((ARCHIVED, b"compared"),)))
+    assert (await store.load()).archive == ()
+
+
+async def test_what_is_dropped_from_the_archive_is_gone(store: SqliteStore) -> None:
+    await store.apply(ALL)
+    other = replace(ARCHIVED, profile_id=ProfileID("p2"))
+    await store.apply(Changes(archive=((ARCHIVED, b"1"), (other, b"2"))))
+    await store.apply(Changes(drop_archive=(PROFILE.id,)))
+    assert (await store.load()).archive == (other,)
+    assert (await store.archived(PROFILE.id), await store.archived(other.profile_id)) == (None, b"2")
 
 
 async def test_what_was_changed_keeps_its_place(store: SqliteStore) -> None:
@@ -204,7 +245,10 @@ async def test_a_new_step_of_the_schema_is_taken_on_an_old_file(
     assert (await again(store)).networks == (NETWORK,)
     await store.close()
     db = sqlite3.connect(store._path)
-    assert db.execute("SELECT version, name FROM migrations ORDER BY version").fetchall()[-1] == (2, "notes")
+    assert db.execute("SELECT version, name FROM migrations ORDER BY version").fetchall()[-1] == (
+        len(schema.MIGRATIONS),
+        "notes",
+    )
     assert db.execute("SELECT text FROM notes").fetchall() == [("here",)]
     db.close()
 

@@ -1,4 +1,4 @@
-"""List networks, profiles, instances, faults, Envoys or nodes; with a name, only that one."""
+"""List networks, profiles, instances, faults, Envoys, nodes or the archive; with a name, only that one."""
 
 import enum
 from collections.abc import Callable, Iterable
@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from xds_server.cli import views
+from xds_server.cli import diff_views, views
 from xds_server.cli.client import JSON, Client
 from xds_server.cli.options import DEFAULT_SERVER, Format, Network, Output, Server, Token
 from xds_server.cli.output import emit
@@ -23,6 +23,7 @@ class Kind(enum.StrEnum):
     FAULTS = "faults"
     ENVOYS = "envoys"
     NODES = "nodes"
+    ARCHIVE = "archive"
 
 
 _KEYS = {
@@ -32,6 +33,7 @@ _KEYS = {
     Kind.FAULTS: ("faultID",),
     Kind.ENVOYS: ("nodeID",),
     Kind.NODES: ("name",),
+    Kind.ARCHIVE: ("name", "profileID"),
 }
 _VIEWS: dict[Kind, Callable[[Iterable[JSON]], Table]] = {
     Kind.NETWORKS: views.networks,
@@ -40,6 +42,7 @@ _VIEWS: dict[Kind, Callable[[Iterable[JSON]], Table]] = {
     Kind.FAULTS: views.faults,
     Kind.ENVOYS: views.envoys,
     Kind.NODES: views.nodes,
+    Kind.ARCHIVE: diff_views.archive,
 }
 _SINGULAR = {kind.value.removesuffix("s"): kind for kind in Kind}
 
@@ -80,6 +83,8 @@ def _items(client: Client, kind: Kind, network: str | None) -> list[JSON]:
         return client.items("networks", home, "nodes")
     if kind is Kind.ENVOYS:
         return list(client.get("networks", home, "shadowing", "status")["envoys"])
+    if kind is Kind.ARCHIVE:
+        return client.items("networks", home, "shadowing", "archive")
     if kind is Kind.FAULTS:
         return client.items("networks", home, "shadowing", "faults")
     found = client.items("networks", home, "shadowing", "profiles")
