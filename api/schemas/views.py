@@ -164,6 +164,8 @@ class ProfileView(ProfileBody):
     """Counts changes, from 1."""
     created_at: datetime | None
     """When it was created."""
+    ended: bool
+    """Whether no instance of it is Pending or Running; it claims no share of the requests then."""
     summary: str
     """What it does, in words."""
     warnings: list[str]
@@ -179,13 +181,15 @@ class ProfileView(ProfileBody):
     def of(cls, view: Profile) -> "ProfileView":
         """Return the view of a profile."""
         profile = view.profile
+        ended = all(each.instance.ended for each in view.instances)
         return cls.model_construct(
             **fields_of(profile),
             profile_id=profile.id,
             virtual_network_id=profile.network_id,
             revision=profile.revision,
             created_at=profile.created_at,
-            summary=summary(profile),
+            ended=ended,
+            summary=summary(profile, ended=ended),
             warnings=warnings(profile.faults),
             instances=[InstanceView.of(instance, profile.metrics) for instance in view.instances],
             comparison=as_json(view.comparison),
