@@ -15,6 +15,9 @@ from typing import Any, Literal
 
 import yaml
 from pydantic import Field
+from yaml.composer import Composer
+from yaml.constructor import SafeConstructor
+from yaml.resolver import Resolver
 
 from api.schemas.base import Document, shown, validate
 from api.schemas.network import Label, NetworkSpec
@@ -24,11 +27,22 @@ from xds_server.errors import FieldProblem, InvalidFieldsError
 from xds_server.model.network import VirtualNetwork
 from xds_server.model.profile import ShadowingProfile
 
+if yaml.__with_libyaml__:
+    from yaml.cyaml import CParser  # type: ignore[attr-defined]  # it is imported there
+else:  # a PyYAML that was built without it
+
+    class CParser:  # type: ignore[no-redef]
+        """Never used."""
+
+
 API_VERSION = "shadowmesh.io/v1alpha1"
 MAX_BYTES = 16 * 1024 * 1024
 """Largest text that is read."""
-_MOST_MERGED = 10_000
-"""Entries of one object; a few lines of nested merges can stand for billions."""
+_MOST_ENTRIES = 10_000
+"""Entries of one list or object; a few lines of nested merges can stand for billions."""
+_MOST_REREAD = 256 * 1024
+"""Largest text that is read once more, slowly, for the sake of a clear error."""
+_ERRORS = (yaml.YAMLError, RecursionError, ValueError)
 
 
 class Metadata(Document):
@@ -193,17 +207,42 @@ def _validated(value: object, place: _Place, attach: Attach | None) -> NetworkMa
     return validate(_KINDS[kind], value, whole=whole)
 
 
-class _Loader(yaml.SafeLoader):
-    """Leaves what looks like a date as text (JSON has no dates); merges (`<<`) stay small, whatever they multiply."""
+class _TooManyError(yaml.constructor.ConstructorError):
+    """More than anybody needs."""
+
+
+class _Guards(Composer, SafeConstructor):
+    """Lists and objects end somewhere, while they are read; merges (`<<`) stay small, whatever they multiply."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if isinstance(parent, yaml.CollectionNode) and len(parent.value) >= _MOST_ENTRIES:
+            told = f"has more than {_MOST_ENTRIES} entries, at most {_MOST_ENTRIES} can be used"
+            raise _TooManyError(None, None, told, parent.start_mark)
+        return super().compose_node(parent, index)
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
         super().flatten_mapping(node)
-        if len(node.value) > _MOST_MERGED:
-            told = f"merges (<<) make {len(node.value)} entries, at most {_MOST_MERGED} can be used"
-            raise yaml.constructor.ConstructorError(None, None, told, node.start_mark)
+        if len(node.value) > _MOST_ENTRIES:
+            told = f"merges (<<) make {len(node.value)} entries, at most {_MOST_ENTRIES} can be used"
+            raise _TooManyError(None, None, told, node.start_mark)
 
 
-_Loader.yaml_implicit_resolvers = {
+class _Loader(_Guards, yaml.SafeLoader):
+    """Reads slowly, and says best what is wrong."""
+
+
+class _FastLoader(_Guards, CParser, Resolver):
+    """Reads with libyaml; nodes are made here, so that what is nested too deeply is an error and no crash."""
+
+    def __init__(self, stream: str | bytes) -> None:
+        CParser.__init__(self, stream)
+        Composer.__init__(self)
+        SafeConstructor.__init__(self)
+        Resolver.__init__(self)
+
+
+# What looks like a date stays text: JSON has no dates.
+_Loader.yaml_implicit_resolvers = _FastLoader.yaml_implicit_resolvers = {
     first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
@@ -211,17 +250,37 @@ _Loader.yaml_implicit_resolvers = {
 
 def _documents(text: str | bytes, file: str) -> Iterator[tuple[yaml.Node, Any]]:
     try:
-        loader = _Loader(text)
-        while loader.check_node():
-            node = loader.get_node()
-            assert node is not None  # noqa: S101 - check_node said so
-            yield node, loader.construct_document(node)
-    except yaml.MarkedYAMLError as error:
-        raise _unreadable(error, file) from error
-    except RecursionError as error:
-        raise _one(file, "is nested too deeply", "fewer than a few hundred levels") from error
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError) as error:
-        raise _one(file, f"is not YAML: {' '.join(str(error).split())}", "text in UTF-8") from error
+        yield from _loaded(text, fast=yaml.__with_libyaml__)
+    except _ERRORS as error:
+        raise _told(_in_words(text, error), file) from error
+
+
+def _loaded(text: str | bytes, *, fast: bool) -> Iterator[tuple[yaml.Node, Any]]:
+    loader = _FastLoader(text) if fast else _Loader(text)
+    while loader.check_node():
+        node = loader.get_node()
+        assert node is not None  # noqa: S101 - check_node said so
+        yield node, loader.construct_document(node)
+
+
+def _in_words(text: str | bytes, error: Exception) -> Exception:
+    """Return the error that the slow loader has for the same text: its words are the better ones."""
+    if len(text) > _MOST_REREAD or isinstance(error, (RecursionError, _TooManyError)):
+        return error
+    try:
+        for _ in _loaded(text, fast=False):
+            pass
+    except _ERRORS as plain:
+        return plain
+    return error
+
+
+def _told(error: Exception, file: str) -> InvalidFieldsError:
+    if isinstance(error, yaml.MarkedYAMLError):
+        return _unreadable(error, file)
+    if isinstance(error, RecursionError):
+        return _one(file, "is nested too deeply", "fewer than a few hundred levels")
+    return _one(file, f"is not YAML: {' '.join(str(error).split())}", "text in UTF-8")
 
 
 def _unreadable(error: yaml.MarkedYAMLError, file: str) -> InvalidFieldsError:
@@ -230,6 +289,8 @@ def _unreadable(error: yaml.MarkedYAMLError, file: str) -> InvalidFieldsError:
     problem = " ".join(str(error.problem or error.context or error).split())
     ended = "stream end" in problem or "end of stream" in problem
     told = "ends in the middle of a value" if ended else f"is not YAML: {problem}"
+    if isinstance(error, _TooManyError):
+        told = problem
     return _one(where, told, "is the file whole?" if ended else "")
 
 

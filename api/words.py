@@ -9,13 +9,21 @@ from api.schemas.values import format_duration
 from xds_server.model.profile import FaultParameters, HeaderMatch, HeaderMatchKind, Match, SelfSpec, ShadowingProfile
 
 
-def summary(profile: ShadowingProfile) -> str:
-    """Return what a profile does, as one line: `mirrors 50 % of GET /… to v2 for 10m; aborts 20 % with HTTP 503`."""
+def summary(profile: ShadowingProfile, *, ended: bool = False) -> str:
+    """Return what a profile does, as one line: `mirrors 50 % of GET /… to v2 for 10m; aborts 20 % with HTTP 503`.
+
+    Args:
+        profile: what it is.
+        ended: whether none of its instances is left; it mirrors nothing then.
+    """
     versions = " and ".join(variant.name for variant in profile.variants)
     share = per_cent(profile.percentage * 100)
     if not profile.percentage:
         return f"mirrors nothing (0 %) of {profile.component_name}"
-    mirrors = f"mirrors {share} of {_requests(profile.match)} to {versions} for {format_duration(profile.ttl)}"
+    does = "has ended, mirrors nothing now; it mirrored" if ended else "mirrors"
+    mirrors = f"{does} {share} of {_requests(profile.match)} to {versions} for {format_duration(profile.ttl)}"
+    if ended:
+        return mirrors
     return "; ".join([mirrors, *_control(profile), *_parts(profile.faults)])
 
 

@@ -4,11 +4,15 @@ Each field can be given as a flag of `shadowmesh serve` or `analyze` (`--xds-por
 the same name (`SHADOWMESH_XDS_PORT`); the flag wins. Durations are seconds.
 """
 
+import re
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_PORTS = 65535
+_PLACE = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})")
 
 
 class _Part(BaseModel):
@@ -95,6 +99,14 @@ class EngineSettings(_Part):
     """Differing pairs kept as examples for each class, field and endpoint."""
     stats_interval: float = Field(default=1.0, gt=0)
     """How often Envoy pushes its counters to the engine (written to the bootstrap)."""
+
+    @field_validator("manager")
+    @classmethod
+    def _reachable(cls, given: str) -> str:
+        found = _PLACE.fullmatch(given)
+        if found is None or not 1 <= int(found[1]) <= _PORTS:
+            raise ValueError("should be HOST:PORT, like 127.0.0.1:18000")
+        return given
 
 
 class AlertSettings(_Part):

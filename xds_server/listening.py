@@ -1,8 +1,9 @@
 """Ports of this machine: one clear error when one is taken."""
 
+import errno
 import socket
 
-from xds_server.errors import ConflictError
+from xds_server.errors import ConflictError, InvalidError
 
 
 def bound(address: str, port: int, *, flag: str) -> socket.socket:
@@ -14,7 +15,8 @@ def bound(address: str, port: int, *, flag: str) -> socket.socket:
         flag: the flag that chose it, `--http-port`.
 
     Raises:
-        ConflictError: the port is taken, or the address is not of this machine.
+        ConflictError: the port is taken.
+        InvalidError: the address is none, or not of this machine.
     """
     sock = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
     try:
@@ -22,6 +24,13 @@ def bound(address: str, port: int, *, flag: str) -> socket.socket:
         sock.bind((address, port))
     except OSError as error:
         sock.close()
+        if error.errno not in {errno.EADDRINUSE, errno.EACCES}:
+            other = flag.removesuffix("port") + "address"
+            raise InvalidError(
+                f'cannot listen on "{address}": {error.strerror or error}',
+                field=other.removeprefix("--").replace("-", "."),
+                hint=f"give {other} an IP address of this machine",
+            ) from error
         raise ConflictError(
             f"cannot listen on {address}:{port}: {error.strerror or error}",
             field=flag.removeprefix("--").replace("-", "."),

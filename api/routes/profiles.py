@@ -23,7 +23,8 @@ _Key = Annotated[
     str | None,
     Header(
         alias="Idempotency-Key",
-        description="The same key with the same body again answers with what was created the first time (200)",
+        description="For 24 hours, the same key with the same body answers with what was created the first time (200); "
+        "with another body, or once that was deleted, it is a conflict (409)",
         min_length=1,
         max_length=255,
     ),
@@ -39,6 +40,7 @@ class ProfileList(BaseModel):
 @router.post(
     "/networks/{network_id}/shadowing/create",
     status_code=201,
+    responses={200: {"model": ProfileView, "description": "Created before, under the same Idempotency-Key"}},
     openapi_extra=openapi.body(
         ProfileBody,
         process=examples.PROFILE,

@@ -18,6 +18,9 @@ from pydantic_core import CoreSchema, core_schema
 from api.schemas.base import kind_of, refuse, shown
 
 HOUR = 3600.0
+MOST_NAME = 63
+"""Characters of a name."""
+_REFERENCE = "[A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?"
 DAY = 24 * HOUR
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": HOUR}
 _DURATION = re.compile(r"(?:[0-9]{1,9}(?:\.[0-9]{1,9})?(?:ms|s|m|h))+")
@@ -177,7 +180,7 @@ def is_ip(text: str) -> bool:
 def _ip(value: Any) -> str:
     if not isinstance(value, str) or not is_ip(value):
         refuse(f"{shown(value)} is not an IP address", 'like "127.0.0.1", or "0.0.0.0" for all interfaces')
-    return value
+    return str(ipaddress.ip_address(value))  # one spelling, so that equal ones are found
 
 
 _LABEL = "[A-Za-z0-9_]([-A-Za-z0-9_]{0,61}[A-Za-z0-9_])?"
@@ -189,7 +192,12 @@ def _host(value: Any) -> str:
     numeric = isinstance(value, str) and re.fullmatch(r"[0-9.]+", value) is not None
     if not isinstance(value, str) or not (is_ip(value) or (_DNS.fullmatch(value) and not numeric)):
         refuse(f"{shown(value)} is not an address", hint)
-    return value
+    return str(ipaddress.ip_address(value)) if is_ip(value) else value
+
+
+def is_reference(text: str) -> bool:
+    """Tell whether `text` may be the name or the id of something."""
+    return len(text) <= MOST_NAME and re.fullmatch(_REFERENCE, text) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +217,7 @@ _NAME_HINT = "lower-case letters, digits, '-' and '.', at most 63, beginning and
 
 Name = Annotated[str, Text(_NAME, _NAME_HINT, most=63, not_uuid=True)]
 """Name of a network, component, profile or variant."""
-Reference = Annotated[str, Text("[A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?", "a name or an id", most=63)]
+Reference = Annotated[str, Text(_REFERENCE, "a name or an id", most=MOST_NAME)]
 """Name or id of something that exists."""
 AnyText = Annotated[str, Text(".*", "text without control characters", most=8192)]
 """Text that somebody else gives a meaning to: an argument, a value of the environment."""

@@ -167,6 +167,8 @@ class ProfileView(ProfileBody):
     """Counts changes, from 1."""
     created_at: datetime | None
     """When it was created."""
+    ended: bool
+    """Whether no instance of it is Pending or Running; it claims no share of the requests then."""
     summary: str
     """What it does, in words."""
     warnings: list[str]
@@ -182,13 +184,16 @@ class ProfileView(ProfileBody):
     def of(cls, view: Profile) -> "ProfileView":
         """Return the view of a profile."""
         profile = view.profile
+        shadows = [each.instance for each in view.instances if not profile.is_control(each.instance.variant)]
+        ended = all(shadow.ended for shadow in shadows)
         return cls.model_construct(
             **fields_of(profile),
             profile_id=profile.id,
             virtual_network_id=profile.network_id,
             revision=profile.revision,
             created_at=profile.created_at,
-            summary=summary(profile),
+            ended=ended,
+            summary=summary(profile, ended=ended),
             warnings=[*warnings(profile.faults), *control_warnings(profile)],
             instances=[InstanceView.of(instance, profile) for instance in view.instances],
             comparison=as_json(view.comparison),

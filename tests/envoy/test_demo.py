@@ -71,6 +71,8 @@ def test_kept_running_it_says_where_and_a_signal_ends_it_cleanly(folder: Path) -
             break
     address = re.search(r"http://127\.0\.0\.1:\d+/networks/shop/shadowing/status", "".join(lines))
     assert address is not None, "".join(lines)
+    assert f"export PATH={Path(sys.executable).parent}:$PATH" in "".join(lines)
+    assert f"curl -s '{address[0]}'" in "".join(lines)
     demo.send_signal(signal.SIGINT)
     rest, _ = demo.communicate(timeout=60)
     assert demo.returncode == 0, rest

@@ -7,10 +7,12 @@ that is not there is one line that says how to start one.
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 import httpx
 
+from api.schemas.base import shown
+from api.schemas.values import is_reference
 from xds_server.errors import (
     ConflictError,
     FieldProblem,
@@ -44,6 +46,9 @@ _KINDS: tuple[type[ShadowmeshError], ...] = (
 _BY_CODE = {kind.code: kind for kind in _KINDS}
 _HINT = "start one with `shadowmesh serve`, or set --server / SHADOWMESH_SERVER"
 
+_INJECT = "inject_fault"
+"""The one part of our paths that is no reference; the others look like one."""
+
 JSON = dict[str, Any]
 
 
@@ -56,13 +61,13 @@ class Client:
     """
 
     def __init__(self, server: str = DEFAULT_SERVER, token: str | None = None) -> None:
-        parts = urlsplit(server)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise InvalidError(f'"{server}" is not the URL of a manager', field="--server", hint=DEFAULT_SERVER)
+        host = _host(server)
+        if host is None:
+            raise InvalidError(f"{shown(server)} is not the URL of a manager", field="--server", hint=DEFAULT_SERVER)
         self.server = server.rstrip("/")
         headers = {b"Authorization": b"Bearer " + token.encode()} if token else {}
         # A proxy in the environment is for the world outside, not for this machine.
-        inside = parts.hostname in {"localhost", "127.0.0.1", "::1"}
+        inside = host in {"localhost", "127.0.0.1", "::1"}
         self._http = httpx.Client(base_url=self.server, headers=headers, timeout=TIMEOUT, trust_env=not inside)
 
     def __enter__(self) -> Self:
@@ -112,7 +117,7 @@ class Client:
             InvalidError: none was named and there is not exactly one.
         """
         if ref is not None:
-            return ref
+            return reference(ref, "--network")
         names = [str(network["name"]) for network in self.items("networks")]
         if len(names) == 1:
             return names[0]
@@ -131,7 +136,7 @@ class Client:
         query: Mapping[str, str | int] | None = None,
         if_match: str | None = None,
     ) -> httpx.Response:
-        url = "/" + "/".join(quote(part, safe=":") for part in path)
+        url = "/" + "/".join(part if part == _INJECT else reference(part) for part in path)
         try:
             reply = self._http.request(
                 method, url, json=body, params=query, headers={"If-Match": if_match} if if_match else None
@@ -155,6 +160,27 @@ class Client:
             return read
         told = f"{self.server} is no Shadowmesh manager: it answered {reply.status_code} {cut(reply.text, 80)}"
         raise UnavailableError(told, hint="--server / SHADOWMESH_SERVER")
+
+
+def reference(text: str, field: str = "") -> str:
+    """Return what may be the name or id of something: a part of a path, and never more than one.
+
+    Raises:
+        InvalidError: it cannot be.
+    """
+    if not is_reference(text):
+        raise InvalidError(f"{shown(text)} is no name or id", field=field, hint="letters, digits, '-' and '.'")
+    return text
+
+
+def _host(server: str) -> str | None:
+    """Return the host of a URL that a manager may have."""
+    try:
+        parts, _ = urlsplit(server), httpx.URL(server)
+        port = parts.port
+    except (ValueError, httpx.InvalidURL):
+        return None
+    return parts.hostname if parts.scheme in {"http", "https"} and port != 0 else None
 
 
 def error_of(problem: Mapping[str, Any]) -> ShadowmeshError:

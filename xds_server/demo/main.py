@@ -7,6 +7,7 @@ Not guaranteed: anything after KILL.
 
 import asyncio
 import io
+import shlex
 import signal
 import sys
 import tempfile
@@ -17,6 +18,7 @@ from random import Random
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 
 from xds_server.demo.report import report
 from xds_server.demo.scenario import Scenario
@@ -125,7 +127,9 @@ def _tails(stage: Stage, show: Show) -> None:
 
 def _invite(stage: Stage, show: Show) -> None:
     ports, url = stage.ports, stage.manager.url
-    show.print(
+    ours = escape(shlex.quote(str(Path(sys.executable).parent)))
+    # Not wrapped: these are commands to be copied.
+    show.console.print(
         f"""
 [bold]It keeps running, with its clients.[/bold] Everything listens on this machine only:
 
@@ -137,14 +141,15 @@ def _invite(stage: Stage, show: Show) -> None:
 
 Some commands to try:
 
-  export SHADOWMESH_SERVER={url}
+  export PATH={ours}:$PATH SHADOWMESH_SERVER={url}
   shadowmesh status {NETWORK} --watch
   shadowmesh diffs {NETWORK}
-  curl -s {url}/networks/{NETWORK}/shadowing/status
-  curl -s http://127.0.0.1:{ports.admin}/stats?filter=shadow
+  curl -s '{url}/networks/{NETWORK}/shadowing/status'
+  curl -s 'http://127.0.0.1:{ports.admin}/stats?filter=shadow'
 
 [bold]Ctrl-C[/bold] ends it and cleans up.
 """,
+        soft_wrap=True,
     )
 
 

@@ -136,7 +136,7 @@ def _check(
         )
     # What the profile's component cannot have (a gRPC status over HTTP/1, for one) is refused in the same words.
     profile = record.profiles[target.profile_id]
-    others = [p for p in record.live_profiles() if p.id != profile.id]
+    others = [p for p in record.living_profiles() if p.id != profile.id]
     check_profile(record.network, others, replace(profile, faults=parameters))
 
 

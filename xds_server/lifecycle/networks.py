@@ -81,7 +81,7 @@ class Networks:
             after = replace(same, revision=before.revision + 1)
             check_network(after)
             self._check_versions(after)
-            check_replacement(before, after, record.live_profiles())
+            check_replacement(before, after, record.live_profiles(), living=record.living_profiles())
             self._parts.publisher.check(replace(record.state(), network=after))
             await self._parts.store.apply(Changes(networks=(after,)))
             record.network = after

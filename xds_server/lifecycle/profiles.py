@@ -118,10 +118,10 @@ class Profiles:
             if same == before:
                 return before
             after = replace(same, revision=before.revision + 1)
-            component = self._check_changed(record, after)
             raised = after.percentage > before.percentage
             of_it = record.instances_of(after.id)
             variants = missing(after, of_it, now=self._parts.clock.now()) if raised else ()
+            component = self._check_changed(record, after, revived=any(not after.is_control(v.name) for v in variants))
             async with self._context.places.reserved(component, [v.spec for v in variants]) as nodes:
                 new = self._pending(after, variants, nodes, first=first_start(after, of_it))
                 await self._write_change(record, before, after, new)
@@ -182,7 +182,9 @@ class Profiles:
     def _check_new(self, record: NetworkRecord, profile: ShadowingProfile) -> Component:
         if profile.id in record.profiles:
             raise ConflictError(f'there is a profile with the id "{profile.id}" already', field="id")
-        check_new_profile(record.network, record.live_profiles(), profile)
+        names = {p.name for p in record.live_profiles()}
+        others = record.living_profiles() if profile.percentage > 0 else []  # at 0 it gets no instance
+        check_new_profile(record.network, others, profile, names=names)
         for index, variant in enumerate(profile.versions):
             try:
                 runtime_for(variant.spec, self._parts.runtimes).check(variant.spec)
@@ -192,10 +194,13 @@ class Profiles:
                 raise InvalidError(error.detail, field=where, hint=error.hint) from error
         return self._check_translates(record, profile)
 
-    def _check_changed(self, record: NetworkRecord, profile: ShadowingProfile) -> Component:
+    def _check_changed(self, record: NetworkRecord, profile: ShadowingProfile, *, revived: bool) -> Component:
         check_percentage(profile.percentage)
         check_ttl(profile.ttl)
-        check_profile(record.network, [p for p in record.live_profiles() if p.id != profile.id], profile)
+        living = record.living_profiles()
+        claims = revived or any(p.id == profile.id for p in living)
+        others = [p for p in living if p.id != profile.id] if claims else []
+        check_profile(record.network, others, profile)
         return self._check_translates(record, profile)
 
     def _check_translates(self, record: NetworkRecord, profile: ShadowingProfile) -> Component:

@@ -39,6 +39,11 @@ class NetworkRecord:
         """Return the profiles that nobody has deleted, oldest first."""
         return [p for p in self.profiles.values() if p.id not in self.ending_profiles]
 
+    def living_profiles(self) -> list[ShadowingProfile]:
+        """Return those of them that have a shadow Pending or Running, oldest first: they alone claim a sample."""
+        living = {(i.profile_id, i.variant) for i in self.instances.values() if not i.ended}
+        return [p for p in self.live_profiles() if any((p.id, v.name) in living for v in p.variants)]
+
     def profile(self, ref: str) -> ShadowingProfile:
         """Return a profile by id or name. Raises: NotFoundError."""
         live = self.live_profiles()

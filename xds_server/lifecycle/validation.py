@@ -5,7 +5,7 @@ Not guaranteed: the shape of single values (types, lengths, spelling of names); 
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from xds_server.errors import ConflictError, InvalidError, ShadowmeshError
 from xds_server.model.network import Component, Protocol, VirtualNetwork
@@ -55,8 +55,20 @@ def _check_pair(component: Component, other: Component, *, field: str) -> None:
         )
 
 
-def check_replacement(before: VirtualNetwork, after: VirtualNetwork, profiles: Sequence[ShadowingProfile]) -> None:
+def check_replacement(
+    before: VirtualNetwork,
+    after: VirtualNetwork,
+    profiles: Sequence[ShadowingProfile],
+    *,
+    living: Sequence[ShadowingProfile],
+) -> None:
     """Refuse a new definition that the network's profiles cannot live with.
+
+    Args:
+        before: what the network is.
+        after: what it is to be.
+        profiles: all of its profiles, oldest first; each must fit the definition.
+        living: those that claim a sample, in the same order; they must fit beside each other.
 
     Raises:
         InvalidError: another name.
@@ -75,12 +87,12 @@ def check_replacement(before: VirtualNetwork, after: VirtualNetwork, profiles: S
                 field="components",
                 hint="delete the profile first, or keep the component",
             )
-    for index, profile in enumerate(profiles):
+    for profile in profiles:
         component = after.component(profile.component_name)
         try:
             if component is not None:
                 check_control(component, profile)
-            check_profile(after, profiles[:index], profile)
+            check_profile(after, living[: living.index(profile)] if profile in living else (), profile)
         except ShadowmeshError as error:
             raise ConflictError(
                 f'profile "{profile.name or profile.id}" does not fit the new definition: {error}',
@@ -89,8 +101,20 @@ def check_replacement(before: VirtualNetwork, after: VirtualNetwork, profiles: S
             ) from error
 
 
-def check_new_profile(network: VirtualNetwork, others: Sequence[ShadowingProfile], profile: ShadowingProfile) -> None:
+def check_new_profile(
+    network: VirtualNetwork,
+    others: Sequence[ShadowingProfile],
+    profile: ShadowingProfile,
+    *,
+    names: Collection[str],
+) -> None:
     """Refuse a profile that cannot be.
+
+    Args:
+        network: where it is to be.
+        others: the profiles that claim a sample there, oldest first.
+        profile: what is wanted.
+        names: those that are taken, also by profiles that have ended.
 
     Raises:
         InvalidError: an unknown component or metric, a value out of range, variants that are called alike.
@@ -115,7 +139,7 @@ def check_new_profile(network: VirtualNetwork, others: Sequence[ShadowingProfile
             )
     _check_variants(profile)
     check_control(component, profile)
-    if profile.name and profile.name in {p.name for p in others}:
+    if profile.name and profile.name in names:
         raise ConflictError(
             f'network "{network.name}" has a profile "{profile.name}" already',
             field="name",

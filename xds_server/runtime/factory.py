@@ -29,7 +29,9 @@ def make_runtimes(settings: Settings, *, now: Callable[[], datetime] = lambda: d
     first, last = settings.node.ports
     if not 0 < first <= last <= MAX_PORT:
         raise InvalidError(
-            f"{first}-{last} is no range of ports", field="node.ports", hint="first and last, like 20000 29999"
+            f"{first}-{last} is no range of ports",
+            field="node.ports",
+            hint="--node-ports FIRST-LAST, like 20000-29999",
         )
     ports = Ports(first, last, start=secrets.randbelow(last - first + 1))
     return {

@@ -31,6 +31,7 @@ def check_profile(network: VirtualNetwork, others: Sequence[ShadowingProfile], p
             hint=f"one of: {known}",
         )
     _check_match(component, profile)
+    _check_faults(component, profile)
     beside = [p for p in others if p.component_name == profile.component_name and p.id != profile.id]
     _check_expressible(component, beside, profile)
     for region in regions([*beside, profile], component.protocol):
@@ -77,6 +78,16 @@ def _check_match(component: Component, profile: ShadowingProfile) -> None:
     for index, method in enumerate(match.methods):
         if method.upper() in _NEVER_MIRRORED:
             raise InvalidError(f"{method} is never mirrored", field=f"match.methods[{index}]", hint="leave it out")
+
+
+def _check_faults(component: Component, profile: ShadowingProfile) -> None:
+    abort = profile.faults.abort
+    if component.protocol is Protocol.HTTP1 and abort is not None and abort.grpc_status is not None:
+        raise InvalidError(
+            f"component {component.name!r} speaks HTTP/1.1, which has no gRPC status",
+            field="faultInjectionParameters.abort.grpcStatus",
+            hint="httpStatus, for example 503",
+        )
 
 
 def _check_expressible(component: Component, beside: Sequence[ShadowingProfile], profile: ShadowingProfile) -> None:

@@ -171,6 +171,41 @@ async def test_a_bad_network_names_the_field_and_what_would_be_right(
     assert desk.kept == {}
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "told"),
+    [
+        ("::1", "0:0:0:0:0:0:0:1", "is taken by"),
+        ("0:0:0:0:0:0:0:0", "127.0.0.1", "overlaps with"),
+        ("FE80::A", "fe80::a", "is taken by"),
+    ],
+)
+async def test_an_address_is_the_same_however_it_is_spelled(
+    client: httpx.AsyncClient, first: str, second: str, told: str
+) -> None:
+    answer = await client.post(
+        "/networks",
+        json={
+            "name": "v6",
+            "components": [
+                {
+                    "name": f"c{index}",
+                    "listen": {"address": address, "port": 10000},
+                    "endpoints": [{"address": "0:0::1", "port": 1}],
+                }
+                for index, address in enumerate((first, second))
+            ],
+        },
+    )
+    assert answer.status_code == 422
+    assert told in answer.text
+
+
+async def test_an_endpoint_that_is_an_ip_address_has_one_spelling(client: httpx.AsyncClient) -> None:
+    component = {"name": "c", "listen": {"port": 10000}, "endpoints": [{"address": "0:0::1", "port": 1}]}
+    made = (await client.post("/networks", json={"name": "v6", "components": [component]})).json()
+    assert made["components"][0]["endpoints"][0]["address"] == "::1"
+
+
 async def test_components_with_hosts_of_their_own_share_a_port(client: httpx.AsyncClient) -> None:
     pair = [CATALOG | {"hosts": ["a.example"]}, CATALOG | {"name": "b", "hosts": ["b.example"]}]
     assert (await client.post("/networks", json=examples.NETWORK | {"components": pair})).status_code == 201

@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
+from api import manifests as module
 from api.manifests import check_together, parse
 from xds_server.errors import InvalidError, InvalidFieldsError
 from xds_server.model.profile import EndpointSpec
@@ -89,6 +91,35 @@ def test_aliases_that_multiply_cost_nothing() -> None:
 def test_merges_that_multiply_are_refused() -> None:
     steps = "".join(f"y{i}: &a{i + 1} {{<<: [{', '.join([f'*a{i}'] * 9)}]}}\n" for i in range(9))
     assert "merges (<<) make" in refused(f"y: &a0 {{k: v}}\n{steps}")
+
+
+@pytest.mark.skipif(not yaml.__with_libyaml__, reason="PyYAML was built without libyaml")
+def test_a_manifest_is_read_with_libyaml_and_a_broken_one_is_told_in_the_words_of_the_slow_loader(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module._Loader, "check_node", lambda _: pytest.fail("read slowly"))
+    parse(SHOP, "f.yaml")
+    monkeypatch.undo()
+    broken = f"{SHOP}  - [a, b"
+    told = refused(broken)
+    monkeypatch.setattr(yaml, "__with_libyaml__", False)
+    assert refused(broken) == told
+    parse(SHOP, "f.yaml")
+
+
+def test_a_list_without_end_is_refused_while_it_is_read() -> None:
+    text = "apiVersion: shadowmesh.io/v1alpha1\nkind: VirtualNetwork\nspec:\n  components:\n"
+    told = refused(text + "  - {}\n" * 10_001 + "what follows was not: read: at all")
+    assert told == "f.yaml, line 5, column 3: has more than 10000 entries, at most 10000 can be used"
+
+
+def test_an_object_without_end_is_refused_while_it_is_read() -> None:
+    told = refused("".join(f"k{number}: 1\n" for number in range(10_001)) + "a: b: c")
+    assert told == "f.yaml, line 1, column 1: has more than 10000 entries, at most 10000 can be used"
+
+
+def test_a_date_is_text() -> None:
+    assert parse(SHOP.replace("name: shop\n", "name: shop\n  labels: {since: 2026-01-01}\n", 1), "f.yaml")
 
 
 def test_an_object_that_is_there_twice_is_refused_with_both_places() -> None:

@@ -58,6 +58,20 @@ async def test_the_names_are_those_of_the_specification(client: httpx.AsyncClien
     assert "description" in profile["trafficShadowingPercentage"]
 
 
+async def test_a_key_is_described_where_it_counts_with_the_answer_to_a_replay(client: httpx.AsyncClient) -> None:
+    paths = (await client.get("/openapi.json")).json()["paths"]
+    with_key = [
+        path
+        for path, operations in paths.items()
+        for operation in operations.values()
+        if "Idempotency-Key" in {parameter["name"] for parameter in operation.get("parameters", ())}
+    ]
+    assert with_key == ["/networks/{network_id}/shadowing/create"]
+    answers = paths[with_key[0]]["post"]["responses"]
+    assert answers["200"]["content"] == answers["201"]["content"]
+    assert "Idempotency-Key" in answers["200"]["description"]
+
+
 async def test_every_example_is_accepted(client: httpx.AsyncClient, shop: str) -> None:
     described = (await client.get("/openapi.json")).json()["paths"]
     sent = 0

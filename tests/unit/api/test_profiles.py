@@ -8,6 +8,7 @@ import pytest
 from api import examples
 from tests.unit.api.fake import FakeController
 from xds_server.model.profile import FaultParameters
+from xds_server.model.shadow import InstanceStatus
 
 
 async def make(client: httpx.AsyncClient, **changes: Any) -> httpx.Response:
@@ -37,6 +38,14 @@ async def test_what_a_profile_does_is_told_in_words(client: httpx.AsyncClient, s
         "aborts 20 % of the copies with HTTP 503"
     )
     assert made["warnings"] == []
+
+
+async def test_a_profile_that_has_ended_says_so(client: httpx.AsyncClient, desk: FakeController, shop: str) -> None:
+    assert (await make(client)).json()["ended"] is False
+    desk.later_status = InstanceStatus.STOPPED
+    (ended,) = (await client.get(f"/networks/{shop}/shadowing/profiles")).json()["items"]
+    assert ended["ended"] is True
+    assert ended["summary"] == "has ended, mirrors nothing now; it mirrored 50 % of GET /… to v2 for 10m"
 
 
 @pytest.mark.parametrize(

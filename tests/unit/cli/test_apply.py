@@ -195,6 +195,33 @@ def test_what_manifests_name_is_deleted(shell: Shell, shop: Path, desk: FakeCont
     assert shell("delete", "--ignore-not-found", "-f", str(shop)).code == 0
 
 
+@pytest.mark.parametrize("name", ["shop/shadowing/profiles/catalog-v2", "", "..", ".", "shop?x", "sh%6fp"])
+@pytest.mark.parametrize("arguments", [["delete", "network"], ["delete", "profile"], ["status"], ["diffs"], ["lift"]])
+def test_what_is_no_reference_is_refused_before_anything_is_asked(
+    shell: Shell, shop: Path, desk: FakeController, arguments: list[str], name: str
+) -> None:
+    shell("apply", "-f", str(shop))
+    desk.raises = AssertionError("asked")  # of every list
+    done = shell(*arguments, name, *(["-n", "shop"] if arguments == ["delete", "profile"] else []))
+    assert done.code == 2
+    assert "is no name or id" in done.err
+    assert len(done.err.splitlines()) == 1
+    assert len(desk.kept) == len(desk.views) == 1
+
+
+def test_of_several_names_none_is_deleted_when_one_is_no_reference(
+    shell: Shell, shop: Path, desk: FakeController
+) -> None:
+    shell("apply", "-f", str(shop))
+    assert shell("delete", "network", "shop", "a/b").code == 2
+    assert len(desk.kept) == 1
+
+
+def test_a_network_that_is_no_reference_is_refused_by_its_flag(shell: Shell) -> None:
+    done = shell("get", "profiles", "-n", "shop/shadowing")
+    assert (done.code, done.err.startswith("error: --network: ")) == (2, True)
+
+
 def test_what_is_named_is_deleted(shell: Shell, shop: Path) -> None:
     shell("apply", "-f", str(shop))
     assert shell("delete", "profile", "catalog-v2").out == "profile/shop/catalog-v2 deleted\n"

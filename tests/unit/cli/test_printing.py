@@ -88,6 +88,9 @@ def test_a_bootstrap_takes_place_mode_and_listen_addresses(offline: Shell) -> No
         (["--listen", "catalog=localhost:1"], "no IP address"),
         (["--mode", "both"], "'both' is not one of"),
         (["--stats-interval", "5"], "--stats-interval"),
+        (["--stats-interval", "0s"], "--stats-interval"),
+        (["--stats-interval", "0.5ms"], "--stats-interval"),
+        (["--stats-interval", "5m"], "--stats-interval"),
     ],
 )
 def test_a_bad_flag_of_the_bootstrap_is_one_clear_line(offline: Shell, arguments: list[str], told: str) -> None:
@@ -111,3 +114,15 @@ def test_render_shows_the_control_of_a_components_version_and_refuses_one_that_c
     done = offline("render", "-f", str(shop))
     assert done.code == 2
     assert "spec.control" in done.err
+
+
+@pytest.mark.parametrize("network", ["", "bad name", "a/b", ".."])
+def test_a_bootstrap_for_what_is_no_network_is_refused(offline: Shell, network: str) -> None:
+    done = offline("bootstrap", network)
+    assert (done.code, done.out, len(done.err.splitlines())) == (2, "", 1)
+    assert done.err.startswith("error: NETWORK: ")
+
+
+@pytest.mark.parametrize("interval", ["1ms", "299s"])
+def test_a_bootstrap_takes_every_interval_that_envoy_takes(offline: Shell, interval: str) -> None:
+    assert offline("bootstrap", "shop", "--stats-interval", interval).code == 0

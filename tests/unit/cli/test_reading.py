@@ -11,6 +11,7 @@ from tests.unit.cli.conftest import Shell
 from xds_server.alerts.alert import Alert, labels_of
 from xds_server.alerts.courier import SinkStatus
 from xds_server.cli.output import clean, number, since
+from xds_server.errors import InvalidError
 from xds_server.model.shadow import InstanceStatus
 
 
@@ -93,12 +94,21 @@ def test_all_injected_faults_are_lifted_at_once(applied: Shell, desk: FakeContro
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["v2"], "names no fault"),
-        (["v2", "--abort", "99"], "httpStatus: 99 is out of range"),
-        (["v2", "--delay", "200"], 'delay.fixedDelay: "200" is not a duration'),
+        (["v2"], "inject: names no fault (at least one of --delay, --abort, --grpc-abort, --rate-limit)"),
+        (["v2", "--abort", "99"], "--abort: 99 is out of range"),
+        (["v2", "--delay", "200"], '--delay: "200" is not a duration'),
         (["v2", "--delay-percentage", "5"], "--delay-percentage is given without --delay"),
-        (["v2", "--abort", "503", "--grpc-abort", "14"], "exactly one of httpStatus, grpcStatus"),
-        (["v2", "--abort", "503", "--duration", "0s"], "duration"),
+        (
+            ["v2", "--abort", "503", "--grpc-abort", "14"],
+            "--abort: has --abort and --grpc-abort (exactly one of --abort, --grpc-abort)",
+        ),
+        (["v2", "--abort", "503", "--duration", "0s"], "--duration: "),
+        (["v2", "--abort", "503", "--abort-percentage", "101"], "--abort-percentage: 101"),
+        (["v2", "--grpc-abort", "99"], "--grpc-abort: 99"),
+        (["v2", "--rate-limit", "0"], "--rate-limit: 0"),
+        (["v2", "--abort", "503", "--header", "a b:c"], "--header: "),
+        (["v2", "--header", "a"], "--delay, --abort, --grpc-abort, --rate-limit"),
+        (["", "--abort", "503"], "instance: is empty"),
         (["v9", "--abort", "503"], 'no living instance is called "v9"'),
     ],
 )
@@ -108,6 +118,18 @@ def test_a_bad_fault_is_one_clear_line(applied: Shell, desk: FakeController, arg
     assert told in done.err
     assert len(done.err.splitlines()) == 1
     assert desk.in_force == {}
+
+
+def test_what_the_manager_says_of_a_fault_names_the_flag_too(
+    applied: Shell, desk: FakeController, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(*_: object, **__: object) -> None:
+        field = "faultInjectionParameters.abort.grpcStatus"
+        raise InvalidError("has no gRPC status", field=field, hint="httpStatus, for example 503")
+
+    monkeypatch.setattr(desk, "inject_fault", refuse)
+    done = applied("inject", "v2", "--grpc-abort", "14")
+    assert (done.code, done.err) == (2, "error: --grpc-abort: has no gRPC status (--abort, for example 503)\n")
 
 
 def test_numbers_and_times_read_as_people_read_them() -> None:

@@ -3,8 +3,10 @@
 import asyncio
 import io
 import os
+import shlex
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from rich.console import Console
 
 from xds_server.demo import main as module
 from xds_server.demo.main import INTERRUPTED, run
+from xds_server.demo.show import Show
 from xds_server.demo.stage import Stage, catalogue_command
 from xds_server.errors import NotFoundError
 
@@ -67,6 +70,18 @@ def test_a_signal_ends_the_children_and_removes_the_folder(folders: Path, monkey
     assert "interrupted" in text_of(console)
     assert "1 processes and their children ended, 1 ports free again, folder removed" in text_of(console)
     assert not list(folders.iterdir())
+
+
+def test_the_commands_to_try_can_be_copied_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = tmp_path / "a folder [of] a very long name, longer than any terminal is wide, which is no reason to wrap it"
+    monkeypatch.setattr(module.sys, "executable", str(home / "python"))
+    ports = SimpleNamespace(envoy=1, admin=2, xds=3)
+    stage: Any = SimpleNamespace(ports=ports, manager=SimpleNamespace(url="http://127.0.0.1:4"))
+    console = Console(file=io.StringIO(), width=60)
+    module._invite(stage, Show(console))
+    lines = [line.strip() for line in text_of(console).splitlines()]
+    assert f"export PATH={shlex.quote(str(home))}:$PATH SHADOWMESH_SERVER=http://127.0.0.1:4" in lines
+    assert "curl -s 'http://127.0.0.1:2/stats?filter=shadow'" in lines
 
 
 def test_after_the_run_signals_are_what_they_were(folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,7 @@ from xds_server.errors import (
 from xds_server.lifecycle.controller import Controller
 from xds_server.lifecycle.views import ProfileChange
 from xds_server.model.network import Address, Protocol
-from xds_server.model.profile import ProcessSpec, Variant
+from xds_server.model.profile import Abort, FaultParameters, ProcessSpec, Variant
 from xds_server.model.shadow import InstanceStatus
 from xds_server.store.base import Changes, Contents
 
@@ -83,6 +83,59 @@ async def test_a_change_to_samples_above_all_requests_is_refused(managers: Manag
     with pytest.raises(ShadowmeshError):
         await controller.change_profile("shop", view.profile.id, ProfileChange(percentage=0.5))
     assert (await controller.profile("shop", view.profile.id)).profile.percentage == 0.4
+
+
+async def test_a_profile_that_has_ended_leaves_its_share_to_others(managers: Managers, controller: Controller) -> None:
+    first, _ = await running(managers, controller, percentage=0.6)
+    await managers.clock.advance(601)
+    await done(managers)
+    await controller.create_profile("shop", a_profile(percentage=0.6))
+    await until(lambda: mirrored(managers))
+    # As long as it stays ended it may have any share and any time to live.
+    await controller.change_profile("shop", first, ProfileChange(ttl=60.0))
+    await controller.change_profile("shop", first, ProfileChange(percentage=0.55))
+    # What brings it back is checked again.
+    with pytest.raises(ConflictError, match="more than all"):
+        await controller.change_profile("shop", first, ProfileChange(percentage=0.6))
+    assert len(managers.world.alive) == 1
+
+
+async def test_a_pending_profile_keeps_its_share(managers: Managers, controller: Controller) -> None:
+    managers.runtime.is_ready.clear()
+    await created(controller, percentage=0.6)
+    with pytest.raises(ConflictError, match="more than all"):
+        await controller.create_profile("shop", a_profile(percentage=0.6))
+
+
+async def test_a_profile_that_has_ended_keeps_its_name(managers: Managers, controller: Controller) -> None:
+    await running(managers, controller, name="v2")
+    await managers.clock.advance(601)
+    await done(managers)
+    with pytest.raises(ConflictError) as caught:
+        await controller.create_profile("shop", a_profile(name="v2"))
+    assert caught.value.field == "name"
+
+
+async def test_a_profile_that_has_ended_keeps_no_definition_and_no_fault_from_the_others(
+    managers: Managers, controller: Controller
+) -> None:
+    await running(managers, controller, percentage=0.6)
+    await managers.clock.advance(601)
+    await done(managers)
+    view, _ = await controller.create_profile("shop", a_profile(percentage=0.6))
+    await until(lambda: mirrored(managers))
+    await controller.replace_network("shop", a_network("shop", a_component(timeout=3.0)))
+    await controller.inject_fault("shop", view.instances[0].instance.id, FaultParameters(abort=Abort(503)))
+
+
+async def test_a_definition_that_an_ended_profile_does_not_fit_is_refused(
+    managers: Managers, controller: Controller
+) -> None:
+    await running(managers, controller)
+    await managers.clock.advance(601)
+    await done(managers)
+    with pytest.raises(ConflictError, match="does not fit"):
+        await controller.replace_network("shop", a_network("shop", replace(a_component(), protocol=Protocol.GRPC)))
 
 
 async def test_a_full_node_is_unavailable_and_leaves_nothing(managers: Managers, controller: Controller) -> None:

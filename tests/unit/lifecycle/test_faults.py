@@ -12,6 +12,7 @@ from xds_server.lifecycle.controller import Controller
 from xds_server.lifecycle.validation import MAX_FAULTS
 from xds_server.lifecycle.views import ProfileChange
 from xds_server.model.profile import Abort, Delay, Fault, FaultParameters
+from xds_server.store.base import Changes
 
 ABORT = FaultParameters(abort=Abort(503))
 DELAY = FaultParameters(delay=Delay(0.2, 50.0))
@@ -103,6 +104,33 @@ async def test_a_fault_on_an_ended_instance_is_a_conflict(managers: Managers, co
     await done(managers)
     with pytest.raises(ConflictError, match="Failed: exited with code 1"):
         await controller.inject_fault("shop", instance.id, ABORT)
+
+
+async def test_a_fault_on_an_instance_that_ends_while_it_is_written_is_a_conflict_and_leaves_nothing(
+    managers: Managers, controller: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, instance = await running(managers, controller)
+    write = managers.store.apply
+
+    async def slow(changes: Changes) -> None:
+        await write(changes)
+        if changes.faults:
+            managers.world.kill(instance.id, exit_code=1)
+            await until(lambda: shadow(managers, instance.profile_id).ended)
+
+    monkeypatch.setattr(managers.store, "apply", slow)
+    with pytest.raises(ConflictError, match="Failed: exited with code 1"):
+        await controller.inject_fault("shop", instance.id, ABORT, duration=60.0)
+    assert await controller.faults("shop") == []
+    assert (await managers.store.load()).faults == ()
+
+
+async def test_a_grpc_status_on_http1_is_invalid(managers: Managers, controller: Controller) -> None:
+    _, instance = await running(managers, controller)
+    with pytest.raises(InvalidError) as caught:
+        await controller.inject_fault("shop", instance.id, FaultParameters(abort=Abort(grpc_status=14)))
+    assert caught.value.field == "faultInjectionParameters.abort.grpcStatus"
+    assert (await managers.store.load()).faults == ()
 
 
 async def test_a_pending_instance_can_have_a_fault_already(managers: Managers, controller: Controller) -> None:

@@ -12,6 +12,7 @@ from xds_server.lifecycle.controller import Controller
 from xds_server.lifecycle.views import InstanceView, ProfileChange
 from xds_server.model.profile import ProcessSpec, Variant
 from xds_server.model.shadow import InstanceStatus, ShadowInstance
+from xds_server.model.state import NetworkState
 from xds_server.runtime.base import Usage
 
 RUNNING, PENDING = InstanceStatus.RUNNING, InstanceStatus.PENDING
@@ -303,6 +304,24 @@ async def test_stopping_the_manager_can_keep_the_shadows(managers: Managers, con
     await managers.start()
     assert shadow(managers, profile).id == instance.id
     assert mirrored(managers) == (instance.id,)
+
+
+async def test_a_manager_that_leaves_its_shadows_publishes_shares_of_0_and_waits_for_the_envoys(
+    managers: Managers, controller: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await running(managers, controller)
+    publish = managers.publisher.publish
+
+    def noted(state: NetworkState) -> None:
+        publish(state)
+        managers.world.log.append(("shares", *(str(active.profile.percentage) for active in state.profiles)))
+
+    monkeypatch.setattr(managers.publisher, "publish", noted)
+    managers.world.log.clear()
+    await managers.stop(keep_shadows=True)
+    told = [entry for entry in managers.world.log if entry[0] in {"shares", "settled"}]
+    assert told[:2] == [("shares", "0.0"), ("settled",)]
+    assert {entry for entry in told if entry[0] == "shares"} == {("shares", "0.0")}
 
 
 async def test_a_manager_that_stops_takes_no_new_work(managers: Managers, controller: Controller) -> None:

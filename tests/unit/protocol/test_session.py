@@ -105,6 +105,17 @@ steps = st.lists(
 )
 
 
+def test_a_name_that_only_the_wildcard_covers_is_answered_when_it_is_unsubscribed() -> None:
+    client = model(Mode.DELTA)
+    client.session.adopt(make_snapshot([cluster("a"), cluster("b")]), 0.0)
+    client.want(CLUSTER, {"*"})
+    client.finish()
+    client.log.clear()
+    client._send(CLUSTER, 0.0, resource_names_unsubscribe=["a"])
+    client.finish()
+    assert client.log == [(CLUSTER, ("a",), ())]
+
+
 @pytest.mark.parametrize("mode", MODES)
 @given(steps=steps)
 def test_in_the_end_a_client_has_what_it_wants(mode: Mode, steps: list[Any]) -> None:

@@ -5,7 +5,7 @@ import pytest
 from tests.envoy.values import component, network, profile
 from xds_server.errors import ConflictError, InvalidError, NotFoundError
 from xds_server.model.network import Protocol
-from xds_server.model.profile import Match
+from xds_server.model.profile import Abort, FaultParameters, Match
 from xds_server.translate import check_profile
 
 
@@ -34,6 +34,15 @@ def test_what_can_never_be_mirrored_is_refused_at_its_field(protocol: Protocol, 
         check_profile(network(component(protocol=protocol)), [], profile(match=match))
     assert error.value.field == field
     assert error.value.hint
+
+
+def test_a_grpc_status_over_http1_is_refused_at_its_field() -> None:
+    faults = FaultParameters(abort=Abort(grpc_status=14))
+    with pytest.raises(InvalidError) as error:
+        check_profile(network(component(protocol=Protocol.HTTP1)), [], profile(faults=faults))
+    assert error.value.field == "faultInjectionParameters.abort.grpcStatus"
+    assert "httpStatus" in error.value.hint
+    check_profile(network(component(protocol=Protocol.HTTP2)), [], profile(faults=faults))
 
 
 @pytest.mark.parametrize(

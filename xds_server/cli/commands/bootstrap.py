@@ -5,6 +5,7 @@ is away), the admin port, and the internal listener that mirroring needs.
 """
 
 import enum
+import ipaddress
 import os
 import re
 import socket
@@ -14,13 +15,14 @@ from typing import Annotated
 import typer
 
 from api.schemas.base import shown
-from api.schemas.values import is_ip
+from api.schemas.values import is_ip, is_reference
 from xds_server.cli.waiting import seconds
 from xds_server.errors import InvalidError
 from xds_server.model.network import Address
 
 _ADDRESS = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+)):([0-9]{1,5})")
 _PORTS = 65535
+_LEAST_INTERVAL, _BELOW_INTERVAL = 0.001, 300.0
 
 
 class Mode(enum.StrEnum):
@@ -82,6 +84,8 @@ def command(
     ] = None,
 ) -> None:
     """Print a bootstrap."""
+    if not is_reference(network):
+        raise InvalidError(f"{shown(network)} is no name or id", field="NETWORK", hint="letters, digits, '-' and '.'")
     overridden = dict(_override(one) for one in listen or ())
     # Whoever moved `serve` by its variables would get a bootstrap that finds nobody.
     manager = manager or f"127.0.0.1:{os.environ.get('SHADOWMESH_XDS_PORT') or 18000}"
@@ -89,6 +93,9 @@ def command(
     where = {"manager": manager, "engine": engine, "admin": admin}
     places = {name: address(text, f"--{name}", free=name == "admin") for name, text in where.items()}
     interval = seconds(stats_interval, "--stats-interval")
+    if not _LEAST_INTERVAL <= interval < _BELOW_INTERVAL:
+        # Envoy refuses a bootstrap with any other.
+        raise InvalidError(f"{shown(stats_interval)} is out of range", field="--stats-interval", hint="1ms to 299s")
     from xds_server.translate import BootstrapOptions, bootstrap  # noqa: PLC0415 - --help does not wait for it
 
     options = BootstrapOptions(
@@ -125,4 +132,4 @@ def _override(text: str) -> tuple[str, Address]:
     found = address(where, "--listen")
     if not is_ip(found.address):
         raise InvalidError(f"{shown(where)} is no IP address", field="--listen", hint="an Envoy listens on addresses")
-    return component, found
+    return component, Address(str(ipaddress.ip_address(found.address)), found.port)

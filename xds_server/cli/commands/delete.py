@@ -11,7 +11,7 @@ import typer
 
 from api.manifests import NetworkManifest
 from xds_server.cli import files
-from xds_server.cli.client import Client
+from xds_server.cli.client import Client, reference
 from xds_server.cli.entry import report
 from xds_server.cli.options import DEFAULT_SERVER, Network, Server, Token
 from xds_server.cli.output import console
@@ -59,6 +59,8 @@ def _targets(
     client: Client, kind: Kind | None, names: list[str], filenames: list[str], network: str | None
 ) -> list[tuple[str, tuple[str, ...]]]:
     if not filenames:
+        # All of them before the first one is gone.
+        names = [reference(name, "NAME") for name in names]
         if kind is Kind.NETWORK:
             return [(f"network/{name}", ("networks", name)) for name in names]
         home = client.the_network(network)

@@ -4,6 +4,9 @@ Only copies are hurt, never a client. Percentages are 0-100. For example, every 
 shadowmesh inject v2 --delay 200ms --delay-percentage 50 --duration 1m
 """
 
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
@@ -14,8 +17,28 @@ from xds_server.cli import views
 from xds_server.cli.client import JSON, Client
 from xds_server.cli.options import DEFAULT_SERVER, Format, Network, Output, Server, Token
 from xds_server.cli.output import emit
-from xds_server.errors import ConflictError, InvalidError, NotFoundError
+from xds_server.errors import ConflictError, FieldProblem, InvalidError, InvalidFieldsError, NotFoundError
 
+_FLAGS = {
+    "faultInjectionParameters": "inject",
+    "faultInjectionParameters.delay": "--delay",
+    "faultInjectionParameters.delay.fixedDelay": "--delay",
+    "faultInjectionParameters.delay.percentage": "--delay-percentage",
+    "faultInjectionParameters.abort": "--abort",
+    "faultInjectionParameters.abort.httpStatus": "--abort",
+    "faultInjectionParameters.abort.grpcStatus": "--grpc-abort",
+    "faultInjectionParameters.abort.percentage": "--abort-percentage",
+    "faultInjectionParameters.responseRateLimit.kbps": "--rate-limit",
+    "faultInjectionParameters.responseRateLimit.percentage": "--rate-limit-percentage",
+    "faultInjectionParameters.headers": "--header",
+    "duration": "--duration",
+}
+_WORDS = {
+    "delay, abort, responseRateLimit": "--delay, --abort, --grpc-abort, --rate-limit",
+    "httpStatus": "--abort",
+    "grpcStatus": "--grpc-abort",
+}
+_WORD = re.compile("|".join(_WORDS))
 _Percentage = typer.Option(metavar="0-100", help="Per cent of the copies.", show_default="100")
 
 
@@ -49,11 +72,13 @@ def command(
     body: dict[str, Any] = {"instanceID": "checked-before-it-is-sent", "faultInjectionParameters": given}
     if duration is not None:
         body["duration"] = duration
-    validate(InjectFaultBody, body)
+    with _by_flags():
+        validate(InjectFaultBody, body)
     with Client(server, token) as client:
         home = client.the_network(network)
         body["instanceID"] = find_instance(client, home, instance)
-        made = client.post("networks", home, "shadowing", "inject_fault", body=body)
+        with _by_flags():
+            made = client.post("networks", home, "shadowing", "inject_fault", body=body)
     emit(made, output, lambda: views.faults([made]))
 
 
@@ -61,9 +86,12 @@ def find_instance(client: Client, network: str, ref: str) -> str:
     """Return the id of the living instance that `ref` means.
 
     Raises:
+        InvalidError: it is empty, which would mean each.
         NotFoundError: there is none.
         ConflictError: it may mean several.
     """
+    if not ref:
+        raise InvalidError("is empty", field="instance", hint="get instances lists them")
     found: list[JSON] = [
         instance
         for profile in client.items("networks", network, "shadowing", "profiles")
@@ -78,6 +106,23 @@ def find_instance(client: Client, network: str, ref: str) -> str:
         hint = "get instances lists them"
         raise NotFoundError(f'no living instance is called "{ref}"', field="instance", hint=hint)
     return str(ids[0])
+
+
+@contextmanager
+def _by_flags() -> Iterator[None]:
+    """Tell what is wrong with the document in the words of the command line."""
+    try:
+        yield
+    except InvalidFieldsError as error:
+        raise InvalidFieldsError([_by_flag(problem) for problem in error.problems]) from error
+    except InvalidError as error:
+        raise InvalidFieldsError([_by_flag(FieldProblem(error.field, error.detail, error.hint))]) from error
+
+
+def _by_flag(problem: FieldProblem) -> FieldProblem:
+    field = re.sub(r"\[\d+\].*", "", problem.field)
+    words = (_WORD.sub(lambda word: _WORDS[word[0]], text) for text in (problem.detail, problem.hint))
+    return FieldProblem(_FLAGS.get(field, problem.field), *words)
 
 
 def _part(percentage: float | None, flag: str, **values: Any) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from xds_server.cli.client import Client
+from xds_server.cli.client import Client, reference
 from xds_server.cli.options import DEFAULT_SERVER, Network, Server, Token
 from xds_server.cli.output import console
 from xds_server.errors import ConflictError, InvalidError, NotFoundError
@@ -24,6 +24,8 @@ def command(
     """Lift faults."""
     if every == (fault is not None):
         raise InvalidError("name the fault to lift", hint="its id, or --all for all that were injected")
+    if fault is not None:
+        reference(fault, "fault")
     with Client(server, token) as client:
         home = client.the_network(network)
         there = [one for one in client.items("networks", home, "shadowing", "faults") if not one["fromProfile"]]
