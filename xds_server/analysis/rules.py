@@ -26,7 +26,7 @@ from xds_server.model.analysis import DEFAULT_ANALYSIS, RECOGNISED, Analysis
 CACHED = 10_000
 """Endpoints, and fields of one endpoint, that are remembered."""
 MOST_ASKED = 50_000
-"""Times that a rule is tried on a field or a value, for one pair; about half a second. Long values count several times."""
+"""Times that a rule is tried on a field or a value, for one pair; about half a second. Long values count for more."""
 _REPLACING = 4
 """So much more does replacing cost than finding."""
 

@@ -159,6 +159,7 @@ def test_recognised_values_are_a_class_of_their_own_with_their_kind() -> None:
     moments = {"at": "2026-11-24T03:37:14Z"}, {"at": "2026-11-24T03:37:15Z"}
     (difference,) = json_differences(*moments)
     assert (str(difference.kind), difference.what) == ("same_kind", "timestamp")
+    assert difference.as_json()["recognised"] == "timestamp"
     assert found(*moments, recognise=()) == [("$.at", "value")]
     mixed = [
         [{"id": 1, "at": a}, {"id": 2, "at": b}]
