@@ -44,6 +44,7 @@ _IDENTICAL = Outcome()
 
 def compare(original: Record, shadow: Record, rules: Rules = DEFAULT_RULES) -> Outcome:
     """Return what became of a pair. The outcome may be shared: do not change it."""
+    rules.begin()
     outcome = _by_ending_and_status(original, shadow, rules)
     if outcome is None:
         outcome = _by_content(original, shadow, rules)

@@ -49,13 +49,14 @@ class Difference:
 
     def as_json(self) -> dict[str, Any]:
         """Return what an example shows of it."""
-        return {
+        shown = {
             "field": self.field,
             "class": str(self.kind),
             "at": self.at[:PLACE] or self.field,
             "original": self._shown(self.original, self.shadow),
             "shadow": self._shown(self.shadow, self.original),
         }
+        return {**shown, "recognised": self.what} if self.what else shown
 
     def _shown(self, value: Any, other: Any) -> str | None:
         if self.kind in _LONG and isinstance(value, str) and isinstance(other, str):

@@ -295,6 +295,8 @@ class _Comparer:
             return
         if not rules.plain:
             at = rules.at(shape.field)
+            if rules.exhausted(at, a, b):
+                raise _TooComplexError
             if not at.counts(a, b) or (kind is not Kind.TYPE and at.same(a, b)):
                 return
         kinds.add(kind)
@@ -307,16 +309,22 @@ class _Comparer:
     def _add(self, place: _Place, step: str | int, kind: Kind, a: Any, b: Any) -> None:
         """Note a difference at a step below a place."""
         shape = (place.shape or place.shaped()).at(step)
-        if kind not in shape.kinds and self._rules.at(shape.field).counts(a, b):
+        if kind not in shape.kinds and self._counts(shape, a, b):
             shape.kinds.add(kind)
             self._note(Difference(shape.field, kind, a, b, place.exact(step)))
 
     def _add_here(self, place: _Place, kind: Kind, a: Any, b: Any) -> None:
         """Note a difference of the place itself."""
         shape = place.shaped()
-        if kind not in shape.kinds and self._rules.at(shape.field).counts(a, b):
+        if kind not in shape.kinds and self._counts(shape, a, b):
             shape.kinds.add(kind)
             self._note(Difference(shape.field, kind, a, b, place.whole()))
+
+    def _counts(self, shape: _Shape, a: Any, b: Any) -> bool:
+        at = self._rules.at(shape.field)
+        if self._rules.exhausted(at, a, b):
+            raise _TooComplexError
+        return at.counts(a, b)
 
     def _note(self, difference: Difference) -> None:
         self._found.append(difference)

@@ -20,6 +20,8 @@ from xds_server.analysis.rules import Rules
 
 LONGEST = 512 * 1024
 """Characters read; the rest is compared as text."""
+LONGEST_FIELD = 300
+"""Characters of a field."""
 DEEPEST = 20
 """Elements in a path."""
 MOST_NODES = 50_000
@@ -76,16 +78,21 @@ def markup_differences(left: str, right: str, rules: Rules, *, is_html: bool) ->
             return found
         a, b = ours[0].get(path, []), theirs[0].get(path, [])
         if a != b:
-            found += _of_path(f"body:{path}", a, b, rules)
+            found += _of_path(_field(path), a, b, rules)
     # Elements of which nothing else tells: they are empty.
     told = tuple(difference.field for difference in found)
     for path in [*(ours[1] - theirs[1]), *(theirs[1] - ours[1])]:
-        field, shown = f"body:{path}", f"<{path.rpartition('/')[2]}>"
+        field, shown = _field(path), f"<{path.rpartition('/')[2]}>"
         if not any(each.startswith(field) for each in told) and len(found) < MOST:
             values = (shown, ABSENT) if ours[1][path] > theirs[1][path] else (ABSENT, shown)
             if rules.at(field).counts(*values):
                 found.append(Difference(field, Kind.MISSING if values[1] is ABSENT else Kind.EXTRA, *values))
     return found
+
+
+def _field(path: str) -> str:
+    field = f"body:{path}"
+    return field if len(field) <= LONGEST_FIELD else field[:LONGEST_FIELD] + "…"
 
 
 def _of_path(field: str, a: list[str], b: list[str], rules: Rules) -> Iterator[Difference]:

@@ -25,6 +25,10 @@ from xds_server.model.analysis import DEFAULT_ANALYSIS, RECOGNISED, Analysis
 
 CACHED = 10_000
 """Endpoints, and fields of one endpoint, that are remembered."""
+MOST_ASKED = 50_000
+"""Times that a rule is tried on a field or a value, for one pair; about half a second. Long values count for more."""
+_REPLACING = 4
+"""So much more does replacing cost than finding."""
 
 _NUMBERS = (int, float)
 
@@ -88,10 +92,25 @@ class Rules:
     """By which gRPC messages are read."""
     plain: bool = field(init=False)
     """There are no rules of fields."""
+    _asked: int = field(init=False, default=0, repr=False, compare=False)
+    _size: int = field(init=False, default=0, repr=False, compare=False)
     _cache: dict[str, At] = field(init=False, default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        self.plain = not (self.ignores or self.normalizers or self.tolerances or self.array_keys)
+        sorts = self.ignores, self.normalizers, self.tolerances, self.array_keys
+        self._size = sum(map(len, sorts))
+        self.plain = not self._size
+
+    def begin(self) -> None:
+        """Begin with another pair: what rules may cost is bounded for each."""
+        self._asked = 0
+
+    def exhausted(self, at: At, original: Any, shadow: Any) -> bool:
+        """Take note that the rules of a field are about to be tried on two values; say whether that was enough."""
+        if rules := len(at.values) + _REPLACING * len(at.normalizers):
+            length = len(original) + len(shadow) if isinstance(original, str) and isinstance(shadow, str) else 0
+            self._asked += rules * (1 + length // 200)
+        return self._asked > MOST_ASKED
 
     def at(self, name: str) -> At:
         """Return what the rules say of a field."""
@@ -101,6 +120,7 @@ class Rules:
         if found is None:
             if len(self._cache) >= CACHED:
                 self._cache.clear()
+            self._asked += self._size
             found = self._cache[name] = self._made(name)
         return found
 
@@ -108,6 +128,8 @@ class Rules:
         """Return the class of a difference of two values with what was recognised; None when it does not count."""
         if not self.plain:
             at = self.at(name)
+            if self.exhausted(at, original, shadow):
+                return Kind.TOO_COMPLEX, ""
             if not at.counts(original, shadow) or at.same(original, shadow):
                 return None
         what = same_kind(original, shadow, self.recognise, name) if self.recognise else ""

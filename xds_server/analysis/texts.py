@@ -29,12 +29,12 @@ def text_differences(left: str, right: str, rules: Rules) -> list[Difference]:
         if ours != theirs:
             looked += 1
             judged = (Kind.TEXT, "") if looked > MOST_LINES else rules.leaf(FIELD, Kind.TEXT, ours, theirs)
-            if judged is not None and (judged[0] is Kind.TEXT or not found):
+            if judged is not None and (judged[0] is not Kind.SAME_KIND or not found):
                 place = first_difference(ours, theirs)
                 values = window(left, mine + place), window(right, yours + place)
                 where = f"line {number}, character {mine + place}"
                 found.append(Difference(FIELD, judged[0], *values, where, judged[1]))
-                if judged[0] is Kind.TEXT:
+                if judged[0] is not Kind.SAME_KIND:
                     return found
         mine, yours, number = mine + len(ours) + 1, yours + len(theirs) + 1, number + 1
     if len(lines[0]) != len(lines[1]):

@@ -86,3 +86,9 @@ def test_no_markup_makes_it_slow(piece: str, other: str) -> None:
     text = (piece + other) * (200_000 // len(piece + other))
     markup_differences(text, text + "x", DEFAULT_RULES, is_html=True)
     assert process_time() - began < 5
+
+
+def test_a_path_is_of_bounded_length() -> None:
+    deep = "".join(f"<{'x' * 50}{n}>" for n in range(40))
+    ((field, _),) = found(f"{deep}a", f"{deep}b")
+    assert len(field) <= 301

@@ -1,5 +1,7 @@
+from time import process_time
 from typing import Any
 
+import orjson
 import pytest
 
 from tests.unit.analysis.entries import pair
@@ -157,6 +159,7 @@ def test_recognised_values_are_a_class_of_their_own_with_their_kind() -> None:
     moments = {"at": "2026-11-24T03:37:14Z"}, {"at": "2026-11-24T03:37:15Z"}
     (difference,) = json_differences(*moments)
     assert (str(difference.kind), difference.what) == ("same_kind", "timestamp")
+    assert difference.as_json()["recognised"] == "timestamp"
     assert found(*moments, recognise=()) == [("$.at", "value")]
     mixed = [
         [{"id": 1, "at": a}, {"id": 2, "at": b}]
@@ -198,6 +201,25 @@ def test_a_replacement_is_text_and_groups() -> None:
     by = compile_replacement(r"<\1\\$2>", 2)
     assert Expression("(a)(b)?").replaced("xab-a", by) == r"x<a\$2>-<a\$2>"
     assert Expression("(a)|(b)").replaced("b", compile_replacement(r"[\1\2\0]", 2)) == "[bb]"
+
+
+@pytest.mark.parametrize("kind", ["application/json", "text/html", "text/plain"])
+@pytest.mark.parametrize(
+    "rule", [Ignore(value="^tmp|^[a-z]"), Normalize(regex="[a-z0-9]+"), Ignore(field="[$].*|body.*x")]
+)
+def test_many_rules_on_many_values_cost_bounded_time(kind: str, rule: Ignore | Normalize) -> None:
+    values = [[f"{c}v{n:x}y" for n in range(15_000)] for c in ("tmp", "tmq")]
+    bodies = {
+        "application/json": [orjson.dumps(dict(zip(values[0], v, strict=True))) for v in values],
+        "text/html": ["".join(f"<p{x[-4:]}>{x}</p{x[-4:]}>" for x in v).encode() for v in values],
+        "text/plain": ["\n".join(v).encode() for v in values],
+    }[kind]
+    legs = pair(*({"headers": {"content-type": kind}, "body": body, "head": 10**7} for body in bodies))
+    made = rules(*[rule] * 200)
+    began = process_time()
+    for _ in range(2):
+        compare(*legs, made)
+    assert process_time() - began < 20
 
 
 def test_rules_that_cannot_be_compiled_are_left_out() -> None:
