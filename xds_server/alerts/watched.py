@@ -25,6 +25,7 @@ class Watched:
     network: str
     component: str
     profile: str
+    profile_id: str
     variants: tuple[str, ...]
     alerting: Alerting
     share: float

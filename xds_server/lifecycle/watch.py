@@ -29,6 +29,7 @@ def watched(registry: Registry, collector: Tallied) -> Iterator[Watched]:
                 network=record.network.name,
                 component=profile.component_name,
                 profile=profile.name or profile.id,
+                profile_id=profile.id,
                 variants=tuple(variant.name for variant in profile.variants),
                 alerting=profile.analysis.alerts,
                 share=profile.percentage,
