@@ -85,7 +85,7 @@ def watched(tallies: Mapping[str, Tally] | None = None, **changes: Any) -> Watch
         "share": 0.5,
         "controlled": False,
         "instances": (instance(),),
-        "tallies": tallies or {},
+        "tallies": tuple((tallies or {}).values()),
     }
     return Watched(**{**fields, **changes})
 

@@ -224,8 +224,8 @@ class FakeCollector:
     def summary(self, profile_id: str, instance_id: str | None = None) -> None:
         return None
 
-    def tallies(self, profile_id: str) -> Mapping[str, Any]:
-        return {}
+    def tallies(self, profile_id: str) -> list[Any]:
+        return []
 
     def examples(self, profile_id: str, **wanted: Any) -> list[Any]:
         return [(profile_id, wanted)]
