@@ -105,6 +105,10 @@ async def test_alertmanager_hears_of_differences_and_of_their_end_with_the_same_
     assert hooked == len(_hooked(world, "firing", "$.price")) == 1
     assert len(_hooked(world, "resolved", "$.price")) == 1
     await stack.delete(profile)
+    # A webhook's URL is a secret.
+    written = await asyncio.to_thread(_written, stack.folder)
+    assert b"$.price" in written
+    assert b"secret-path" not in written
 
 
 async def test_a_dead_shadow_is_told_and_is_over_with_its_profile(world: World) -> None:
@@ -147,6 +151,10 @@ def _linted(world: World) -> tuple[int, str, str]:
 async def _pairs(world: World) -> float:
     text = (await asyncio.to_thread(httpx.get, f"{world.stack.url}/metrics", trust_env=False)).text
     return float(next(line.split()[-1] for line in text.splitlines() if line.startswith("shadowmesh_pairs_total{")))
+
+
+def _written(folder: Path) -> bytes:
+    return (folder / "manager.log").read_bytes() + (folder / "state/alerts.json").read_bytes()
 
 
 async def _query_returns_the_pairs(world: World, profile: str) -> None:

@@ -1,10 +1,10 @@
 """What was compared, for Prometheus: counted anew from the tallies at each scrape.
 
-Guarantees: at most `MOST` sets of the labels network, component, profile and variant for the life of the process; those
-that come later are summed under `other`, and how many they are is a metric of its own. A counter never falls while the
-process lives, whatever the tallies do. The tallies are on disk, so after an orderly stop counters go on from where they
-were. Raw counts: noise is not taken off, but in `shadowmesh_discrepancies`, which is a gauge since a field may turn out
-to be noise later.
+Guarantees: at most `MOST` sets of the labels network, component, profile and variant at a time; those that come when
+all are taken are summed under `other` for as long as they are there, and how many they are is a metric of its own. A
+counter never falls while its profile lives, whatever the tallies do; a new profile of an old name begins anew. The
+tallies are on disk, so after an orderly stop counters go on from where they were. Raw counts: noise is not taken off,
+but in `shadowmesh_discrepancies`, which is a gauge since a field may turn out to be noise later.
 Not guaranteed: `_sum` of a histogram is within 1 %, as are the bounds of its buckets (both come from a sketch). After a
 crash counters may begin up to five seconds lower, which Prometheus takes for a reset.
 """
@@ -72,9 +72,9 @@ class Exposition(Collector):
     def __init__(self, watched: Callable[[], Iterable[Watched]], *, most: int = MOST) -> None:
         self._watched = watched
         self._most = most
-        self._own: set[_Series] = set()
+        self._own: dict[_Series, str] = {}
         self._folded: set[_Series] = set()
-        self._highest: dict[tuple[str, ...], float] = {}
+        self._highest: dict[_Series, dict[tuple[str, ...], float]] = {}
 
     def describe(self) -> Iterable[Metric]:
         """Return nothing: a registry would scrape us to know the names."""
@@ -92,11 +92,14 @@ class Exposition(Collector):
 
     def _sums(self) -> dict[_Series, _Sums]:
         found: dict[_Series, _Sums] = {}
+        present: set[_Series] = set()
         for watched in self._watched():
             tallies = by_variant(watched)
             instances = {instance.variant for instance in watched.instances}
             for variant in dict.fromkeys((*watched.variants, *sorted(instances), *tallies)):
-                home = self._home((watched.network, watched.component, watched.profile, variant))
+                series = (watched.network, watched.component, watched.profile, variant)
+                present.add(series)
+                home = self._home(series, watched.profile_id)
                 sums = found.setdefault(home, _Sums())
                 statuses = [i.status for i in watched.instances if i.variant == variant]
                 sums.statuses.update(str(status) for status in statuses)
@@ -104,18 +107,25 @@ class Exposition(Collector):
                     sums.share = max(sums.share, watched.share)
                 if variant in tallies:
                     sums.add(tallies[variant])
-        if self._folded:
+        self._forget_all_but(present)
+        if _OTHER in self._highest:
             found.setdefault(_OTHER, _Sums())
         return found
 
-    def _home(self, series: _Series) -> _Series:
-        if series not in self._own:
-            if len(self._own) >= self._most:
-                if len(self._folded) < self._most * 20:
-                    self._folded.add(series)
-                return _OTHER
-            self._own.add(series)
+    def _home(self, series: _Series, profile_id: str) -> _Series:
+        if series in self._folded or (series not in self._own and len(self._own) >= self._most):
+            self._folded.add(series)
+            return _OTHER
+        if self._own.get(series) != profile_id:
+            self._own[series] = profile_id
+            self._highest.pop(series, None)
         return series
+
+    def _forget_all_but(self, present: set[_Series]) -> None:
+        for series in self._own.keys() - present:
+            del self._own[series]
+            self._highest.pop(series, None)
+        self._folded &= present
 
     def _counters(self, found: dict[_Series, _Sums]) -> Iterator[Metric]:
         plain: tuple[tuple[str, str, Callable[[_Sums], int]], ...] = (
@@ -126,7 +136,7 @@ class Exposition(Collector):
         for name, words, count in plain:
             family = CounterMetricFamily(f"shadowmesh_{name}", words, labels=_LABELS)
             for series, sums in found.items():
-                family.add_metric(series, self._never_lower((name, *series), count(sums)))
+                family.add_metric(series, self._never_lower(series, (name,), count(sums)))
             yield family
         by_word: tuple[tuple[str, str, str, Callable[[_Sums], Counter[str]]], ...] = (
             ("differences", "Judged pairs with a difference of a class.", "class", lambda s: s.classes),
@@ -138,7 +148,7 @@ class Exposition(Collector):
             family = CounterMetricFamily(f"shadowmesh_{name}", words, labels=(*_LABELS, label))
             for series, sums in found.items():
                 for word, number in sorted(counts(sums).items()):
-                    family.add_metric((*series, word), self._never_lower((name, *series, word), number))
+                    family.add_metric((*series, word), self._never_lower(series, (name, word), number))
             yield family
 
     def _histogram(self, found: dict[_Series, _Sums]) -> Metric:
@@ -150,15 +160,15 @@ class Exposition(Collector):
         )
         for series, sums in found.items():
             for leg, sketch in sums.response.items():
-                key = ("response", *series, leg)
                 counts = [*zip(map(str, BUCKETS), sketch.cumulative(BUCKETS), strict=True), ("+Inf", sketch.count)]
-                buckets = [(bound, self._never_lower((*key, bound), count)) for bound, count in counts]
-                family.add_metric((*series, leg), buckets, self._never_lower((*key, "sum"), sketch.total()))
+                buckets = [(bound, self._never_lower(series, (leg, bound), count)) for bound, count in counts]
+                family.add_metric((*series, leg), buckets, self._never_lower(series, (leg, "sum"), sketch.total()))
         return family
 
-    def _never_lower(self, key: tuple[str, ...], value: float) -> float:
+    def _never_lower(self, series: _Series, key: tuple[str, ...], value: float) -> float:
         # A loss may turn out to be less, and what is counted as `other` may be deleted.
-        highest = self._highest[key] = max(value, self._highest.get(key, 0.0))
+        known = self._highest.setdefault(series, {})
+        highest = known[key] = max(value, known.get(key, 0.0))
         return highest
 
 

@@ -4,7 +4,7 @@ Guarantees: `by_variant` leaves the control out and loses no other tally. Not gu
 are; they are the collector's own, so a picture is taken of them without an `await` in between.
 """
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from xds_server.analysis.kinds import Lost
@@ -25,6 +25,7 @@ class Watched:
     network: str
     component: str
     profile: str
+    profile_id: str
     variants: tuple[str, ...]
     alerting: Alerting
     share: float
@@ -32,8 +33,8 @@ class Watched:
     controlled: bool
     instances: tuple[ShadowInstance, ...]
     """Oldest first, the control's among them."""
-    tallies: Mapping[str, Tally]
-    """By instance; an empty instance is what cannot be told to belong to one."""
+    tallies: Sequence[Tally]
+    """One an instance; an empty instance is what cannot be told to belong to one."""
 
     def live(self, variant: str) -> bool:
         """Tell whether an instance of a variant (of any, for `UNKNOWN`) runs or is about to."""
@@ -45,8 +46,8 @@ def by_variant(watched: Watched) -> dict[str, Tally]:
     homes: dict[str, str] = {instance.id: instance.variant for instance in watched.instances}
     rest = watched.variants[0] if len(watched.variants) == 1 else UNKNOWN
     grouped: dict[str, list[Tally]] = {}
-    for instance, tally in watched.tallies.items():
-        variant = homes.get(instance, rest)
+    for tally in watched.tallies:
+        variant = homes.get(tally.instance, rest)
         if not tally.control and variant != CONTROL:
             grouped.setdefault(variant, []).append(tally)
     return {variant: tallies[0] if len(tallies) == 1 else _merged(tallies) for variant, tallies in grouped.items()}

@@ -118,10 +118,10 @@ class Collector:
                     whole.merge(tally)
         return comparison_of(whole, control)
 
-    def tallies(self, profile_id: str) -> Mapping[str, Tally]:
-        """Return the tallies of a profile by instance; they are the collector's own, to be read and not kept."""
+    def tallies(self, profile_id: str) -> list[Tally]:
+        """Return what is known of each instance of a profile; to be read at once and not changed."""
         profile = self._profiles.get(profile_id)
-        return profile.tallies if profile is not None else {}
+        return list(profile.tallies.values()) if profile else []
 
     def revision(self, profile_id: str) -> int:
         """Return a number that is another one once more was taken in; 0 when nothing is known of a profile."""

@@ -13,7 +13,7 @@ Not guaranteed: after a crash of the manager within the time of `settle`, what c
 import asyncio
 import zlib
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Protocol
@@ -60,7 +60,7 @@ class Collected(Protocol):
         """Return a number that changes with what is known of a profile; 0: nothing is."""
         ...
 
-    def tallies(self, profile_id: ProfileID) -> Mapping[str, Tally]:
+    def tallies(self, profile_id: ProfileID) -> list[Tally]:
         """Return what is known of each of its instances."""
         ...
 
@@ -196,7 +196,7 @@ class Archive:
             await self._store.apply(changes)
             return
         try:
-            seen = comparison_of(_whole(profile, list(self._collector.tallies(profile).values())))
+            seen = comparison_of(_whole(profile, self._collector.tallies(profile)))
             data = await asyncio.to_thread(zlib.compress, self._collector.dump(profile), 6)
         except Exception:  # a comparison that cannot be written is no reason to keep a profile for ever
             log.exception("a comparison could not be put away", profile=profile)
@@ -251,7 +251,7 @@ class Archive:
         """Return what was compared. Raises: NotFoundError, StoreError."""
         profile = record.profile_id
         if profile in self._settling and self._collector.revision(profile):
-            return list(self._collector.tallies(profile).values())
+            return self._collector.tallies(profile)
         known = self._read.get(profile)
         if known is None:
             data = await self._store.archived(profile)

@@ -421,7 +421,7 @@ class Controller:
 
     def _sources_of(self, record: NetworkRecord, profile: ShadowingProfile, version: str | None) -> list[Source]:
         return sources_of(
-            list(self._collector.tallies(profile.id).values()),
+            self._collector.tallies(profile.id),
             {i.id: i.variant for i in record.instances_of(profile.id)},
             profile_id=profile.id,
             profile=profile.name,

@@ -4,7 +4,7 @@ Guarantees: lazily, so that a consumer that waits between two profiles gets each
 that ended meanwhile is left out.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from xds_server.alerts.watched import Watched
@@ -15,8 +15,8 @@ from xds_server.lifecycle.registry import Registry
 class Tallied(Protocol):
     """The part of the collector that is meant here."""
 
-    def tallies(self, profile_id: str) -> Mapping[str, Tally]:
-        """Return the tallies of a profile by instance."""
+    def tallies(self, profile_id: str) -> Sequence[Tally]:
+        """Return what is known of each instance of a profile."""
 
 
 def watched(registry: Registry, collector: Tallied) -> Iterator[Watched]:
@@ -29,6 +29,7 @@ def watched(registry: Registry, collector: Tallied) -> Iterator[Watched]:
                 network=record.network.name,
                 component=profile.component_name,
                 profile=profile.name or profile.id,
+                profile_id=profile.id,
                 variants=tuple(variant.name for variant in profile.variants),
                 alerting=profile.analysis.alerts,
                 share=profile.percentage,

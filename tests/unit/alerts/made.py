@@ -79,12 +79,13 @@ def watched(tallies: Mapping[str, Tally] | None = None, **changes: Any) -> Watch
         "network": "shop",
         "component": "catalog",
         "profile": "catalog-v2",
+        "profile_id": "p",
         "variants": ("v2",),
         "alerting": Alerting(),
         "share": 0.5,
         "controlled": False,
         "instances": (instance(),),
-        "tallies": tallies or {},
+        "tallies": tuple((tallies or {}).values()),
     }
     return Watched(**{**fields, **changes})
 

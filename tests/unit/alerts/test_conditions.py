@@ -109,6 +109,8 @@ def test_the_controls_own_differences_raise_nothing(evaluator: Evaluator) -> Non
     control = Tally("p", "c1", control=True)
     profile = watched({"c1": seen(control, START, differ=1)}, instances=(instance("c1", "control"), instance()))
     assert names(look(evaluator, profile, START + 1)) == []
+    # Its tally says so too: an instance that ended long ago is not known by name any more.
+    assert names(look(evaluator, replace(profile, instances=(instance(),)), START + 2)) == []
 
 
 def test_conditions_that_a_profile_does_not_want_are_not_raised(evaluator: Evaluator) -> None:
@@ -160,6 +162,15 @@ def test_what_turns_out_to_be_noise_ends_a_rate(evaluator: Evaluator) -> None:
     counted.endpoints[ITEMS].trios = 200
     counted.endpoints[ITEMS].fields[PRICE].both = 100
     assert names(look(evaluator, profile, START + 3)) == []
+
+
+def test_what_turns_out_not_to_be_noise_is_not_all_of_this_moment(evaluator: Evaluator) -> None:
+    counted = seen(tally(), START, pairs=200, differ=100, both=1)
+    profile = watched({"i1": counted}, alerting=RATED)
+    look(evaluator, profile, START + 1000)
+    counted.endpoints[ITEMS].fields[PRICE].alone = 50
+    seen(counted, START + 1001, pairs=200)
+    assert names(look(evaluator, profile, START + 1002)) == []
 
 
 def test_a_manager_that_starts_again_sees_the_rate_by_the_timelines(evaluator: Evaluator) -> None:

@@ -86,11 +86,24 @@ def test_series_beyond_the_bound_are_summed_as_other_and_stay_so() -> None:
     assert len(found["shadowmesh_pairs_total"]) == 3
     assert one(found, "shadowmesh_pairs_total", profile="other") == 3 + 4 + 5
     assert one(found, "shadowmesh_series_folded") == 3
-    # A profile that goes frees no place: one that changed its series would count twice.
+    # One that is counted as `other` stays there although a place is free: it would count twice. A new one takes it.
     del seen_now[0], seen_now[-1]
     found = scrape(exposition)
     assert {g["profile"] for g, _ in found["shadowmesh_pairs_total"]} == {"p1", "other"}
     assert one(found, "shadowmesh_pairs_total", profile="other") == 12
+    seen_now.append(replace(watched(), profile="new"))
+    assert one(scrape(exposition), "shadowmesh_pairs_total", profile="new") == 0
+
+
+def test_a_profile_that_is_made_anew_under_its_name_begins_at_nothing() -> None:
+    seen_now = [watched({"i1": seen(Tally("p", "i1"), START, pairs=9)})]
+    exposition = Exposition(lambda: seen_now)
+    scrape(exposition)
+    seen_now[0] = replace(watched({"i2": seen(Tally("q", "i2"), START, pairs=2)}), profile_id="q")
+    assert one(scrape(exposition), "shadowmesh_pairs_total") == 2
+    seen_now.clear()
+    scrape(exposition)
+    assert (exposition._own, exposition._highest) == ({}, {})
 
 
 def test_a_counter_never_falls_though_a_loss_turned_out_to_be_less() -> None:

@@ -99,6 +99,24 @@ async def test_what_could_not_be_looked_at_is_not_resolved(tmp_path: Path) -> No
     assert [a.label("field") for a in alerts.firing("shop")] == ["$.price"]
 
 
+async def test_a_round_that_broke_off_leaves_nothing_to_the_next(tmp_path: Path) -> None:
+    sink = FakeSink()
+    rounds = 0
+
+    def look() -> Iterator[Watched]:
+        nonlocal rounds
+        rounds += 1
+        if rounds == 1:
+            yield differing()
+            raise RuntimeError("a bug")
+
+    alerts = Alerts(SETTINGS, [sink], now=now, path=tmp_path / "alerts.json")
+    alerts.start(look)
+    await until(lambda: rounds > 2)
+    await alerts.stop()
+    assert sink.sent == []
+
+
 async def test_the_log_says_when_an_alert_begins_and_ends() -> None:
     with capture_logs() as lines:
         await LogSink().send([alert(field="$.a"), alert(field="$.a", ended=START + 9)])

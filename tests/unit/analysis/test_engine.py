@@ -31,7 +31,7 @@ async def test_what_envoys_send_reaches_the_manager_compared(engine: Start) -> N
         await until(lambda: manager.pairs == 2)
         summary = manager.collector.summary(PROFILE, INSTANCE)
         assert (summary.identical, summary.by_class) == (1, {"extra": 1})
-        (tally,) = manager.collector.tallies(PROFILE).values()
+        (tally,) = manager.collector.tallies(PROFILE)
         (found,) = tally.endpoints["GET /items/{id}"].fields.values()
         assert found.examples[0].as_json()["differences"][0]["field"] == "$.a"
         assert manager.collector.summary(PROFILE, "another").pairs == 0
@@ -61,7 +61,7 @@ async def test_a_profile_that_lingers_is_judged_by_its_rules_until_it_is_forgott
         await sender.log(batch(*pair_entries()))
         await until(lambda: one.analyser.pairs == 3)
         await asyncio.sleep(0.3)
-        assert (manager.pairs, manager.collector.revision(PROFILE), manager.collector.tallies(PROFILE)) == (0, 0, {})
+        assert (manager.pairs, manager.collector.revision(PROFILE), manager.collector.tallies(PROFILE)) == (0, 0, [])
 
 
 async def test_windows_wait_for_a_manager_that_is_away_and_are_counted_once(engine: Start) -> None:

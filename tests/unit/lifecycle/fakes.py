@@ -229,8 +229,8 @@ class FakeCollector:
     def summary(self, profile_id: str, instance_id: str | None = None) -> None:
         return None
 
-    def tallies(self, profile_id: str) -> Mapping[str, Tally]:
-        return {tally.instance: tally for tally in self.seen.get(profile_id, [])}
+    def tallies(self, profile_id: str) -> list[Tally]:
+        return self.seen.get(profile_id, [])
 
     def revision(self, profile_id: str) -> int:
         return hash(self.dump(ProfileID(profile_id))) if profile_id in self.data or profile_id in self.seen else 0
