@@ -191,7 +191,7 @@ class Analyser:
     def _judge(self, original: Record, shadow: Record) -> None:
         self.pairs += 1
         name = profile_of(original.pair)
-        profile = self._profile(name)
+        profile = self._profiles.get(name) or self._profile(name)
         endpoint_name = profile.endpoints.of(original.method, original.path)
         if profile.endpoints.moved:
             self._move(profile)
@@ -214,8 +214,8 @@ class Analyser:
         endpoint.timeline.add(original.started)
         # An injected delay says nothing about the shadow's own time; the pair stays a pair, so both legs are left out.
         timed = not shadow.delayed
-        _leg(endpoint.original, original, timed=timed)
-        _leg(endpoint.shadow, shadow, timed=timed)
+        _leg(endpoint.original, original, timed)
+        _leg(endpoint.shadow, shadow, timed)
         if not timed:
             tally.counts["delayed"] += 1
         if outcome.head_only:
@@ -260,7 +260,7 @@ class Analyser:
                 found.examples.append(example)
 
 
-def _leg(leg: LegTally, record: Record, *, timed: bool) -> None:
+def _leg(leg: LegTally, record: Record, timed: bool) -> None:  # noqa: FBT001 - a keyword costs
     leg.count += 1
     number = record.status
     status = _STATUSES.get(number) or str(number)
@@ -273,7 +273,9 @@ def _leg(leg: LegTally, record: Record, *, timed: bool) -> None:
     if failed or (record.grpc_status and record.grpc_status != "0"):
         leg.errors += 1
     if timed:
-        if record.response_time is not None:
-            leg.response.add(record.response_time)
-        if record.last_byte_time is not None:
-            leg.last_byte.add(record.last_byte_time)
+        took = record.response_time
+        if took is not None:
+            leg.response.add(took)
+        took = record.last_byte_time
+        if took is not None:
+            leg.last_byte.add(took)

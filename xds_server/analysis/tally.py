@@ -200,7 +200,7 @@ class Tally:
         # Called for each pair; `min` and `max` cost more than all the rest of it.
         if not self.since or moment < self.since:
             self.since = moment
-        if moment > self.until:
+        if moment > self.until:  # noqa: PLR1730 - see above
             self.until = moment
 
     def merge(self, other: "Tally") -> None:
