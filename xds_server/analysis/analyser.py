@@ -201,7 +201,7 @@ class Analyser:
     def _judge(self, original: Record, shadow: Record) -> None:
         self.pairs += 1
         name = profile_of(original.pair)
-        profile = self._profile(name)
+        profile = self._profiles.get(name) or self._profile(name)
         endpoint_name = profile.endpoints.of(original.method, original.path)
         if profile.endpoints.moved:
             self._move(profile)
@@ -228,8 +228,8 @@ class Analyser:
         # An injected delay says nothing about the shadow's own time, and an original that answers before it has all of
         # the request has none to compare with; the pair stays a pair, so both legs are left out.
         timed = not shadow.delayed and not original.early
-        _leg(endpoint.original, original, timed=timed)
-        _leg(endpoint.shadow, shadow, timed=timed)
+        _leg(endpoint.original, original, timed)
+        _leg(endpoint.shadow, shadow, timed)
         if shadow.delayed:
             tally.counts["delayed"] += 1
         if outcome.head_only:
@@ -248,8 +248,8 @@ class Analyser:
         for candidate, (name, mine), theirs in trios:
             endpoints = self._tally(profile_of(original.pair), candidate).endpoints
             endpoint = endpoints.get(name)
-            if endpoint is None:  # its pair was in an earlier window
-                endpoint = endpoints[name] = EndpointTally()
+            if endpoint is None:  # its pair was in an earlier window, or the endpoint has got another name since
+                endpoint = endpoints.setdefault(profile.endpoints.current(name), EndpointTally())
             book(endpoint, mine, theirs)
 
     def _differs(
@@ -313,7 +313,7 @@ def _say_failed(pair: str, error: Exception) -> None:
     )
 
 
-def _leg(leg: LegTally, record: Record, *, timed: bool) -> None:
+def _leg(leg: LegTally, record: Record, timed: bool) -> None:  # noqa: FBT001 - a keyword costs
     leg.count += 1
     number = record.status
     status = _STATUSES.get(number) or str(number)
@@ -326,7 +326,9 @@ def _leg(leg: LegTally, record: Record, *, timed: bool) -> None:
     if failed or (record.grpc_status and record.grpc_status != "0"):
         leg.errors += 1
     if timed:
-        if record.response_time is not None:
-            leg.response.add(record.response_time)
-        if record.last_byte_time is not None:
-            leg.last_byte.add(record.last_byte_time)
+        took = record.response_time
+        if took is not None:
+            leg.response.add(took)
+        took = record.last_byte_time
+        if took is not None:
+            leg.last_byte.add(took)
