@@ -106,6 +106,23 @@ PLACES: dict[str, Place] = {
         {"x": "w " * 90 + "planted@example.com " + "w " * 99}, {"x": "v"}, "planted@", "planted"
     ),
     "HTML": _text(HTML.format("one"), HTML.format("two"), "planted-csrf", kind="text/html"),
+    "the value of a field beside its name": _text(
+        '<input name="csrf_token" value="planted&amp;1"><p>x</p>',
+        '<input name="csrf_token" value="planted&amp;2"><p>x</p>',
+        "planted",
+        kind="text/html",
+    ),
+    "a stream of events": _text(
+        'data: {"token":"planted-1"}\n\n', 'data: {"token":"planted-2"}\n\n', "planted", kind="text/event-stream"
+    ),
+    "JSON with a key that stands twice": _bodies(
+        b'{"token":"planted1","token":"planted3"}', b'{"token":"planted2","token":"planted4"}', "planted", headers=_JSON
+    ),
+    "far from its name": _text(
+        "secret='" + "y " * 3000 + "planted1 " + "z " * 3000 + "'",
+        "secret='" + "y " * 3000 + "planted2 " + "z " * 3000 + "'",
+        "planted",
+    ),
     "XML": _text(
         "<a><password>planted-x1</password></a>", "<a><password>planted-x2</password></a>", "planted-x", kind="text/xml"
     ),
