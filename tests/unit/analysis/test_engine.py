@@ -26,6 +26,7 @@ DIFFERENT = {"body": b'{"a":1}'}
 
 async def test_what_envoys_send_reaches_the_manager_compared(engine: Start) -> None:
     async with Manager() as manager, engine(manager.port) as one, envoy(one) as sender:
+        await until(lambda: one.analyser._expected(PROFILE))
         await sender.log(batch(*pair_entries(), *pair_entries(shadow=DIFFERENT)))
         await manager.collector.first_pair(PROFILE)
         await until(lambda: manager.pairs == 2)
