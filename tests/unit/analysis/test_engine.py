@@ -47,6 +47,7 @@ async def test_the_first_pair_does_not_wait_for_the_window(engine: Start) -> Non
 
 async def test_examples_are_filtered(engine: Start) -> None:
     async with Manager() as manager, engine(manager.port) as one, envoy(one) as sender:
+        await until(lambda: one.analyser._expected(PROFILE))
         await sender.log(batch(*pair_entries(shadow=DIFFERENT), *pair_entries(shadow={"status": 500})))
         await until(lambda: manager.pairs == 2)
         ask = manager.collector.examples
