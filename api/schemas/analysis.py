@@ -45,11 +45,16 @@ def _refusing(check: Callable[[str], object]) -> AfterValidator:
     return AfterValidator(checked)
 
 
+def _compile_secret(text: str) -> object:
+    return compile_path(text) if text.startswith("$") else text
+
+
 EndpointGlob = Annotated[str, Text("[^\r\n]+", 'an endpoint, "*" for any part, like "GET /items/*"', most=500)]
 JSONPath = Annotated[str, Text(r"\$.*", _PATH_HINT, most=500), _refusing(compile_path)]
 RegularExpression = Annotated[str, Text("(?s:.+)", "an RE2 expression", most=1024), _refusing(Expression)]
 IgnoredHeader = Annotated[str, Text(_HEADER, 'the name of a header, "*" at the end for any, like "x-build*"', most=128)]
 Replacement = Annotated[str, Text("(?s:.*)", "text", most=1024)]
+Secret = Annotated[str, Text("[^\r\n]+", "a name or a JSONPath", most=200), _refusing(_compile_secret)]
 EndpointPattern = Annotated[
     str, Text(r"([A-Z]+ )?/\S*", 'a path with names in braces, like "/items/{id}" or "GET /items/{id}"', most=500)
 ]
@@ -260,9 +265,7 @@ class AnalysisBody(Document):
     """How the elements of arrays are told apart, where it is not by `id`, `uuid`, `key`, `name` and the like."""
     recognise: list[str] = Field(default_factory=lambda: list(RECOGNISED))
     """Kinds of values that are known by their looks and expected to be others each time; all when left out."""
-    redact: Annotated[
-        list[Annotated[str, Text("[^\r\n]+", "a name or a JSONPath", most=200)]], Field(max_length=200)
-    ] = Field(default_factory=list)
+    redact: Annotated[list[Secret], Field(max_length=MOST_RULES)] = Field(default_factory=list)
     """Headers, query parameters and fields whose values are never shown, besides the built-in ones."""
     endpoints: Annotated[list[EndpointPattern], Field(max_length=MOST_ENDPOINTS)] = Field(default_factory=list)
     """Path templates of the component, first match wins; others are found by themselves."""

@@ -264,7 +264,7 @@ class Analyser:
         endpoint = tally.endpoints[endpoint_name]
         endpoint.differing += 1
         moment = pair[0].started
-        example = None
+        tried, example = False, None
         endpoint.sign(tuple(sorted(fields)))
         for kind in {kind for _, kind in fields}:
             tally.classes[kind] += 1
@@ -282,17 +282,20 @@ class Analyser:
             found.count += 1
             found.timeline.add(moment)
             found.first, found.last = min(found.first, moment), max(found.last, moment)
-            if name not in unlisted and len(found.examples) < tally.keep and (left > 0 or example is not None):
-                if example is None:
-                    example = self._example(pair, outcome, profile, endpoint_name)
-                    self._examples_left[tally.profile, tally.instance] = left - 1
-                    if example is None:
-                        break
+            if name in unlisted or len(found.examples) >= tally.keep or (left <= 0 and not tried):
+                continue
+            if not tried:
+                tried, example = True, self._example(pair, outcome, profile, endpoint_name)
+                self._examples_left[tally.profile, tally.instance] = left - 1
+            if example is not None:
                 found.examples.append(example)
 
     def _example(
         self, pair: tuple[Record, Record], outcome: Outcome, profile: _Profile, endpoint: str
     ) -> Example | None:
+        if profile.config is None:
+            # What it wants redacted is not known yet.
+            return None
         try:
             return make_example(*pair, endpoint=endpoint, differences=outcome.differences, redactor=profile.redactor)
         except Exception as error:  # noqa: BLE001 - the pair is counted all the same, and nothing unredacted goes out

@@ -106,11 +106,6 @@ def _too_large(left: Body, right: Body) -> Difference:
     return Difference(FIELD, Kind.TOO_LARGE, *said)
 
 
-def decoded(record: Record) -> Body:
-    """Return the body of a record, decoded."""
-    return _side(record, unbase64(record.headers)).body
-
-
 def _side(record: Record, headers: bytes) -> _Side:
     raw = unbase64(record.head)
     kind, applied = _described_by(headers)

@@ -27,6 +27,7 @@ _GRPC_TURNED_AWAY = frozenset({"7", "16"})
 """PERMISSION_DENIED and UNAUTHENTICATED."""
 _CONDITIONAL = frozenset({206, 304})
 _TIMED_OUT = "response_timeout"
+_LENGTH_END = 5
 
 
 @dataclass(slots=True)
@@ -73,7 +74,7 @@ def _by_ending_and_status(original: Record, shadow: Record, rules: Rules) -> Out
 def _no_evidence(original: Record, shadow: Record) -> Reason | None:
     if original.ending is not Ending.OWN or shadow.ending is not Ending.OWN or original.cut_off:
         return _unjudged(original, shadow)
-    if original.early and original.grpc_status:
+    if original.grpc_status and (original.early or _several_messages(shadow)):
         return Reason.STREAMING
     return Reason.TIMEOUT if shadow.details == _TIMED_OUT and _as_long(original, shadow) else None
 
@@ -107,6 +108,12 @@ def _same_body(original: Record, shadow: Record) -> bool:
         return True
     head = original.head or ""
     return original.size <= len(head) * 3 // 4 - head[-2:].count("=")
+
+
+def _several_messages(copy: Record) -> bool:
+    """Tell whether the request of a gRPC call goes on after its first message (a flag, 4 bytes of length, the message)."""
+    prefix = unbase64((copy.request_head or "")[:8])
+    return len(prefix) > _LENGTH_END and copy.request_size > _LENGTH_END + int.from_bytes(prefix[1:_LENGTH_END])
 
 
 def _as_long(original: Record, shadow: Record) -> bool:

@@ -15,7 +15,7 @@ import orjson
 
 from xds_server.analysis.curl import Asked, curl_line
 from xds_server.analysis.decode import unbase64
-from xds_server.analysis.difference import ABSENT, Difference
+from xds_server.analysis.difference import ABSENT, Difference, first_difference
 from xds_server.analysis.excerpt import Captured, captured, excerpt, redacted_text
 from xds_server.analysis.headers import IGNORED
 from xds_server.analysis.record import Record
@@ -206,18 +206,6 @@ def _around(left: str, right: str) -> tuple[Any, Any]:
     start = max(0, at - AROUND)
     ours, theirs = ((ELIDED if start else "") + text[start : at + AROUND] for text in (left, right))
     return ours, theirs
-
-
-def first_difference(left: str, right: str) -> int:
-    """Halve the interval: comparing slices runs at the speed of memory, characters in Python do not."""
-    low, high = 0, min(len(left), len(right))
-    while low < high:
-        middle = (low + high + 1) // 2
-        if left[low:middle] == right[low:middle]:
-            low = middle
-        else:
-            high = middle - 1
-    return low
 
 
 def _shrink(data: dict[str, Any]) -> None:

@@ -77,7 +77,7 @@ class Reason(StrEnum):
     ORIGINAL_INCOMPLETE = "original_incomplete"
     """The original's own answer broke off."""
     STREAMING = "streaming"
-    """A gRPC call whose answer began before its request had ended: what is said depends on when it is said."""
+    """A gRPC call with several messages in its request, or whose answer began before its request had ended."""
     TIMEOUT = "timeout"
     """The copy was cut at its timeout, and the original had taken as long: `shadowTimeout` is too short for it."""
     FAILED = "failed"

@@ -67,6 +67,15 @@ _COOKIE_FLAGS = frozenset(
         "",
     }
 )
+_FLAG = re.compile("|".join(sorted(_COOKIE_FLAGS)), re.IGNORECASE)
+_ATTRIBUTE_FORMS = {
+    "path": re.compile(r"/.*"),
+    "domain": re.compile(r"[\w-]*(?:\.[\w-]+)+"),
+    "max-age": re.compile(r"-?\d{1,12}"),
+    "expires": re.compile(r"\w{3},? [\w :-]{1,40}"),
+    **dict.fromkeys(("samesite", "priority", "secure", "httponly", "partitioned"), _FLAG),
+}
+"""What values of a cookie's attributes look like."""
 _NEXT_COOKIE = re.compile(r",\s*(?=[^\s;,=]+=)")
 _FIELD_STEP = re.compile(r"\.[^.\[\]'\"]+|\['(?:[^'\\]|\\.)*+(?:'\]|\Z)")
 
@@ -188,9 +197,9 @@ class Redactor:
         steps = name.split("/")
         secret = any(self._names.level(step) is not Level.SHOWN for step in steps)
         if kind == "cookie":
-            # `cookie:sid` is its value, `cookie:sid.path` one of its attributes.
-            _, dot, attribute = name.rpartition(".")
-            secret = not (dot and attribute.lower() in _COOKIE_ATTRIBUTES | _COOKIE_FLAGS)
+            # `cookie:sid` is its value, `cookie:sid.path` one of its attributes, or the value of one with such a name.
+            form = _ATTRIBUTE_FORMS.get(name.rpartition(".")[2].lower() if "." in name else "")
+            secret = form is None or not form.fullmatch(value)
         return self.mark("", value) if secret and value else self.text(value, whole=not value.endswith(ELIDED))
 
     def _of_header(self, name: str, value: str) -> str:

@@ -95,6 +95,7 @@ def _shadow(component: Component, active: ActiveProfile, shadow: ActiveShadow) -
         cluster=component_cluster(component.name) if shadow.original else shadow_cluster(shadow.instance_id),
         faults=shadow.faults,
         capture=profile.capture,
+        request=not profile.is_control(shadow.variant),
         timeout=shadow_timeout(component, profile.shadow_timeout),
         max_request_bytes=profile.max_request_bytes,
     )
@@ -109,12 +110,13 @@ def _leg(
     cluster: str,
     faults: tuple[Fault, ...],
     capture: Capture,
+    request: bool,
     timeout: float,
     max_request_bytes: int,
 ) -> tuple[Resource, ...]:
     listener = shadow_listener_message(
         instance,
-        shadow_routes(cluster, capture, timeout),
+        shadow_routes(cluster, capture, timeout, request=request),
         faults=faults,
         max_request_bytes=max_request_bytes,
     )

@@ -10,9 +10,11 @@ from tests.unit.analysis.entries import pair
 from tests.unit.analysis.test_grpc_messages import encoded, file
 from xds_server.analysis.compare import compare
 from xds_server.analysis.example import make_example
+from xds_server.analysis.redact import Redactor
 from xds_server.analysis.rules import RuleBook
 from xds_server.model.analysis import Analysis, ArrayKey, Ignore, Normalize, Tolerance
 
+REDACTOR = Redactor(key=b"k")
 TYPES = [
     "",
     "application/json",
@@ -86,7 +88,9 @@ def test_no_pair_of_answers_raises(original: dict[str, Any], shadow: dict[str, A
         outcome = compare(*legs, rules)
         fields = [(d.field, d.kind) for d in outcome.differences]
         assert len(set(fields)) == len(fields)
-        orjson.dumps(make_example(*legs, endpoint="GET /x", differences=outcome.differences).as_json())
+        orjson.dumps(
+            make_example(*legs, endpoint="GET /x", differences=outcome.differences, redactor=REDACTOR).as_json()
+        )
 
 
 @given(answers)

@@ -26,6 +26,7 @@ DIFFERENT = {"body": b'{"a":1}'}
 
 async def test_what_envoys_send_reaches_the_manager_compared(engine: Start) -> None:
     async with Manager() as manager, engine(manager.port) as one, envoy(one) as sender:
+        await until(lambda: one.analyser._expected(PROFILE))
         await sender.log(batch(*pair_entries(), *pair_entries(shadow=DIFFERENT)))
         await manager.collector.first_pair(PROFILE)
         await until(lambda: manager.pairs == 2)
@@ -47,6 +48,7 @@ async def test_the_first_pair_does_not_wait_for_the_window(engine: Start) -> Non
 
 async def test_a_profile_that_lingers_is_judged_by_its_rules_until_it_is_forgotten(engine: Start) -> None:
     async with Manager() as manager, engine(manager.port) as one, envoy(one) as sender:
+        await until(lambda: one.analyser._expected(PROFILE))
         await sender.log(batch(*pair_entries()))
         await until(lambda: manager.pairs == 1)
         revision = manager.collector.revision(PROFILE)

@@ -106,6 +106,23 @@ PLACES: dict[str, Place] = {
         {"x": "w " * 90 + "planted@example.com " + "w " * 99}, {"x": "v"}, "planted@", "planted"
     ),
     "HTML": _text(HTML.format("one"), HTML.format("two"), "planted-csrf", kind="text/html"),
+    "the value of a field beside its name": _text(
+        '<input name="csrf_token" value="planted&amp;1"><p>x</p>',
+        '<input name="csrf_token" value="planted&amp;2"><p>x</p>',
+        "planted",
+        kind="text/html",
+    ),
+    "a stream of events": _text(
+        'data: {"token":"planted-1"}\n\n', 'data: {"token":"planted-2"}\n\n', "planted", kind="text/event-stream"
+    ),
+    "JSON with a key that stands twice": _bodies(
+        b'{"token":"planted1","token":"planted3"}', b'{"token":"planted2","token":"planted4"}', "planted", headers=_JSON
+    ),
+    "far from its name": _text(
+        "secret='" + "y " * 3000 + "planted1 " + "z " * 3000 + "'",
+        "secret='" + "y " * 3000 + "planted2 " + "z " * 3000 + "'",
+        "planted",
+    ),
     "XML": _text(
         "<a><password>planted-x1</password></a>", "<a><password>planted-x2</password></a>", "planted-x", kind="text/xml"
     ),
@@ -220,8 +237,21 @@ def test_an_error_in_the_engine_is_logged_without_its_words(monkeypatch: pytest.
     monkeypatch.setattr(analyser_module, "make_example", fails)
     with capture_logs() as logs:
         engine = Analyser(EngineSettings(), wall=lambda: 1.0)
+        engine.configure([CONFIG])
         engine.feed(batch(*pair_entries({"body": b"1"}, {"body": b"2"})), 0.0)
     assert [entry["error"] for entry in logs] == ["ValueError"]
     assert "planted-error" not in str(logs)
     (tally,) = engine.take()
-    assert next(iter(tally.endpoints.values())).differing == 1
+    (endpoint,) = tally.endpoints.values()
+    assert (endpoint.differing, sum(field.count for field in endpoint.fields.values())) == (1, 1)
+
+
+def test_no_example_is_made_before_it_is_known_what_the_profile_redacts() -> None:
+    engine = Analyser(EngineSettings(), wall=lambda: 1.0)
+    engine.feed(batch(*pair_entries({"body": b"1"}, {"body": b"2"})), 0.0)
+    (tally,) = engine.take()
+    assert [field.count for each in tally.endpoints.values() for field in each.fields.values()] == [1]
+    assert not tally.pack()["examples"]
+    engine.configure([CONFIG])
+    engine.feed(batch(*pair_entries({"body": b"1"}, {"body": b"2"})), 0.0)
+    assert engine.take()[0].pack()["examples"]

@@ -188,6 +188,8 @@ def test_cookies_keep_their_names_and_attributes(redactor: Redactor) -> None:
         assert redactor.difference("header:set-cookie", "", attribute) == attribute
     assert redactor.difference("cookie:connect.sid", "", "planted").startswith("[redacted ")
     assert redactor.difference("cookie:sid.samesite", "", "Lax") == "Lax"
+    assert redactor.difference("cookie:sid.path", "", "/a") == "/a"
+    assert redactor.difference("cookie:their.path", "", "planted").startswith("[redacted ")
 
 
 def test_parts_of_a_redirect_are_hidden_by_their_names(redactor: Redactor) -> None:

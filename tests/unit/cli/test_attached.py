@@ -4,6 +4,7 @@ import base64
 from pathlib import Path
 
 import pytest
+from google.protobuf import descriptor_pb2
 
 from tests.unit.api.fake import FakeController
 from tests.unit.cli.conftest import SHOP, Shell
@@ -15,13 +16,15 @@ paths:
     get: {responses: {200: {description: an item, example: 2026-01-01}}}
 """
 
+DESCRIPTORS = descriptor_pb2.FileDescriptorSet(file=[{"name": "shop.proto"}]).SerializeToString()
+
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     there = tmp_path / "manifests"
     there.mkdir()
     (there / "api.yaml.txt").write_text(API)
-    (there / "shop.pb").write_bytes(b"\x0a\xff\x00")
+    (there / "shop.pb").write_bytes(DESCRIPTORS)
     monkeypatch.chdir(tmp_path)
     return there
 
@@ -46,7 +49,7 @@ def test_an_openapi_file_is_read_beside_the_manifest_and_the_second_time_nothing
 def test_a_descriptor_set_is_read_as_base64_and_base64_is_left_alone(
     shell: Shell, folder: Path, desk: FakeController
 ) -> None:
-    encoded = base64.b64encode(b"\x0a\xff\x00").decode()
+    encoded = base64.b64encode(DESCRIPTORS).decode()
     shell("apply", "-f", manifest(folder, "{descriptorSet: shop.pb}"))
     assert next(iter(desk.views.values())).profile.analysis.descriptor_set == encoded
     done = shell("apply", "-f", manifest(folder, f"{{descriptorSet: {encoded}}}"))
