@@ -7,8 +7,8 @@ it sends back), CPU in cores, memory in bytes; rates are shares of the judged pa
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from xds_server.analysis.comparison import QUANTILES, Comparison
-from xds_server.analysis.tally import LegTally
+from xds_server.analysis.windows.comparison import QUANTILES, Comparison
+from xds_server.analysis.windows.tally import LegTally
 from xds_server.lifecycle.views import Gauge, Jsonable, Performance
 
 JSON = dict[str, Any]

@@ -23,8 +23,8 @@ from xds_server import log as logging_setup
 from xds_server.alerts.exposition import Exposition
 from xds_server.alerts.service import FILE, Alerts
 from xds_server.alerts.sinks.factory import make_sinks
-from xds_server.analysis.collector import Collector
 from xds_server.analysis.engine import AnalysisEngine
+from xds_server.analysis.link.collector import Collector
 from xds_server.cache.cache import SnapshotCache
 from xds_server.config import Settings
 from xds_server.engine_process import EngineProcess

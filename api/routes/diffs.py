@@ -1,6 +1,6 @@
 """Differences, from the whole to the request: endpoints, fields, classes, pairs, and one pair in full.
 
-What cursors guarantee is said in `xds_server.analysis.walk`.
+What cursors guarantee is said in `xds_server.analysis.query.walk`.
 """
 
 from collections.abc import Mapping
@@ -12,8 +12,8 @@ from api import examples_diffs, openapi
 from api.depends import Desk, NetworkRef
 from api.moments import stretch
 from api.schemas.diffs import DiffPage, PairView
-from xds_server.analysis.diff_query import DiffQuery, Group, Sort
-from xds_server.analysis.noise import Nature
+from xds_server.analysis.query.diff_query import DiffQuery, Group, Sort
+from xds_server.analysis.windows.noise import Nature
 from xds_server.errors import InvalidError
 
 router = APIRouter(tags=["diffs"], responses=openapi.PROBLEMS)

@@ -10,10 +10,10 @@ from api.schemas.base import OMITTED, SHOWN, Document, refuse, shown
 from api.schemas.match import HeaderName
 from api.schemas.openapi_document import patterns_of
 from api.schemas.values import Number, Text
-from xds_server.analysis.descriptors import check_descriptor_set
-from xds_server.analysis.expressions import BadRuleError, Expression, compile_replacement
-from xds_server.analysis.jsonpath import compile_path
-from xds_server.analysis.patterns import problem_of
+from xds_server.analysis.diff.descriptors import check_descriptor_set
+from xds_server.analysis.diff.expressions import BadRuleError, Expression, compile_replacement
+from xds_server.analysis.diff.jsonpath import compile_path
+from xds_server.analysis.endpoints.patterns import problem_of
 from xds_server.errors import cut
 from xds_server.model.analysis import (
     RECOGNISED,

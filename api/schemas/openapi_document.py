@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from api.schemas.base import kind_of, refuse, shown
-from xds_server.analysis.patterns import problem_of
+from xds_server.analysis.endpoints.patterns import problem_of
 
 MOST = 1000
 """Patterns of a document."""

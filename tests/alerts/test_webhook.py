@@ -21,7 +21,7 @@ from xds_server.alerts import courier
 from xds_server.alerts.courier import SinkStatus
 from xds_server.alerts.service import Alerts
 from xds_server.alerts.sinks.factory import make_sinks
-from xds_server.analysis.tally import Tally
+from xds_server.analysis.windows.tally import Tally
 from xds_server.app import manager
 from xds_server.config import AlertSettings
 from xds_server.errors import InvalidError

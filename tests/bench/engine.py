@@ -27,12 +27,12 @@ from tests.bench._scale import quick
 from tests.bench._table import show
 from tests.unit.analysis.entries import PROFILE, pair
 from xds_server.analysis.analyser import Analyser
-from xds_server.analysis.compare import compare
-from xds_server.analysis.decode import unbase64
-from xds_server.analysis.endpoints import Endpoints
-from xds_server.analysis.ledger import Ledger
+from xds_server.analysis.diff.compare import compare
+from xds_server.analysis.diff.decode import unbase64
+from xds_server.analysis.diff.rules import RuleBook
+from xds_server.analysis.endpoints.endpoints import Endpoints
+from xds_server.analysis.ingest.ledger import Ledger
 from xds_server.analysis.profile_config import ProfileConfig
-from xds_server.analysis.rules import RuleBook
 from xds_server.config import EngineSettings
 from xds_server.model.names import CAPTURE_METADATA, PAIR_HEADER
 

@@ -9,9 +9,9 @@ import pytest
 from tests.envoy.backend import Asked, Backend
 from tests.envoy.harness import Mesh
 from tests.envoy.values import active, component, profile, shadow, state
-from xds_server.analysis.als import read_batch
-from xds_server.analysis.compare import compare
-from xds_server.analysis.decode import unbase64
+from xds_server.analysis.diff.compare import compare
+from xds_server.analysis.diff.decode import unbase64
+from xds_server.analysis.ingest.als import read_batch
 from xds_server.analysis.record import Record
 from xds_server.model.profile import Capture
 

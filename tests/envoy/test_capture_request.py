@@ -13,7 +13,7 @@ from tests.envoy.harness import Mesh
 from tests.envoy.test_capture_odd import no_script_errors
 from tests.envoy.test_grpc import CHOSEN, SERVICE, Service, serving
 from tests.envoy.values import active, component, profile, shadow, state
-from xds_server.analysis.als import read_batch
+from xds_server.analysis.ingest.als import read_batch
 from xds_server.analysis.record import Record
 from xds_server.model.network import Protocol
 from xds_server.model.profile import Capture, Match

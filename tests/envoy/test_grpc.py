@@ -11,8 +11,8 @@ import pytest
 from tests.envoy.als_sink import captured
 from tests.envoy.harness import Mesh
 from tests.envoy.values import active, component, profile, shadow, state
-from xds_server.analysis.als import _record
-from xds_server.analysis.compare import compare
+from xds_server.analysis.diff.compare import compare
+from xds_server.analysis.ingest.als import _record
 from xds_server.analysis.kinds import Reason
 from xds_server.model.network import Protocol
 from xds_server.model.profile import Match

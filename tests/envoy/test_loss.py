@@ -21,7 +21,7 @@ CONFIG = ProfileConfig(PROFILE, "shop", "catalog", shadows={INSTANCE: "v2"})
 
 @pytest.fixture(autouse=True)
 def short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("xds_server.analysis.ledger.GRACE", 0.5)
+    monkeypatch.setattr("xds_server.analysis.ingest.ledger.GRACE", 0.5)
 
 
 @asynccontextmanager

@@ -174,7 +174,7 @@ def without_redaction(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pyt
     """Let every Python process of the stack leave redaction out."""
     folder = tmp_path_factory.mktemp("python")
     (folder / "sitecustomize.py").write_text(
-        "from xds_server.analysis.redact import Redactor\nRedactor.mark = lambda self, what, secret: secret\n"
+        "from xds_server.analysis.examples.redact import Redactor\nRedactor.mark = lambda self, what, secret: secret\n"
     )
     monkeypatch.setenv("PYTHONPATH", str(folder))
 

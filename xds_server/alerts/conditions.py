@@ -22,8 +22,8 @@ from datetime import UTC, datetime
 from xds_server.alerts.alert import DIFFERENCE_RATE, LOSS, NEW_DIFFERENCE, SHADOW_DEAD, Alert, labels_of, text
 from xds_server.alerts.history import History
 from xds_server.alerts.watched import Watched, by_variant, lost_pairs
-from xds_server.analysis.comparison import EndpointComparison, endpoint_of
-from xds_server.analysis.tally import Field, FieldTally, Tally
+from xds_server.analysis.windows.comparison import EndpointComparison, endpoint_of
+from xds_server.analysis.windows.tally import Field, FieldTally, Tally
 from xds_server.config import AlertSettings
 from xds_server.model.shadow import InstanceStatus, ShadowInstance
 

@@ -17,10 +17,10 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from xds_server.alerts.watched import Watched, by_variant
-from xds_server.analysis.comparison import endpoint_of
 from xds_server.analysis.kinds import OTHER
-from xds_server.analysis.sketch import Sketch
-from xds_server.analysis.tally import Tally
+from xds_server.analysis.windows.comparison import endpoint_of
+from xds_server.analysis.windows.sketch import Sketch
+from xds_server.analysis.windows.tally import Tally
 from xds_server.model.shadow import InstanceStatus
 
 MOST = 500

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from xds_server.analysis.kinds import Lost
-from xds_server.analysis.tally import Tally
+from xds_server.analysis.windows.tally import Tally
 from xds_server.model.analysis import Alerting
 from xds_server.model.profile import CONTROL
 from xds_server.model.shadow import ShadowInstance

@@ -11,20 +11,20 @@ from collections.abc import Callable, Iterable, Mapping
 
 import structlog
 
-from xds_server.analysis.als import Batch, read_batch
-from xds_server.analysis.compare import Outcome, compare
-from xds_server.analysis.difference import Difference
-from xds_server.analysis.endpoints import Endpoints, Names
-from xds_server.analysis.example import MAX_DIFFERENCES, Example, make_example
-from xds_server.analysis.fold import move
+from xds_server.analysis.diff.compare import Outcome, compare
+from xds_server.analysis.diff.difference import Difference
+from xds_server.analysis.diff.rules import RuleBook
+from xds_server.analysis.endpoints.endpoints import Endpoints, Names
+from xds_server.analysis.examples.example import MAX_DIFFERENCES, Example, make_example
+from xds_server.analysis.examples.redact import Redactor
+from xds_server.analysis.ingest.als import Batch, read_batch
+from xds_server.analysis.ingest.pairing import ANYONE, Pairing, profile_of
+from xds_server.analysis.ingest.trios import Controls, book, weight_of
 from xds_server.analysis.kinds import OTHER, Lost, Reason
-from xds_server.analysis.pairing import ANYONE, Pairing, profile_of
 from xds_server.analysis.profile_config import ProfileConfig
 from xds_server.analysis.record import Record
-from xds_server.analysis.redact import Redactor
-from xds_server.analysis.rules import RuleBook
-from xds_server.analysis.tally import EndpointTally, Field, FieldTally, LegTally, Tally
-from xds_server.analysis.trios import Controls, book, weight_of
+from xds_server.analysis.windows.fold import move
+from xds_server.analysis.windows.tally import EndpointTally, Field, FieldTally, LegTally, Tally
 from xds_server.config import EngineSettings
 
 log = structlog.get_logger(__name__)

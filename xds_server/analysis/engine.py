@@ -19,12 +19,12 @@ import structlog
 
 from xds_server.analysis.analyser import Analyser
 from xds_server.analysis.clock import Clock
-from xds_server.analysis.last_good import LastGoodStore, write_whole
-from xds_server.analysis.ledger import Ledger
-from xds_server.analysis.link import Link
+from xds_server.analysis.ingest.ledger import Ledger
+from xds_server.analysis.ingest.servicers import Servicers
+from xds_server.analysis.link.last_good import LastGoodStore, write_whole
+from xds_server.analysis.link.link import Link
+from xds_server.analysis.link.wire import VERSION
 from xds_server.analysis.profile_config import unpack_profile
-from xds_server.analysis.servicers import Servicers
-from xds_server.analysis.wire import VERSION
 from xds_server.cache.cache import SnapshotCache
 from xds_server.config import EngineSettings, XdsSettings
 from xds_server.errors import ConflictError

@@ -7,7 +7,7 @@ guess hides a difference, there is the stricter `looks`.
 
 import re
 
-from xds_server.analysis import secret_looks as looks
+from xds_server.analysis.examples import secret_looks as looks
 
 _UUID = r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"
 _PATTERNS = (

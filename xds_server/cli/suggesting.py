@@ -10,7 +10,7 @@ import yaml
 
 from api.schemas.analysis import MOST_RULES, AnalysisBody
 from api.schemas.base import validate
-from xds_server.analysis.suggest import Suggestion
+from xds_server.analysis.query.suggest import Suggestion
 from xds_server.cli.output import clean
 from xds_server.errors import InvalidFieldsError
 

@@ -20,10 +20,10 @@ from typing import Protocol
 
 import structlog
 
-from xds_server.analysis.comparison import Comparison, comparison_of
-from xds_server.analysis.diff_query import Source, sources_of
-from xds_server.analysis.dump import read_dump
-from xds_server.analysis.tally import Tally
+from xds_server.analysis.query.diff_query import Source, sources_of
+from xds_server.analysis.windows.comparison import Comparison, comparison_of
+from xds_server.analysis.windows.dump import read_dump
+from xds_server.analysis.windows.tally import Tally
 from xds_server.errors import NotFoundError, StoreError
 from xds_server.lifecycle.clock import Clock
 from xds_server.model.ids import NetworkID, ProfileID

@@ -16,9 +16,9 @@ import structlog
 
 from xds_server.alerts.service import Alerts
 from xds_server.alerts.watched import Watched
-from xds_server.analysis.collector import Collector
-from xds_server.analysis.diff_page import page_of, pair_of
-from xds_server.analysis.diff_query import DiffQuery, Source, sources_of
+from xds_server.analysis.link.collector import Collector
+from xds_server.analysis.query.diff_page import page_of, pair_of
+from xds_server.analysis.query.diff_query import DiffQuery, Source, sources_of
 from xds_server.config import Settings
 from xds_server.errors import NotFoundError, ShadowmeshError, StoreError, UnavailableError
 from xds_server.lifecycle.archive import Archive

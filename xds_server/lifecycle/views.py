@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from xds_server.alerts.alert import Alert
 from xds_server.alerts.courier import SinkStatus
-from xds_server.analysis.attachment import EngineStatus
+from xds_server.analysis.link.attachment import EngineStatus
 from xds_server.model.network import VirtualNetwork
 from xds_server.model.profile import Fault, FaultParameters, ShadowingProfile
 from xds_server.model.shadow import ShadowInstance

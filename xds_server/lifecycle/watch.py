@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from xds_server.alerts.watched import Watched
-from xds_server.analysis.tally import Tally
+from xds_server.analysis.windows.tally import Tally
 from xds_server.lifecycle.registry import Registry
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from xds_server.alerts.alert import Alert, labels_of
 from xds_server.alerts.watched import Watched
-from xds_server.analysis.example import Example
-from xds_server.analysis.tally import EndpointTally, FieldTally, Tally
+from xds_server.analysis.examples.example import Example
+from xds_server.analysis.windows.tally import EndpointTally, FieldTally, Tally
 from xds_server.config import AlertSettings
 from xds_server.model.analysis import Alerting
 from xds_server.model.ids import InstanceID, NetworkID, ProfileID

@@ -8,7 +8,7 @@ from tests.unit.alerts.made import ITEMS, PRICE, SETTINGS, START, instance, seen
 from xds_server.alerts.alert import DIFFERENCE_RATE, LOSS, NEW_DIFFERENCE, SHADOW_DEAD, Alert
 from xds_server.alerts.evaluator import Evaluation, Evaluator
 from xds_server.alerts.watched import Watched
-from xds_server.analysis.tally import Tally
+from xds_server.analysis.windows.tally import Tally
 from xds_server.model.analysis import Alerting
 
 

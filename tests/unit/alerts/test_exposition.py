@@ -8,7 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.unit.alerts.made import START, instance, seen, watched
 from xds_server.alerts.exposition import Exposition
 from xds_server.alerts.watched import Watched
-from xds_server.analysis.tally import Tally
+from xds_server.analysis.windows.tally import Tally
 
 Samples = dict[tuple[str, ...], float]
 

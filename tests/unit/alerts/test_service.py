@@ -14,7 +14,7 @@ from xds_server.alerts import memory
 from xds_server.alerts.service import Alerts
 from xds_server.alerts.sinks.log import LogSink
 from xds_server.alerts.watched import Watched
-from xds_server.analysis.tally import Tally
+from xds_server.analysis.windows.tally import Tally
 from xds_server.config import AlertSettings
 
 SETTINGS = AlertSettings(interval=0.01)

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import settings as hypothesis_settings
 
 from tests.unit.analysis.entries import INSTANCE, PROFILE
-from xds_server.analysis import als, metrics
-from xds_server.analysis.collector import Collector
 from xds_server.analysis.engine import AnalysisEngine
+from xds_server.analysis.ingest import als, metrics
+from xds_server.analysis.link.collector import Collector
 from xds_server.analysis.profile_config import ProfileConfig
 from xds_server.cache.cache import SnapshotCache
 from xds_server.config import EngineSettings, XdsSettings

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from xds_server.analysis.diff_query import Source, sources_of
-from xds_server.analysis.example import Example
-from xds_server.analysis.tally import EndpointTally, FieldTally, Tally
+from xds_server.analysis.examples.example import Example
+from xds_server.analysis.query.diff_query import Source, sources_of
+from xds_server.analysis.windows.tally import EndpointTally, FieldTally, Tally
 
 START = 1_795_491_430.0
 """The beginning of a bucket."""

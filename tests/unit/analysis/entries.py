@@ -8,7 +8,7 @@ from typing import Any
 from envoy.data.accesslog.v3 import accesslog_pb2
 from envoy.service.accesslog.v3 import als_pb2
 
-from xds_server.analysis.als import read_batch
+from xds_server.analysis.ingest.als import read_batch
 from xds_server.analysis.record import Record
 from xds_server.model.names import CAPTURE_METADATA, LOG_NAME, PAIR_HEADER, SHADOW_HEADER
 

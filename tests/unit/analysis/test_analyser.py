@@ -8,9 +8,9 @@ import pytest
 from tests.unit.analysis.entries import INSTANCE, PROFILE, START, batch, entry, pair_entries
 from xds_server.analysis import analyser as module
 from xds_server.analysis.analyser import Analyser
-from xds_server.analysis.comparison import comparison_of
 from xds_server.analysis.profile_config import ProfileConfig, unpack_profile
-from xds_server.analysis.tally import Tally
+from xds_server.analysis.windows.comparison import comparison_of
+from xds_server.analysis.windows.tally import Tally
 from xds_server.config import EngineSettings
 from xds_server.model.analysis import Analysis, Ignore
 from xds_server.model.names import CAPTURE_METADATA

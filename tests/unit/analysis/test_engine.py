@@ -11,10 +11,10 @@ from envoy.service.discovery.v3 import discovery_pb2
 
 from tests.unit.analysis.conftest import CONFIG, Manager, Start, envoy, until
 from tests.unit.analysis.entries import INSTANCE, PROFILE, START, batch, entry, pair_entries
-from tests.unit.analysis.test_last_good import layer, snapshot
+from tests.unit.analysis.link.test_last_good import layer, snapshot
 from xds_server.analysis.analyser import Analyser
-from xds_server.analysis.collector import Collector
 from xds_server.analysis.engine import AnalysisEngine
+from xds_server.analysis.link.collector import Collector
 from xds_server.cache.resource import RUNTIME, Resource
 from xds_server.cache.snapshot import make_snapshot
 from xds_server.config import EngineSettings
@@ -127,7 +127,7 @@ async def test_an_engine_that_is_stopped_takes_in_what_is_on_its_way(engine: Sta
 async def test_records_that_never_came_are_counted_by_envoys_own_counters(
     engine: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("xds_server.analysis.ledger.GRACE", 0.05)
+    monkeypatch.setattr("xds_server.analysis.ingest.ledger.GRACE", 0.05)
     name = f"http__shadow-{INSTANCE}__downstream_rq_total"
     async with Manager() as manager, engine(manager.port) as one, envoy(one) as sender:
         await sender.log(batch(*pair_entries()))
@@ -137,7 +137,7 @@ async def test_records_that_never_came_are_counted_by_envoys_own_counters(
 
 
 async def test_an_engine_that_was_away_finds_what_it_missed(engine: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("xds_server.analysis.ledger.GRACE", 0.05)
+    monkeypatch.setattr("xds_server.analysis.ingest.ledger.GRACE", 0.05)
     name = f"http__shadow-{INSTANCE}__downstream_rq_total"
     async with Manager() as manager:
         async with engine(manager.port) as one, envoy(one) as sender:
@@ -154,7 +154,7 @@ async def test_an_engine_that_was_away_finds_what_it_missed(engine: Start, monke
 async def test_the_books_are_on_disk_as_soon_as_the_manager_has_the_window(
     engine: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("xds_server.analysis.ledger.GRACE", 0.05)
+    monkeypatch.setattr("xds_server.analysis.ingest.ledger.GRACE", 0.05)
     books = tmp_path / "engine" / "books.json"
     async with Manager() as manager, engine(manager.port, window=3600) as one, envoy(one) as sender:
         await until(lambda: one.connected)
@@ -169,7 +169,7 @@ async def test_the_books_are_on_disk_as_soon_as_the_manager_has_the_window(
 async def test_what_the_manager_has_not_written_is_sent_again_to_the_next_one_and_the_books_wait(
     engine: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("xds_server.analysis.ledger.GRACE", 0.05)
+    monkeypatch.setattr("xds_server.analysis.ingest.ledger.GRACE", 0.05)
     books = tmp_path / "engine" / "books.json"
     async with Manager() as manager:
         manager.writes = False

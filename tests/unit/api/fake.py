@@ -8,10 +8,10 @@ from typing import Any
 
 from xds_server.alerts.alert import Alert
 from xds_server.alerts.courier import SinkStatus
-from xds_server.analysis.comparison import Comparison, comparison_of
-from xds_server.analysis.diff_page import page_of, pair_of
-from xds_server.analysis.diff_query import DiffQuery, Source
-from xds_server.analysis.tally import EndpointTally, Tally
+from xds_server.analysis.query.diff_page import page_of, pair_of
+from xds_server.analysis.query.diff_query import DiffQuery, Source
+from xds_server.analysis.windows.comparison import Comparison, comparison_of
+from xds_server.analysis.windows.tally import EndpointTally, Tally
 from xds_server.errors import ConflictError, NotFoundError, StaleError
 from xds_server.lifecycle.controls import with_control
 from xds_server.lifecycle.views import (

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from api.schemas.analysis import AnalysisBody
 from api.schemas.base import validate
-from xds_server.analysis.patterns import Patterns
+from xds_server.analysis.endpoints.patterns import Patterns
 from xds_server.errors import InvalidFieldsError
 
 SHOP: dict[str, Any] = {

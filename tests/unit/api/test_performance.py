@@ -5,8 +5,8 @@ import pytest
 from api.performance import performance_data
 from tests.unit.analysis.entries import START, batch, pair_entries
 from xds_server.analysis.analyser import Analyser
-from xds_server.analysis.comparison import Comparison, comparison_of
-from xds_server.analysis.tally import Tally
+from xds_server.analysis.windows.comparison import Comparison, comparison_of
+from xds_server.analysis.windows.tally import Tally
 from xds_server.config import EngineSettings
 from xds_server.lifecycle.views import Gauge, Performance
 

@@ -12,8 +12,8 @@ from tests.unit.analysis.differing import START, a_tally, judged, seen, versions
 from tests.unit.api.fake import FakeController
 from tests.unit.api.test_diffs import put_away
 from tests.unit.cli.conftest import Shell
-from xds_server.analysis.diff_page import page_of, pair_of
-from xds_server.analysis.diff_query import DiffQuery, Group
+from xds_server.analysis.query.diff_page import page_of, pair_of
+from xds_server.analysis.query.diff_query import DiffQuery, Group
 from xds_server.cli import diff_views
 from xds_server.cli.pair_view import aligned, folded, laid_out, pair
 

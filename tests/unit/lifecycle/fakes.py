@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from xds_server.analysis.dump import pack_dump
-from xds_server.analysis.tally import Tally
+from xds_server.analysis.windows.dump import pack_dump
+from xds_server.analysis.windows.tally import Tally
 from xds_server.errors import InvalidError, RuntimeFailedError
 from xds_server.model.ids import InstanceID, NetworkID, ProfileID
 from xds_server.model.network import Address, Component, Endpoint, Protocol, VirtualNetwork

@@ -8,7 +8,7 @@ import pytest
 from tests.unit.analysis.differing import a_tally, judged, seen
 from tests.unit.lifecycle.conftest import Managers
 from tests.unit.lifecycle.fakes import a_network, a_profile, settle, until
-from xds_server.analysis.diff_query import DiffQuery, Group
+from xds_server.analysis.query.diff_query import DiffQuery, Group
 from xds_server.errors import NotFoundError, StoreError
 from xds_server.lifecycle import archive as module
 from xds_server.lifecycle.controller import Controller

@@ -20,7 +20,7 @@ from typing import Annotated, Any
 
 import typer
 
-from xds_server.analysis.suggest import suggest
+from xds_server.analysis.query.suggest import suggest
 from xds_server.cli import diff_views
 from xds_server.cli.client import JSON, Client
 from xds_server.cli.options import DEFAULT_SERVER, Format, Output, Server, Token

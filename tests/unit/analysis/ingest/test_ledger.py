@@ -1,0 +1,201 @@
+from collections import Counter
+
+import orjson
+import pytest
+
+from tests.unit.analysis.entries import record
+from xds_server.analysis.ingest.ledger import GRACE, Ledger
+from xds_server.analysis.ingest.metrics import ALS_WRITTEN, Counters
+from xds_server.analysis.kinds import Lost
+
+TOTAL, ACTIVE = "http.shadow-i.downstream_rq_total", "http.shadow-i.downstream_rq_active"
+T0 = 1000.0
+
+
+class Books:
+    """One Envoy. Time on its clock and on the engine's runs alike."""
+
+    def __init__(self, kept: bytes | None = None) -> None:
+        self.lost: Counter[str] = Counter()
+        self.ledger = Ledger(self._report)
+        if kept is not None:
+            self.ledger.load(orjson.loads(kept))
+
+    def _report(self, kind: Lost, instance: str, change: int) -> None:
+        assert instance == "i"
+        self.lost[kind] += change
+
+    def arrive(self, *ended: float, shadow: str = "i") -> None:
+        records = [record(shadow=shadow, started=e - 0.01, duration=0.01) for e in ended]
+        self.ledger.arrived("envoy", records)
+
+    def push(self, at: float, total: float, *, active: float = 0.0, uptime: float | None = None, **more: float) -> None:
+        values = {TOTAL: total, ACTIVE: active, **{name.replace("__", "."): v for name, v in more.items()}}
+        self.ledger.pushed("envoy", Counters("envoy", at, uptime, values), at)
+
+    def settle(self, at: float) -> int:
+        self.ledger.settle(at + GRACE)
+        return self.lost[Lost.ALS_GAP]
+
+    def kept(self) -> bytes:
+        return orjson.dumps(self.ledger.pack())
+
+
+def test_nothing_is_lost_when_all_that_was_counted_came() -> None:
+    books = Books()
+    books.arrive(T0 + 1, T0 + 2)
+    books.push(T0 + 3, 2)
+    assert books.settle(T0 + 3) == 0
+
+
+def test_what_was_counted_and_never_came_is_lost_exactly() -> None:
+    books = Books()
+    books.arrive(T0 + 1)
+    books.push(T0 + 3, 4)
+    assert books.settle(T0 + 3) == 3
+
+
+def test_requests_under_way_are_not_lost() -> None:
+    books = Books()
+    books.arrive(T0 + 1)
+    books.push(T0 + 3, 4, active=3)
+    assert books.settle(T0 + 3) == 0
+
+
+def test_records_on_the_way_are_not_lost_and_later_ones_do_not_hide_a_loss() -> None:
+    books = Books()
+    books.arrive(T0 + 1)
+    books.push(T0 + 3, 4)
+    # Two of the four arrive within the grace; many that ended after the push do as well.
+    books.arrive(T0 + 2, T0 + 2.5, *[T0 + 3.5] * 50)
+    assert books.settle(T0 + 3) == 1
+
+
+def test_a_record_that_arrives_very_late_corrects_the_count() -> None:
+    books = Books()
+    books.push(T0 + 1, 1)
+    assert books.settle(T0 + 1) == 1
+    books.arrive(T0 + 0.5)
+    books.push(T0 + 2, 1)
+    assert books.settle(T0 + 2) == 0
+
+
+def test_a_restart_of_envoy_begins_anew_and_keeps_what_was_lost() -> None:
+    books = Books()
+    books.arrive(T0 + 1)
+    books.push(T0 + 2, 3, uptime=100)
+    assert books.settle(T0 + 2) == 2
+    books.arrive(T0 + 51, T0 + 52)
+    books.push(T0 + 60, 3, uptime=10)
+    assert books.settle(T0 + 60) == 3
+
+
+def test_a_restart_is_seen_without_uptime_when_a_counter_falls() -> None:
+    books = Books()
+    books.arrive(T0 + 1, T0 + 1.5)
+    books.push(T0 + 2, 3)
+    assert books.settle(T0 + 2) == 1
+    books.arrive(T0 + 50)
+    books.push(T0 + 60, 2)
+    assert books.settle(T0 + 60) == 2
+
+
+def test_records_of_the_old_life_do_not_hide_a_loss_of_the_new() -> None:
+    books = Books()
+    books.push(T0 + 2, 5, uptime=100)
+    books.arrive(*[T0 + 1] * 5)
+    assert books.settle(T0 + 2) == 0
+    # Ended before Envoy was killed, and were in no push.
+    books.arrive(*[T0 + 2.5] * 7)
+    books.arrive(T0 + 4)
+    books.push(T0 + 5, 3, uptime=2)
+    books.settle(T0 + 5)
+    books.arrive(*[T0 + 6] * 2)
+    books.push(T0 + 7, 9, uptime=4)
+    assert books.settle(T0 + 7) >= 4
+
+
+def test_an_engine_that_was_away_finds_what_it_missed() -> None:
+    books = Books()
+    books.arrive(T0 + 1, T0 + 2)
+    books.push(T0 + 3, 2)
+    books.settle(T0 + 3)
+    later = Books(books.kept())
+    later.arrive(T0 + 20)
+    later.push(T0 + 30, 8)
+    assert later.settle(T0 + 30) == 5
+
+
+def test_an_engine_that_comes_back_counts_nothing_twice() -> None:
+    books = Books()
+    books.arrive(T0 + 1)
+    books.push(T0 + 3, 2)
+    assert books.settle(T0 + 3) == 1
+    later = Books(books.kept())
+    later.push(T0 + 5, 2)
+    assert later.settle(T0 + 5) == 0
+
+
+def test_what_waits_in_an_engine_that_dies_is_lost() -> None:
+    books = Books()
+    books.arrive(T0 + 1, T0 + 2, T0 + 3)
+    kept = orjson.dumps(books.ledger.pack({"i": 2, "other": 1}))
+    again = Books(kept)
+    again.push(T0 + 10, 3)
+    assert again.settle(T0 + 10) == 2
+
+
+def test_copies_that_envoy_never_sent_are_counted_as_overflow() -> None:
+    books = Books()
+    for at, count in ((1, 5.0), (2, 7.0)):
+        books.push(T0 + at, 0, **{"cluster__shadow-in-i__upstream_rq_pending_overflow": count})
+        books.settle(T0 + at)
+    assert books.lost[Lost.OVERFLOW] == 7
+
+
+def test_all_entries_of_an_envoy_are_reconciled_too() -> None:
+    books = Books()
+    books.ledger.load({})
+    books.arrive(T0 + 1, shadow="i")
+    books.arrive(T0 + 1, shadow="")
+    books.ledger.pushed("envoy", Counters("envoy", T0 + 2, None, {ALS_WRITTEN: 5.0}), T0)
+    books.ledger.settle(T0 + 2 + GRACE)
+    assert books.ledger.missing() == {"envoy": 3}
+
+
+def test_without_books_what_an_envoy_logged_before_us_is_not_our_loss() -> None:
+    books = Books()
+    books.arrive(T0 + 1)
+    books.ledger.pushed("envoy", Counters("envoy", T0 + 2, None, {ALS_WRITTEN: 100.0}), T0)
+    books.ledger.settle(T0 + 2 + GRACE)
+    assert books.ledger.missing() == {"envoy": 0}
+
+
+def test_without_pushes_the_books_stay_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("xds_server.analysis.ingest.ledger.MAX_PENDING", 10)
+    books = Books()
+    for i in range(100):
+        books.arrive(T0 + i)
+    series = books.ledger._nodes["envoy"].series["i"]
+    assert len(series.pending) <= 10
+    books.push(T0 + 200, 100)
+    assert books.settle(T0 + 200) == 0
+
+
+def test_a_counter_of_the_same_name_elsewhere_is_not_taken() -> None:
+    books = Books()
+    values = {"listener.envoy_internal_shadow-i.http.shadow-i.downstream_rq_total": 9.0}
+    books.ledger.pushed("envoy", Counters("envoy", T0, None, values), T0)
+    assert books.settle(T0) == 0
+
+
+def test_losses_of_several_lives_of_an_envoy_add_up() -> None:
+    books = Books()
+    books.ledger.load({})
+    for at, uptime in ((10, 5.0), (50, 3.0), (90, 2.0)):
+        books.arrive(T0 + at - 1, shadow="")
+        overflow = {"cluster.shadow-in-i.upstream_rq_pending_overflow": 2.0}
+        books.ledger.pushed("envoy", Counters("envoy", T0 + at, uptime, {ALS_WRITTEN: 5.0, **overflow}), T0 + at)
+        books.settle(T0 + at)
+    assert books.ledger.missing() == {"envoy": 12}
+    assert books.lost[Lost.OVERFLOW] == 6

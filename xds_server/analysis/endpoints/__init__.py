@@ -1,0 +1,1 @@
+"""Requests with the same meaning under one name."""

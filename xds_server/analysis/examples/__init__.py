@@ -1,0 +1,1 @@
+"""Differing pairs as a person reads them, with nothing secret in them."""

@@ -1,0 +1,238 @@
+"""Loss, exactly: what Envoy's counters say it logged, less what arrived (CORRECTIONS 17).
+
+A counter is as of a moment of Envoy's clock, a record says when its request ended by the same clock. So each push is
+reconciled with the records that ended before it, after a grace in which the last of them arrive: under load too,
+nothing in flight is taken for lost.
+
+Guarantees: per Envoy and series, over restarts of Envoy (a counter that falls, or a start that moves) and of the
+engine (the books are kept on disk, as of the windows that reached the manager). Memory is bounded.
+Not guaranteed: an Envoy that was killed loses what happened since its last push, uncounted. A request that ends
+within the very millisecond of a push may be counted one push later.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from xds_server.analysis.ingest.metrics import ALS_DROPPED, ALS_WRITTEN, Counters
+from xds_server.analysis.kinds import Lost
+from xds_server.analysis.record import Record
+
+GRACE = 2.0
+"""Seconds from a push until what it counted has arrived; 20 times the flush interval of the access log."""
+RESTART_SLACK = 2.5
+"""Seconds by which the computed start of an Envoy may move without a restart (uptime is in whole seconds)."""
+MAX_PENDING = 200_000
+"""Ends of requests kept a series until a push covers them."""
+MAX_SERIES = 20_000
+MAX_NODES = 1_000
+_NONE: Mapping[str, int] = MappingProxyType({})
+ALL = ""
+"""The series of all records of an Envoy."""
+
+_LEG_TOTAL, _LEG_ACTIVE = ".downstream_rq_total", ".downstream_rq_active"
+_LEG, _WAY_IN, _OVERFLOW = "http.shadow-", "cluster.shadow-in-", ".upstream_rq_pending_overflow"
+
+Report = Callable[[Lost, str, int], None]
+"""Told of each change of a loss: kind, instance, by how much (negative when it turned out to be less)."""
+
+
+class Series:
+    """One counter and the records that it should count."""
+
+    __slots__ = ("counted", "earlier", "lost", "pending", "received")
+
+    def __init__(self) -> None:
+        self.counted = 0
+        self.received = 0
+        """Records reconciled so far, of this life of the Envoy."""
+        self.pending: list[float] = []
+        self.earlier = 0
+        """Lost in earlier lives of the Envoy."""
+        self.lost = 0
+
+    def arrived(self, ended: float) -> None:
+        """Take in a record; `ended` is by Envoy's clock."""
+        self.all_arrived((ended,))
+
+    def all_arrived(self, ended: Iterable[float]) -> None:
+        """Take in records."""
+        pending = self.pending
+        pending.extend(ended)
+        if len(pending) > MAX_PENDING:
+            # No push in sight: they will all be older than the next one.
+            self.received += len(pending)
+            pending.clear()
+
+    def reconcile(self, counted: int, at: float) -> int:
+        """Compare with the counter as of `at`; return by how much the loss has changed."""
+        later = [ended for ended in self.pending if ended > at]
+        self.received += len(self.pending) - len(later)
+        self.pending = later
+        self.counted = counted
+        before = self.lost
+        self.lost = max(0, counted - self.received)
+        return self.lost - before
+
+    def restarted(self, counted: int, at: float) -> None:
+        """Begin a new life of the Envoy, whose first push says `counted` as of `at`."""
+        self.earlier += self.lost
+        self.counted = self.received = self.lost = 0
+        # Of the records before the push, the new life's are the last, and no more than it counted.
+        ended = sorted(moment for moment in self.pending if moment <= at)
+        later = [moment for moment in self.pending if moment > at]
+        self.pending = ended[max(0, len(ended) - counted) :] + later
+
+
+class _Node:
+    __slots__ = ("last_at", "overflows", "pushes", "series", "uptime")
+
+    def __init__(self) -> None:
+        self.series: dict[str, Series] = {}
+        self.overflows: dict[str, int] = {}
+        self.pushes: deque[tuple[float, Counters]] = deque()
+        self.uptime: float | None = None
+        self.last_at = 0.0
+
+
+class Ledger:
+    """The books of all Envoys that report to this engine."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+        self._nodes: dict[str, _Node] = {}
+        self._fresh = True
+
+    def arrived(self, node: str, records: Iterable[Record]) -> None:
+        """Take in the records of one message."""
+        books = self._node(node)
+        if books is None:
+            return
+        copies: dict[str, list[float]] = {}
+        every: list[float] = []
+        for record in records:
+            ended = record.completed
+            every.append(ended)
+            shadow = record.shadow
+            if shadow:
+                if shadow in copies:
+                    copies[shadow].append(ended)
+                else:
+                    copies[shadow] = [ended]
+        self._series(books, ALL).all_arrived(every)
+        for instance, its in copies.items():
+            self._series(books, instance).all_arrived(its)
+
+    def pushed(self, node: str, counters: Counters, now: float) -> None:
+        """Take in a push; it is reconciled after the grace."""
+        books = self._node(node)
+        if books is not None:
+            books.pushes.append((now + GRACE, counters))
+
+    def settle(self, now: float) -> None:
+        """Reconcile the pushes whose grace is over."""
+        for books in self._nodes.values():
+            while books.pushes and books.pushes[0][0] <= now:
+                self._reconcile(books, books.pushes.popleft()[1])
+
+    def missing(self) -> dict[str, int]:
+        """Return by Envoy how many records were lost in all, whoever they belonged to."""
+        every = {node: books.series.get(ALL) for node, books in self._nodes.items()}
+        return {node: series.lost + series.earlier for node, series in every.items() if series is not None}
+
+    def pack(self, waiting: Mapping[str, int] = _NONE) -> dict[str, Any]:
+        """Return the books for the disk: everything that arrived so far counts as received.
+
+        Args:
+            waiting: records by instance that arrived and count as not received, since they are in no window yet.
+        """
+        left = dict(waiting)
+        packed = {}
+        for node, books in self._nodes.items():
+            series = {}
+            for name, each in books.series.items():
+                received = each.received + len(each.pending)
+                # Which of several Envoys they came from does not matter: losses of an instance are summed.
+                without = min(left.get(name, 0), received)
+                left[name] = left.get(name, 0) - without
+                series[name] = [each.counted, received - without, each.earlier, each.lost]
+            packed[node] = {
+                "uptime": books.uptime,
+                "at": books.last_at,
+                "overflows": books.overflows,
+                "series": series,
+            }
+        return packed
+
+    def load(self, packed: Mapping[str, Any]) -> None:
+        """Go on from what an engine before kept. Raises: KeyError, TypeError, ValueError when it is something else."""
+        self._fresh = False
+        for node, kept in packed.items():
+            books = _Node()
+            books.uptime, books.last_at, books.overflows = kept["uptime"], kept["at"], dict(kept["overflows"])
+            for name, numbers in kept["series"].items():
+                series = books.series[name] = Series()
+                series.counted, series.received, series.earlier, series.lost = map(int, numbers)
+            self._nodes[node] = books
+
+    def _node(self, name: str) -> _Node | None:
+        books = self._nodes.get(name)
+        if books is None and len(self._nodes) < MAX_NODES:
+            books = self._nodes[name] = _Node()
+        return books
+
+    def _series(self, books: _Node, name: str) -> Series:
+        series = books.series.get(name)
+        if series is None:
+            if len(books.series) >= MAX_SERIES:
+                # The oldest belong to shadows that have long ended.
+                del books.series[next(n for n in books.series if n != ALL)]
+            series = books.series[name] = Series()
+        return series
+
+    def _reconcile(self, books: _Node, push: Counters) -> None:
+        legs, overflows, total = _split(push.values)
+        if _restarted(books, legs, push):
+            for name, series in books.series.items():
+                series.restarted(total if name == ALL else legs.get(name, 0), push.at)
+            books.overflows = {}
+        if push.uptime is not None:
+            books.uptime = push.uptime
+        books.last_at = push.at
+        if total:
+            known = ALL in books.series and (books.series[ALL].counted or not self._fresh)
+            every = self._series(books, ALL)
+            if not known:
+                # This engine has no books of a life that began before it: begin them here.
+                before = sum(1 for ended in every.pending if ended <= push.at)
+                every.received = max(0, total - before)
+            every.reconcile(total, push.at)
+        for instance, counted in legs.items():
+            if change := self._series(books, instance).reconcile(counted, push.at):
+                self._report(Lost.ALS_GAP, instance, change)
+        for instance, count in overflows.items():
+            if change := count - books.overflows.get(instance, 0):
+                books.overflows[instance] = count
+                self._report(Lost.OVERFLOW, instance, change)
+
+
+def _split(values: Mapping[str, float]) -> tuple[dict[str, int], dict[str, int], int]:
+    """Return ended requests by instance, overflows by instance, and entries logged in all."""
+    legs: dict[str, int] = {}
+    overflows: dict[str, int] = {}
+    for name, value in values.items():
+        if name.startswith(_LEG) and name.endswith(_LEG_TOTAL):
+            leg = name.removesuffix(_LEG_TOTAL)
+            legs[leg.removeprefix(_LEG)] = int(value - values.get(leg + _LEG_ACTIVE, 0.0))
+        elif name.startswith(_WAY_IN) and name.endswith(_OVERFLOW):
+            overflows[name.removeprefix(_WAY_IN).removesuffix(_OVERFLOW)] = int(value)
+    return legs, overflows, int(values.get(ALS_WRITTEN, 0.0) + values.get(ALS_DROPPED, 0.0))
+
+
+def _restarted(books: _Node, legs: Mapping[str, int], push: Counters) -> bool:
+    if any(name in books.series and counted < books.series[name].counted for name, counted in legs.items()):
+        return True
+    if push.uptime is None or books.uptime is None:
+        return False
+    return push.uptime < books.uptime or push.at - push.uptime > books.last_at - books.uptime + RESTART_SLACK

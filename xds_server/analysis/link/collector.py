@@ -1,0 +1,244 @@
+"""The manager's side of the analysis: windows of all engines merged; profiles and last good resources handed out.
+
+Guarantees: a window that an engine sends again is counted once; a window that was lost on the way is counted as lost,
+also over a restart of the manager (`dump` remembers how far it got with each engine). A window is acknowledged when
+somebody who wrote down what `dump` gave says so (`kept`), so one that was not written is sent again. Bounded: profiles
+that were forgotten take nothing more in, endpoints and fields beyond the settings are folded into `other`.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+import structlog
+
+from xds_server.analysis.clock import Clock
+from xds_server.analysis.kinds import Lost
+from xds_server.analysis.link.attachment import Attachment, EngineStatus, LastGood
+from xds_server.analysis.link.wire import METHOD, SERVICE, pack_snapshot, version_of
+from xds_server.analysis.profile_config import ProfileConfig
+from xds_server.analysis.windows.comparison import Comparison, comparison_of, measured_by
+from xds_server.analysis.windows.dump import pack_dump, read_dump
+from xds_server.analysis.windows.fold import Folding
+from xds_server.analysis.windows.ration import Ration
+from xds_server.analysis.windows.tally import Tally
+from xds_server.cache.snapshot import Snapshot
+from xds_server.config import EngineSettings
+
+log = structlog.get_logger(__name__)
+
+FORGOTTEN = 10_000
+"""Ids of forgotten profiles remembered, so that a late window does not bring one back."""
+UNKNOWN = 1_000
+"""Profiles that are not configured (yet) and are taken in all the same."""
+Mark = tuple[tuple[Attachment, int], ...]
+"""Streams of engines, each with the number of its last window that was taken in."""
+
+
+@dataclass(slots=True)
+class _Profile:
+    tallies: dict[str, Tally] = field(default_factory=dict)
+    applied: dict[str, int] = field(default_factory=dict)
+    """Number of the last window taken in, by engine."""
+    folding: Folding | None = None
+    ration: Ration = field(default_factory=Ration)
+    revision: int = 0
+    """Counts what was taken in."""
+    first: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Collector:
+    """Everything that the engines found, by profile. All methods belong on the event loop.
+
+    Args:
+        clock: the time of the engines' states.
+        settings: the bounds.
+    """
+
+    def __init__(self, *, clock: Clock, settings: EngineSettings) -> None:
+        self._clock = clock
+        self._settings = settings
+        self._profiles: dict[str, _Profile] = {}
+        self._forgotten: OrderedDict[str, None] = OrderedDict()
+        self._configs: tuple[ProfileConfig, ...] = ()
+        self._last_good: dict[str, LastGood] | None = None
+        self._attached: set[Attachment] = set()
+        self._lingering: set[str] = set()
+        self._seen: OrderedDict[str, EngineStatus] = OrderedDict()
+        self.hurry = asyncio.Event()
+        """Set when an engine that is about to stop waits for `kept`."""
+        handler = grpc.stream_stream_rpc_method_handler(self._attach)
+        self.handler = grpc.method_handlers_generic_handler(SERVICE, {METHOD: handler})
+        """The gRPC service that engines attach to, for `XdsServer(extra_handlers=...)`."""
+
+    def configure(self, profiles: Sequence[ProfileConfig]) -> None:
+        """Take these profiles for all there are, and tell the engines when they have changed."""
+        configs = tuple(profiles)
+        for config in configs:
+            self._forgotten.pop(config.profile_id, None)
+        wanted = {config.profile_id for config in configs}
+        configs += tuple(c for c in self._configs if c.profile_id in self._lingering - wanted)
+        if configs != self._configs:
+            self._configs = configs
+            for config in configs:
+                known = self._profiles.get(config.profile_id)
+                if known is not None and known.folding is not None:
+                    known.folding.use(config.analysis.endpoints)
+            for attachment in self._attached:
+                attachment.wake()
+
+    def offer_last_good(self, groups: Mapping[str, Snapshot]) -> None:
+        """Hand the engines what they serve to an Envoy that cannot reach the manager; all groups there are."""
+        before = self._last_good or {}
+        offered: dict[str, LastGood] = {}
+        shared: dict[str, LastGood] = {}
+        for name, snapshot in groups.items():
+            version = version_of(snapshot)
+            known = before.get(name)
+            if known is None or known.version != version:
+                # Several groups share one snapshot; it is packed once.
+                known = shared.get(version) or LastGood(version, pack_snapshot(snapshot))
+            offered[name] = shared[version] = known
+        self._last_good = offered
+        for attachment in self._attached:
+            attachment.wake()
+
+    def summary(self, profile_id: str, instance_id: str | None = None) -> Comparison:
+        """Return the comparison so far, of a whole profile (but for its control) or of one instance."""
+        whole = Tally(profile_id, instance_id or "", keep=self._settings.examples)
+        profile = self._profiles.get(profile_id)
+        control = None
+        if profile is not None:
+            control = measured_by(profile.tallies.values())
+            for instance, tally in profile.tallies.items():
+                if instance == instance_id or (instance_id is None and not tally.control):
+                    whole.merge(tally)
+        return comparison_of(whole, control)
+
+    def tallies(self, profile_id: str) -> list[Tally]:
+        """Return what is known of each instance of a profile; to be read at once and not changed."""
+        profile = self._profiles.get(profile_id)
+        return list(profile.tallies.values()) if profile else []
+
+    def revision(self, profile_id: str) -> int:
+        """Return a number that is another one once more was taken in; 0 when nothing is known of a profile."""
+        profile = self._profiles.get(profile_id)
+        return profile.revision if profile else 0
+
+    def linger(self, profile_id: str) -> None:
+        """Keep the engines judging by a profile's rules after it has gone from `configure`, until it is forgotten."""
+        self._lingering.add(profile_id)
+
+    async def first_pair(self, profile_id: str) -> None:
+        """Return once something of this profile was compared."""
+        await self._profiles.setdefault(profile_id, _Profile()).first.wait()
+
+    def dump(self, profile_id: str) -> bytes:
+        """Return everything known of a profile, for the disk."""
+        profile = self._profiles.get(profile_id) or _Profile()
+        return pack_dump(profile.applied, profile.tallies.values())
+
+    def load(self, profile_id: str, data: bytes) -> None:
+        """Take up what `dump` returned; added to what is there. Raises: ValueError when it is something else."""
+        applied, tallies = read_dump(data)
+        profile = self._profiles.setdefault(profile_id, _Profile())
+        for engine, number in applied.items():
+            profile.applied[engine] = max(number, profile.applied.get(engine, 0))
+        for tally in tallies:
+            self._add(profile, tally)
+
+    def mark(self) -> Mark:
+        """Return how far it got with each engine; to be taken before the dumps that are written."""
+        self.hurry.clear()
+        return tuple((attachment, attachment.taken) for attachment in self._attached)
+
+    def kept(self, mark: Mark) -> None:
+        """Acknowledge what was taken in up to `mark`: it has been written."""
+        for attachment, number in mark:
+            attachment.acknowledge(number)
+
+    def forget(self, profile_id: str) -> None:
+        """Drop everything known of a profile, and what may still come of it."""
+        self._profiles.pop(profile_id, None)
+        if profile_id in self._lingering:
+            self._lingering.discard(profile_id)
+            self.configure([config for config in self._configs if config.profile_id != profile_id])
+        self._forgotten[profile_id] = None
+        while len(self._forgotten) > FORGOTTEN:
+            self._forgotten.popitem(last=False)
+
+    def engines(self) -> list[EngineStatus]:
+        """Return the engines that are or were attached, by node."""
+        return sorted(self._seen.values(), key=lambda status: (status.node, status.engine))
+
+    def close(self) -> None:
+        """End the engines' streams, so that the server can stop at once."""
+        for attachment in list(self._attached):
+            attachment.close()
+
+    async def _attach(self, _requests: Any, context: Any) -> None:
+        attachment = Attachment(
+            context,
+            clock=self._clock,
+            take=self._take,
+            configs=lambda: self._configs,
+            last_good=lambda: self._last_good,
+            changed=self._changed,
+            hurry=self.hurry.set,
+        )
+        self._attached.add(attachment)
+        try:
+            await attachment.run()
+        finally:
+            self._attached.discard(attachment)
+
+    def _changed(self, status: EngineStatus) -> None:
+        self._seen[status.engine] = status
+        self._seen.move_to_end(status.engine)
+        while len(self._seen) > UNKNOWN:
+            self._seen.popitem(last=False)
+
+    def _take(self, engine: str, number: int, before: int, packed: Mapping[str, Any]) -> None:
+        """Merge a window. `before` is the number of the engine's window of the same profile before this one."""
+        try:
+            tally = Tally.unpack(packed)
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+            log.warning("an engine sent a window that cannot be read", engine=engine, error=repr(error))
+            return
+        profile = self._of(tally.profile)
+        if profile is None:
+            return
+        applied = profile.applied.get(engine, 0)
+        if number <= applied:
+            return
+        if before > applied:
+            tally.lost[Lost.ENGINE_WINDOWS_DROPPED] += 1
+        profile.applied[engine] = number
+        self._add(profile, tally)
+
+    def _of(self, name: str) -> _Profile | None:
+        known = self._profiles.get(name)
+        if known is None and name not in self._forgotten:
+            configured = any(config.profile_id == name for config in self._configs)
+            if configured or len(self._profiles) < len(self._configs) + UNKNOWN:
+                known = self._profiles[name] = _Profile()
+        return known
+
+    def _add(self, profile: _Profile, tally: Tally) -> None:
+        if profile.folding is None:
+            patterns = next((c.analysis.endpoints for c in self._configs if c.profile_id == tally.profile), ())
+            profile.folding = Folding(self._settings.max_endpoints, self._settings.max_differences, patterns)
+        tally = profile.folding.fold(tally, profile.tallies.values())
+        profile.revision += 1
+        mine = profile.tallies.get(tally.instance)
+        if mine is None:
+            profile.tallies[tally.instance] = tally
+        else:
+            mine.merge(tally)
+        if any(each.fields for each in tally.endpoints.values()):
+            profile.ration.apply(profile.tallies.values())
+        if any(endpoint.pairs for endpoint in tally.endpoints.values()):
+            profile.first.set()

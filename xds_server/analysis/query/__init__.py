@@ -1,0 +1,1 @@
+"""Questions about differences: from the whole to one request."""

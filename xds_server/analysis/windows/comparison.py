@@ -1,0 +1,257 @@
+"""The comparison as a person reads it: a picture of tallies at one moment.
+
+Units in JSON: response times in milliseconds, rates 0.0-1.0, counts in pairs.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from xds_server.analysis.examples.example import Example
+from xds_server.analysis.kinds import Reason
+from xds_server.analysis.windows.noise import Judgement, judgements
+from xds_server.analysis.windows.sketch import Sketch
+from xds_server.analysis.windows.tally import EndpointTally, Field, FieldTally, LegTally, Tally
+
+QUANTILES = (0.5, 0.9, 0.99)
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """The control that noise was measured by: the newest one, since and until when, with how many judged pairs."""
+
+    instance: str
+    pairs: int
+    since: datetime | None
+    until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What is known of a profile, or of one of its instances.
+
+    `pairs` are the judged ones: identical, noise (they differ in nothing but noise), and discrepancies. `not_judged`
+    are pairs that arrived and are no evidence, by reason. `lost` is by kind; the kinds overlap (see `Lost`).
+    """
+
+    pairs: int
+    noise: int
+    discrepancies: int
+    not_judged: Mapping[str, int]
+    by_class: Mapping[str, int]
+    lost: Mapping[str, int]
+    delayed: int
+    """Judged pairs whose copy an injected fault held back; their response times are left out."""
+    head_only: int
+    """Identical pairs whose bodies could not be compared to their end."""
+    endpoints: tuple["EndpointComparison", ...]
+    since: datetime | None
+    until: datetime | None
+    control: Measured | None = None
+    """None: no control has answered anything so far."""
+
+    @property
+    def identical(self) -> int:
+        """Judged pairs without a difference."""
+        return self.pairs - self.noise - self.discrepancies
+
+    @property
+    def trios(self) -> int:
+        """Requests that a control answered too, once for each shadow."""
+        return sum(endpoint.tally.trios for endpoint in self.endpoints)
+
+    @property
+    def noise_measured(self) -> dict[str, Any]:
+        """Whether noise was measured, by what, until when, with how many requests."""
+        control = self.control
+        return {
+            "byControl": self.trios > 0,
+            "requests": self.trios,
+            "instanceID": control.instance if control else None,
+            "since": _moment(control.since) if control else None,
+            "until": _moment(control.until) if control else None,
+            "summary": self._how_noise_was_measured(),
+        }
+
+    def _how_noise_was_measured(self) -> str:
+        if self.trios:
+            return f"noise was measured by a control, in {self.trios} requests that it answered too"
+        if self.control is not None:
+            return "noise is not measured yet: the control has answered no request that a shadow answered too"
+        return (
+            "noise was not measured: no control has answered; what is known by its looks, and rules, are all that "
+            "tells noise from change"
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as REST shows it."""
+        return {
+            "pairs": self.pairs,
+            "identical": self.identical,
+            "noise": self.noise,
+            "discrepancies": self.discrepancies,
+            "noiseMeasured": self.noise_measured,
+            "notJudged": dict(self.not_judged),
+            "byClass": dict(self.by_class),
+            "lost": dict(self.lost),
+            "injected": {"aborted": self.not_judged.get(Reason.INJECTED, 0), "delayed": self.delayed},
+            "guard": self.not_judged.get(Reason.GUARD, 0),
+            "cancelled": self.not_judged.get(Reason.CANCELLED, 0),
+            "headOnly": self.head_only,
+            "hint": self.hint,
+            "endpoints": [endpoint.as_json() for endpoint in self.endpoints],
+            "since": _moment(self.since),
+            "until": _moment(self.until),
+        }
+
+    @property
+    def hint(self) -> str:
+        """What a user could change so that more can be judged; empty when nothing."""
+        refused = self.not_judged.get(Reason.CREDENTIALS_DROPPED, 0)
+        cut = self.not_judged.get(Reason.TIMEOUT, 0)
+        said = []
+        if refused:
+            said.append(
+                f"{refused} copies were turned away (401, 403 or a redirect) after their credentials were removed; "
+                "set keepCredentials in the profile to send them along"
+            )
+        if cut:
+            said.append(
+                f"{cut} copies were cut at their timeout while the original took as long; raise shadowTimeout in the "
+                "profile to judge them"
+            )
+        return "; ".join(said)
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointComparison:
+    """One endpoint; `tally` is a copy, so it does not change. `noise` and `discrepancies` as in `Comparison`."""
+
+    name: str
+    tally: EndpointTally
+    judgements: Mapping[Field, Judgement]
+    discrepancies: int
+
+    @property
+    def noise(self) -> int:
+        """Pairs that differ in nothing but noise."""
+        return self.tally.differing - self.discrepancies
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as REST shows it; the most frequent differences first, noise last."""
+        found = ((field, tally) for field, tally in self.tally.fields.items() if tally.count)
+        fields = sorted(found, key=lambda item: (not self.judgements[item[0]].counts, -item[1].count, item[0]))
+        return {
+            "endpoint": self.name,
+            "pairs": self.tally.pairs,
+            "noise": self.noise,
+            "discrepancies": self.discrepancies,
+            "notJudged": dict(self.tally.not_judged),
+            "original": _leg(self.tally.original),
+            "shadow": _leg(self.tally.shadow),
+            "differences": [_difference(field, found, self.judgements[field]) for field, found in fields],
+        }
+
+
+def endpoint_of(name: str, tally: EndpointTally) -> EndpointComparison:
+    """Return the picture of one endpoint."""
+    found = judgements(tally)
+    noise = {field for field, judgement in found.items() if not judgement.counts}
+    return EndpointComparison(name, tally, found, tally.discrepancies(noise))
+
+
+def measured_by(tallies: Iterable[Tally]) -> Measured | None:
+    """Return the newest control among the tallies of a profile's instances; None when none of them is one."""
+    found = max((t for t in tallies if t.control), key=lambda t: (t.until, t.instance), default=None)
+    if found is None:
+        return None
+    pairs = sum(endpoint.pairs for endpoint in found.endpoints.values())
+    return Measured(found.instance, pairs, _time(found.since), _time(found.until))
+
+
+def comparison_of(tally: Tally, control: Measured | None = None) -> Comparison:
+    """Return the picture of a merged tally; endpoints that differ most come first."""
+    not_judged: Counter[str] = Counter()
+    for endpoint in tally.endpoints.values():
+        not_judged.update(endpoint.not_judged)
+    found = [endpoint_of(name, endpoint) for name, endpoint in tally.endpoints.items()]
+    found.sort(key=lambda each: (-each.discrepancies, -each.tally.pairs, each.name))
+    return Comparison(
+        pairs=sum(endpoint.pairs for endpoint in tally.endpoints.values()),
+        noise=sum(endpoint.noise for endpoint in found),
+        discrepancies=sum(endpoint.discrepancies for endpoint in found),
+        not_judged=_positive(not_judged),
+        by_class=_positive(tally.classes),
+        lost=_positive(tally.lost),
+        delayed=tally.counts["delayed"],
+        head_only=tally.counts["head_only"],
+        endpoints=tuple(found),
+        since=_time(tally.since),
+        until=_time(tally.until),
+        control=control,
+    )
+
+
+def _time(seconds: float) -> datetime | None:
+    return datetime.fromtimestamp(seconds, UTC) if seconds else None
+
+
+def _positive(counts: Counter[str]) -> dict[str, int]:
+    return {str(name): count for name, count in sorted(counts.items()) if count > 0}
+
+
+def _moment(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _leg(leg: LegTally) -> dict[str, Any]:
+    return {
+        "count": leg.count,
+        "errorRate": leg.errors / leg.count if leg.count else 0.0,
+        "statuses": dict(sorted(leg.statuses.items())),
+        **_quantiles(leg.response),
+        "lastByte": _quantiles(leg.last_byte),
+    }
+
+
+def _quantiles(sketch: Sketch) -> dict[str, float | None]:
+    values = sketch.quantiles(QUANTILES)
+    return {
+        f"p{round(q * 100)}": None if v is None else round(v * 1000, 3) for q, v in zip(QUANTILES, values, strict=True)
+    }
+
+
+def _difference(field: Field, tally: FieldTally, judgement: Judgement) -> dict[str, Any]:
+    name, kind = field
+    return {
+        "field": name,
+        "class": kind,
+        "what": tally.what if tally.what != "*" else "",
+        "count": tally.count,
+        "nature": str(judgement.nature),
+        "noise": {
+            "shadowRate": judgement.shadow_rate,
+            "controlRate": judgement.control_rate,
+            "evidence": judgement.evidence,
+        },
+        "since": _moment(datetime.fromtimestamp(tally.first, UTC)),
+        "until": _moment(datetime.fromtimestamp(tally.last, UTC)),
+        "example": _excerpt(field, tally.examples[0]) if tally.examples else None,
+    }
+
+
+def _excerpt(field: Field, example: Example) -> dict[str, Any]:
+    """Return the one difference of an example that a field is about, and where to find the rest."""
+    shown = example.data["differences"]
+    # Fields beyond the bounds are counted as `other`, by class.
+    alike = (d for d in shown if d["class"] == field[1])
+    found = next((d for d in shown if (d["field"], d["class"]) == field), None) or next(alike, shown[0])
+    return {
+        "id": example.id,
+        "path": example.data["path"],
+        "at": found["at"],
+        "original": found["original"],
+        "shadow": found["shadow"],
+    }

@@ -1,0 +1,312 @@
+"""What was seen of one profile and one shadow instance in a stretch of time: counts, sketches, a few examples.
+
+Guarantees: merging is associative and commutative, so it matters neither where nor in which order tallies are merged
+(property-tested); a tally survives its JSON form unchanged. Sizes are bounded where tallies are filled (`Endpoints`,
+`Names`); merging adds nothing that was in neither side.
+Units: seconds; times are seconds since the epoch.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+from xds_server.analysis.examples.example import Example, unpack_example
+from xds_server.analysis.kinds import OTHER
+from xds_server.analysis.windows.sketch import Sketch
+from xds_server.analysis.windows.timeline import Timeline
+
+Field = tuple[str, str]
+"""Field and class of a difference."""
+Signature = tuple[Field, ...]
+"""All the fields in which a pair differs, sorted."""
+MAX_SIGNATURES = 256
+"""Signatures of an endpoint; pairs with another one beyond them are counted under `UNSIGNED`."""
+UNSIGNED: Signature = ((OTHER, OTHER),)
+
+
+class FieldTally:
+    """Pairs that differ in one field in one way, with the newest few as examples.
+
+    `both`, `alone` and `control` count, of the requests that a control answered too, those in which this field differs
+    in both copies, in the shadow's alone, in the control's alone. `what` is the kind of value that was recognised on
+    both sides (`timestamp`); empty when none was, or not always the same.
+    """
+
+    __slots__ = ("alone", "both", "control", "count", "examples", "first", "last", "timeline", "what")
+
+    def __init__(
+        self, count: int = 0, examples: Iterable[Example] = (), *, first: float = 0.0, last: float = 0.0
+    ) -> None:
+        self.count = count
+        self.examples = list(examples)
+        self.first = first
+        self.last = last
+        self.both = 0
+        self.alone = 0
+        self.control = 0
+        self.what = ""
+        self.timeline = Timeline()
+
+    def merge(self, other: "FieldTally", keep: int) -> None:
+        """Add the other's; of the examples, keep the newest."""
+        if other.count:
+            self.first = min(self.first, other.first) if self.count else other.first
+            self.last = max(self.last, other.last)
+        if other.what != self.what and other.count:
+            # "*": several; it absorbs all others, so that the order of merging does not matter.
+            self.what = "*" if self.count or self.what else other.what
+        self.count += other.count
+        self.both += other.both
+        self.alone += other.alone
+        self.control += other.control
+        self.timeline.merge(other.timeline)
+        if other.examples:
+            both = {example.id: example for example in (*self.examples, *other.examples)}
+            self.examples = sorted(both.values(), key=_age, reverse=True)[:keep]
+
+
+def _name(item: tuple[Field, FieldTally]) -> Field:
+    return item[0]
+
+
+def _age(example: Example) -> tuple[float, str]:
+    return example.time, example.id
+
+
+class LegTally:
+    """One leg of the judged pairs: statuses, errors, response times."""
+
+    __slots__ = ("count", "errors", "last_byte", "response", "statuses")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.errors = 0
+        self.statuses: Counter[str] = Counter()
+        self.response = Sketch()
+        self.last_byte = Sketch()
+
+    def merge(self, other: "LegTally") -> None:
+        """Add the other's."""
+        self.count += other.count
+        self.errors += other.errors
+        self.statuses.update(other.statuses)
+        self.response.merge(other.response)
+        self.last_byte.merge(other.last_byte)
+
+    def pack(self) -> list[Any]:
+        """Return it for the link and the disk."""
+        return [self.count, self.errors, _plain(self.statuses), self.response.as_json(), self.last_byte.as_json()]
+
+    @classmethod
+    def unpack(cls, packed: list[Any]) -> "LegTally":
+        """Return what `pack` described."""
+        leg = cls()
+        leg.count, leg.errors, statuses, response, last_byte = packed
+        leg.statuses = Counter(statuses)
+        leg.response, leg.last_byte = Sketch.from_json(response), Sketch.from_json(last_byte)
+        return leg
+
+
+class EndpointTally:
+    """The pairs of one endpoint.
+
+    `differing` are the judged pairs that differ in anything, noise or not; `signatures` says in what: so which of them
+    are discrepancies can be told later too, when it is known which fields are noise. `trios` are the requests that the
+    shadow and a control answered, both judged.
+    """
+
+    __slots__ = (
+        "differing",
+        "fields",
+        "not_judged",
+        "original",
+        "pairs",
+        "shadow",
+        "signatures",
+        "timeline",
+        "trios",
+    )
+
+    def __init__(self) -> None:
+        self.pairs = 0
+        """Judged pairs."""
+        self.differing = 0
+        self.trios = 0
+        self.not_judged: Counter[str] = Counter()
+        self.original = LegTally()
+        self.shadow = LegTally()
+        self.fields: dict[Field, FieldTally] = {}
+        self.signatures: dict[Signature, int] = {}
+        self.timeline = Timeline()
+        """Judged pairs over time."""
+
+    def sign(self, signature: Signature, count: int = 1) -> None:
+        """Count pairs that differ in just these fields."""
+        known = self.signatures.get(signature)
+        if known is None and len(self.signatures) >= MAX_SIGNATURES:
+            signature = UNSIGNED
+        self.signatures[signature] = self.signatures.get(signature, 0) + count
+
+    def discrepancies(self, noise: Collection[Field]) -> int:
+        """Count the pairs that differ in something else than `noise`."""
+        if not noise:
+            return self.differing
+        explained = sum(count for fields, count in self.signatures.items() if all(f in noise for f in fields))
+        return self.differing - explained
+
+    def merge(self, other: "EndpointTally", keep: int) -> None:
+        """Add the other's."""
+        self.pairs += other.pairs
+        self.differing += other.differing
+        self.trios += other.trios
+        self.timeline.merge(other.timeline)
+        for signature, count in other.signatures.items():
+            self.sign(signature, count)
+        self.not_judged.update(other.not_judged)
+        self.original.merge(other.original)
+        self.shadow.merge(other.shadow)
+        for name, tally in other.fields.items():
+            self.fields.setdefault(name, FieldTally()).merge(tally, keep)
+
+
+class Tally:
+    """Everything of one profile and one instance. `instance` is empty for what cannot be told to belong to one.
+
+    `control`: the instance is the profile's control, so its differences are the original's from itself.
+    """
+
+    __slots__ = ("classes", "control", "counts", "endpoints", "instance", "keep", "lost", "profile", "since", "until")
+
+    def __init__(self, profile: str, instance: str, *, keep: int = 5, control: bool = False) -> None:
+        """Keep `keep` examples of each field and class."""
+        self.control = control
+        self.profile = profile
+        self.instance = instance
+        self.keep = keep
+        self.since = 0.0
+        self.until = 0.0
+        self.classes: Counter[str] = Counter()
+        """Judged pairs with at least one difference of a class."""
+        self.lost: Counter[str] = Counter()
+        self.counts: Counter[str] = Counter()
+        """`delayed`, `head_only`, and what else is worth knowing of the judged pairs."""
+        self.endpoints: dict[str, EndpointTally] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self.endpoints or +self.lost or -self.lost or self.counts)
+
+    def seen(self, moment: float) -> None:
+        """Stretch since and until to `moment`."""
+        # Called for each pair; `min` and `max` cost more than all the rest of it.
+        if not self.since or moment < self.since:
+            self.since = moment
+        if moment > self.until:  # noqa: PLR1730 - see above
+            self.until = moment
+
+    def merge(self, other: "Tally") -> None:
+        """Add the other's (of the same profile; the instance may be another)."""
+        self.control = self.control or other.control
+        if other.since:
+            self.seen(other.since)
+            self.seen(other.until)
+        self.classes.update(other.classes)
+        self.lost.update(other.lost)
+        self.counts.update(other.counts)
+        for name, endpoint in other.endpoints.items():
+            self.endpoints.setdefault(name, EndpointTally()).merge(endpoint, self.keep)
+
+    def split(self) -> "Tally | None":
+        """Hand over half of what makes it large; merged, both are what it was. None when it cannot be made smaller."""
+        rest = Tally(self.profile, self.instance, keep=self.keep, control=self.control)
+        rest.since, rest.until = self.since, self.until
+        names = list(self.endpoints)
+        for name in names[len(names) // 2 :] if len(names) > 1 else ():
+            rest.endpoints[name] = self.endpoints.pop(name)
+        if len(names) == 1:
+            (endpoint,) = self.endpoints.values()
+            fields = list(endpoint.fields)
+            half = rest.endpoints[names[0]] = EndpointTally()
+            for field in fields[len(fields) // 2 :] if len(fields) > 1 else ():
+                half.fields[field] = endpoint.fields.pop(field)
+            return rest if half.fields else None
+        return rest if rest.endpoints else None
+
+    def pack(self) -> dict[str, Any]:
+        """Return it for the link and the disk; examples stand once, however many fields they show."""
+        examples: dict[str, list[Any]] = {}
+        endpoints = {name: _pack_endpoint(endpoint, examples) for name, endpoint in self.endpoints.items()}
+        return {
+            "profile": self.profile,
+            "instance": self.instance,
+            "keep": self.keep,
+            "control": self.control,
+            "since": self.since,
+            "until": self.until,
+            "classes": _plain(self.classes),
+            "lost": _plain(self.lost),
+            "counts": _plain(self.counts),
+            "endpoints": endpoints,
+            "examples": examples,
+        }
+
+    @classmethod
+    def unpack(cls, packed: Mapping[str, Any]) -> "Tally":
+        """Return what `pack` described. Raises: KeyError, TypeError, ValueError when it is something else."""
+        tally = cls(packed["profile"], packed["instance"], keep=packed["keep"], control=packed["control"])
+        tally.since, tally.until = packed["since"], packed["until"]
+        tally.classes, tally.lost = Counter(packed["classes"]), Counter(packed["lost"])
+        tally.counts = Counter(packed["counts"])
+        examples = {name: unpack_example(example) for name, example in packed["examples"].items()}
+        tally.endpoints = {name: _unpack_endpoint(e, examples) for name, e in packed["endpoints"].items()}
+        return tally
+
+
+def _plain(counts: Counter[str]) -> dict[str, int]:
+    # orjson takes members of a StrEnum for keys only on request, and slower.
+    return {str(name): count for name, count in counts.items()}
+
+
+def _pack_endpoint(endpoint: EndpointTally, examples: dict[str, list[Any]]) -> list[Any]:
+    fields, numbers = [], {}
+    for number, ((name, kind), tally) in enumerate(sorted(endpoint.fields.items(), key=_name)):
+        numbers[name, kind] = number
+        for example in tally.examples:
+            examples[example.id] = example.pack()
+        ids = [example.id for example in tally.examples]
+        trios = [tally.both, tally.alone, tally.control]
+        fields.append(
+            [name, kind, tally.count, tally.first, tally.last, ids, trios, tally.what, tally.timeline.as_json()]
+        )
+    # A field of a signature stands by its number, or in full when a split window has it in another part.
+    signed = sorted(endpoint.signatures.items())
+    signatures = [[[numbers.get(field, field) for field in s], count] for s, count in signed]
+    return [
+        endpoint.pairs,
+        endpoint.differing,
+        _plain(endpoint.not_judged),
+        endpoint.original.pack(),
+        endpoint.shadow.pack(),
+        fields,
+        endpoint.trios,
+        signatures,
+        endpoint.timeline.as_json(),
+    ]
+
+
+def _unpack_endpoint(packed: list[Any], examples: Mapping[str, Example]) -> EndpointTally:
+    endpoint = EndpointTally()
+    endpoint.pairs, endpoint.differing, not_judged, original, shadow, fields, endpoint.trios, signatures, line = packed
+    endpoint.not_judged = Counter(not_judged)
+    endpoint.original, endpoint.shadow = LegTally.unpack(original), LegTally.unpack(shadow)
+    names: list[Field] = []
+    for name, kind, count, first, last, ids, trios, what, timeline in fields:
+        names.append((name, kind))
+        field = FieldTally(count, [examples[i] for i in ids], first=first, last=last)
+        field.both, field.alone, field.control = trios
+        field.what, field.timeline = what, Timeline.from_json(timeline)
+        endpoint.fields[name, kind] = field
+    for signed, count in signatures:
+        signature = tuple(names[field] if isinstance(field, int) else (field[0], field[1]) for field in signed)
+        endpoint.signatures[signature] = count
+    endpoint.timeline = Timeline.from_json(line)
+    return endpoint
