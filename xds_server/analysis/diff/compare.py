@@ -111,7 +111,7 @@ def _same_body(original: Record, shadow: Record) -> bool:
 
 
 def _several_messages(copy: Record) -> bool:
-    """Tell whether the request of a gRPC call goes on after its first message (which has a flag and 4 bytes of length)."""
+    """Tell whether the request of a gRPC call goes on after its first message (a flag, 4 bytes of length, itself)."""
     prefix = unbase64((copy.request_head or "")[:8])
     return len(prefix) > _LENGTH_END and copy.request_size > _LENGTH_END + int.from_bytes(prefix[1:_LENGTH_END])
 

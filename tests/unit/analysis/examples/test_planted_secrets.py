@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 
 from tests.unit.analysis.conftest import CONFIG
 from tests.unit.analysis.entries import PROFILE, batch, pair_entries
+from tests.unit.analysis.kept import examples_of
 from xds_server.analysis import analyser as analyser_module
 from xds_server.analysis.analyser import Analyser
 from xds_server.analysis.examples.redact import Redactor
@@ -203,7 +204,7 @@ def outputs(place: Place) -> str:
         collector = Collector(clock=SystemClock(), settings=EngineSettings())
         for number, tally in enumerate(tallies, 1):
             collector._take("engine", number, number - 1, orjson.loads(orjson.dumps(tally.pack())))
-        said = [collector.summary(PROFILE).as_json(), [each.as_json() for each in collector.examples(PROFILE)]]
+        said = [collector.summary(PROFILE).as_json(), [each.as_json() for each in examples_of(collector, PROFILE)]]
         assert said[1], "there must be an example"
     parts = [orjson.dumps(tally.pack()) for tally in tallies] + [collector.dump(PROFILE), orjson.dumps(said)]
     return b"\n".join(parts).decode() + str(logs)

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.analysis.entries import PROFILE, START, batch, entry
+from tests.unit.analysis.kept import examples_of
 from xds_server.analysis.analyser import Analyser
 from xds_server.analysis.ingest.trios import MAX_CONTROLS, Controls, weight_of
 from xds_server.analysis.kinds import Lost
@@ -201,7 +202,7 @@ def test_the_comparison_of_a_profile_leaves_its_control_out_and_survives_a_resta
         assert (found.pairs, found.noise, found.discrepancies, found.trios) == (3, 3, 0, 3)
         assert found.control is not None
         assert (found.control.instance, found.control.pairs) == (CONTROL, 3)
-        assert {example.id.rpartition("/")[2] for example in collector.examples(PROFILE)} == {"a"}
+        assert {example.id.rpartition("/")[2] for example in examples_of(collector, PROFILE)} == {"a"}
     assert second.summary(PROFILE, CONTROL).pairs == 3
 
 

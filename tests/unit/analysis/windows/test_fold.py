@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from tests.unit.analysis.endpoints.test_learning import WORDS
 from tests.unit.analysis.entries import INSTANCE, PROFILE, START, batch, pair_entries
+from tests.unit.analysis.kept import examples_of
 from tests.unit.analysis.windows.test_tally import copy, normal
 from xds_server.analysis.analyser import Analyser
 from xds_server.analysis.link.collector import Collector
@@ -90,7 +91,7 @@ def test_windows_of_engines_that_have_learnt_different_things_are_brought_togeth
     summary = collector.summary(PROFILE)
     assert [endpoint.name for endpoint in summary.endpoints] == ["GET /users/{*}"]
     assert summary.pairs == 40 + 150 + 20
-    assert {example.data["endpoint"] for example in collector.examples(PROFILE)} == {"GET /users/{*}"}
+    assert {example.data["endpoint"] for example in examples_of(collector, PROFILE)} == {"GET /users/{*}"}
 
 
 def test_engines_that_each_see_few_names_make_many_together() -> None:
