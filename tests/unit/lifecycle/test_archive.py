@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from tests.unit.analysis.differing import a_tally, judged, seen
 from tests.unit.lifecycle.conftest import Managers
@@ -147,19 +148,19 @@ async def test_the_oldest_go_when_there_are_too_many_and_that_is_said(
     managers: Managers,
     controller: Controller,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
     bound: str,
 ) -> None:
     first = await ended(managers, controller, name="a")
     size = (await controller.archived("shop", "a")).record.size
     monkeypatch.setattr(module, bound, 2 if bound == "MOST" else int(size * 2.5))
-    for name in ("b", "c"):
-        await managers.clock.advance(10.0)
-        await ended(managers, controller, name=name)
+    with capture_logs() as said:
+        for name in ("b", "c"):
+            await managers.clock.advance(10.0)
+            await ended(managers, controller, name=name)
     items, dropped = await controller.archive("shop")
     assert ([item.record.name for item in items], dropped) == (["c", "b"], 1)
     assert await managers.store.archived(first) is None
-    assert "too many" in capsys.readouterr().out
+    assert any("too many" in line["event"] for line in said)
 
 
 async def test_a_deleted_network_takes_its_archive_along(managers: Managers, controller: Controller) -> None:

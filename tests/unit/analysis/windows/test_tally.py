@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from tests.unit.analysis.entries import START, batch, pair_entries
 from xds_server.analysis.analyser import Analyser
 from xds_server.analysis.kinds import Lost
+from xds_server.analysis.profile_config import ProfileConfig
 from xds_server.analysis.windows.comparison import comparison_of
 from xds_server.analysis.windows.fold import Folding
 from xds_server.analysis.windows.tally import Tally
@@ -30,6 +31,7 @@ pairs = st.lists(
 
 def tally_of(seen: list[tuple[str, int, bytes, int, float]]) -> Tally:
     analyser = Analyser(EngineSettings(examples=3), wall=lambda: START)
+    analyser.configure([ProfileConfig("prof1", "shop", "catalog", shadows={"inst1": "v2"})])
     for path, status, body, at, first in seen:
         original = {"path": path, "body": BODIES[0], "started": START + at}
         shadow = {"path": path, "body": body, "status": status, "first": first}
