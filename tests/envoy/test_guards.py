@@ -69,8 +69,8 @@ async def test_a_retry_helps_where_the_request_did_not_reach_the_application(mes
 async def test_a_second_envoy_on_the_port_says_so_instead_of_sharing_its_clients(mesh: Mesh) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         address = Address("127.0.0.1", free.getsockname()[1])
-    await mesh.start_envoy(state(component(port=mesh.original.port, listen=address)))
-    await mesh.port()
+    envoy = await mesh.start_envoy(state(component(port=mesh.original.port, listen=address)))
+    await envoy.listener_port(f"listen/{address.port}")
     async with Envoy(mesh.bootstrap(node_id="envoy-2"), mesh.folder, name="second") as second:
         async with asyncio.timeout(10):
             while not [line for line in second.complaints() if "cannot bind" in line]:

@@ -22,7 +22,7 @@ from xds_server.protocol.board import StatusBoard
 from xds_server.protocol.server import XdsServer
 
 CONFIG = ProfileConfig(PROFILE, "shop", "catalog", shadows={INSTANCE: "v2"})
-PATIENCE = 10.0
+PATIENCE = 30.0
 
 # A busy machine makes any example slow once in a while; that says nothing about the code.
 hypothesis_settings.register_profile("unhurried", deadline=None)
