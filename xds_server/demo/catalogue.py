@@ -81,14 +81,14 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """When an answer was made, and its id: all of its noise follows from the two, and is of the same length each time."""
+    """When an answer was made, and its id: all of its noise follows from them, and is as long each time."""
 
     at: datetime
     id: UUID
 
     @property
     def fields(self) -> dict[str, object]:
-        """The noise in bodies, by name: a time and an id, which look like it, and two numbers that could be anything."""
+        """The noise in bodies, by name: a time and an id, which look like it, two numbers that could be anything."""
         at = self.at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         return {"servedAt": at, "requestId": str(self.id), "shard": self._chance(8), "took": 10 + self._chance(90)}
 

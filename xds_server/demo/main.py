@@ -135,8 +135,8 @@ def _next(show: Show) -> None:
     name = here.relative_to(Path.cwd()) if here.is_relative_to(Path.cwd()) else here
     show.console.print(
         f"\nNext: {escape(shlex.quote(str(name)))} demo --keep leaves it running, and prints its address. There,\n"
-        f"shadowmesh diffs {NETWORK} goes from each difference down to the request: both answers side by side, and a curl\n"
-        "line that sends it again.",
+        f"shadowmesh diffs {NETWORK} goes from each difference down to the request: both answers side by side,\n"
+        "and a curl line that sends it again.",
         soft_wrap=True,
     )
 

@@ -44,21 +44,22 @@ def report(outcome: Outcome, *, width: int = WIDE) -> Iterator[RenderableType]:
         yield examples(reading.endpoints)
     yield _title("Cancelled as noise: how often shadow and control differ from the original there")
     yield noise(reading.endpoints, words=width >= WIDE)
-    yield Text(
-        "control: a second version 1, asked the same, differs as often. looks: it looks like that.\n", style="dim"
+    yield _below(
+        "control: a second version 1, asked the same, differs just so. looks: a value of a kind that is known."
     )
     yield _title("Response times side by side: ms from the request sent to the first byte back")
     yield response_times(reading.endpoints)
     yield _title("What clients saw: every answer compared, bit for bit, with the one known before")
     yield clients(tally)
-    yield Text("Noise too: an answer's random id by its form, its time by the moment; the rest follows from the id.\n")
-    yield Text("Everything shares this machine; `make bench` measures what mirroring costs.\n", style="dim")
+    yield _below(
+        "Its noise too: a random id by its form, a time by the moment it was asked; the rest follows from that id.",
+        "Everything shares this machine; `make bench` measures what mirroring costs.",
+    )
     yield _title("In numbers")
     yield summary(reading, tally)
     yield _title("Planted bugs")
     yield bugs(outcome.findings)
-    yield from (Text(f"not planted: {alarm}", style="bold red") for alarm in outcome.false_alarms)
-    yield from (Text(f"noise not seen: {check.bug}", style="bold red") for check in outcome.noise if not check.found)
+    yield amiss(outcome)
     yield verdict(outcome)
 
 
@@ -163,6 +164,13 @@ def bugs(findings: Sequence[Finding]) -> Table:
     return table
 
 
+def amiss(outcome: Outcome) -> Text:
+    """Return a line for each difference that nobody planted, and for each noise that was not cancelled."""
+    lines = [f"not planted: {alarm}" for alarm in outcome.false_alarms]
+    lines += [f"noise not cancelled: {check.bug}" for check in outcome.noise if not check.found]
+    return Text("".join(f"{line}\n" for line in lines), style="bold red")
+
+
 def verdict(outcome: Outcome) -> Text:
     """Return the last line."""
     text = (
@@ -174,6 +182,10 @@ def verdict(outcome: Outcome) -> Text:
 
 def _of(checks: Sequence[Finding]) -> str:
     return f"{sum(check.found for check in checks)} of {len(checks)}"
+
+
+def _below(*lines: str) -> Text:
+    return Text("\n".join(lines) + "\n", style="dim")
 
 
 def _title(text: str) -> Text:

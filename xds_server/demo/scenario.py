@@ -105,10 +105,8 @@ class Scenario:
         say("and to a control, version 1 once more: what differs there too is noise")
         instance = await self._until_running()
         await self._until(lambda: self.outcome.reading.pairs > 0, RUNNING_SECONDS, "the first compared pair")
-        self.outcome.first_pair_seconds = time.monotonic() - created
-        say(
-            f"version 2 and the control run; first pair compared {self.outcome.first_pair_seconds:.1f} s after the request"
-        )
+        took = self.outcome.first_pair_seconds = time.monotonic() - created
+        say(f"version 2 and the control are Running; first pair compared {took:.1f} s after the request")
         await self._for(self._seconds * 0.5)
 
         clients.phase("faults in copies")
@@ -158,15 +156,18 @@ class Scenario:
         return self.outcome.reading.until is not None and self.outcome.reading.until > moment
 
     async def _until_running(self) -> str:
-        def up() -> bool:
-            return "Pending" not in {self.outcome.reading.shadow_status, self.outcome.reading.control_status}
+        def settled() -> bool:
+            statuses = {self.outcome.reading.shadow_status, self.outcome.reading.control_status}
+            return statuses == {"Running"} or bool(statuses - {"Pending", "Running"})
 
-        await self._until(up, RUNNING_SECONDS, "version 2 and the control to be up")
+        await self._until(settled, RUNNING_SECONDS, "version 2 and the control to be up")
         reading = self.outcome.reading
-        if reading.shadow_status != "Running":
-            raise RuntimeFailedError(f"the shadow is {reading.shadow_status}: {reading.shadow_reason}")
-        if reading.control_status != "Running":
-            raise RuntimeFailedError(f"the control is {reading.control_status}: {reading.control_reason}")
+        for who, status, reason in (
+            ("shadow", reading.shadow_status, reading.shadow_reason),
+            ("control", reading.control_status, reading.control_reason),
+        ):
+            if status not in {"Pending", "Running"}:
+                raise RuntimeFailedError(f"the {who} is {status}: {reason}")
         return reading.shadow_id
 
     async def _for(self, seconds: float) -> None:
