@@ -140,7 +140,8 @@ class Stack:
     # Processes.
 
     def open(self) -> None:
-        self.household.start("original", catalogue_command(version=1, port=str(self.originals["catalog"])))
+        command = catalogue_command(version=1, port=str(self.originals["catalog"]), plain=True)
+        self.household.start("original", command)
         self.start_manager()
         self.call("POST", "/networks", self.network_body())
         self.proxy = self.start_envoy()
@@ -423,7 +424,7 @@ class Stack:
 
     def version(self, number: int = 2) -> JSON:
         """Return the variant that runs a version of the catalogue; marked, so that one that is left is found."""
-        command = catalogue_command(version=number, port="{port}")
+        command = catalogue_command(version=number, port="{port}", plain=True)
         env = {MARK: str(self.folder)}
         return {"name": "v2", "process": {"command": command, "env": env, "readiness": {"path": "/healthz"}}}
 

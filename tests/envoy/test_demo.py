@@ -40,13 +40,19 @@ def folder() -> Path:
     return Path(tempfile.mkdtemp(prefix="demo-"))
 
 
-def test_every_planted_bug_is_found_no_client_is_hurt_and_nothing_is_left(folder: Path) -> None:
+def test_every_planted_bug_is_found_all_noise_is_cancelled_no_client_is_hurt_and_nothing_is_left(folder: Path) -> None:
     demo = started("--seconds", "8", folder=folder)
     output, _ = demo.communicate(timeout=220)
     assert demo.returncode == 0, output
-    assert "5 of 5 planted bugs found, clients hurt: 0 of" in output
+    end = "5 of 5 planted bugs found, 7 of 7 noisy fields cancelled, false alarms: 0, clients hurt: 0 of "
+    assert end in output
     assert "NOT FOUND" not in output
     assert "not planted" not in output
+    differs, noise = output.split("Response times side by side")[0].split("Cancelled as noise")
+    assert "servedAt" not in differs
+    assert re.search(r"\$\.requestId +another uuid +\d+% +\d+% +control, looks", noise) is not None
+    assert re.search(r"\$\.shard +another value +\d+% +\d+% +control *$", noise, re.MULTILINE) is not None
+    assert re.search(r"noise +measured by a control, in \d+ requests", output) is not None
     assert "POST /api/orders" not in output
     injected = re.search(r"faults injected +(\d+) copies aborted and (\d+) delayed", output)
     assert injected is not None
@@ -54,6 +60,7 @@ def test_every_planted_bug_is_found_no_client_is_hurt_and_nothing_is_left(folder
     assert int(injected[2]) > 0
     assert "folder removed" in output
     assert "left behind" not in output
+    assert "demo --keep leaves it running" in output
     assert "\x1b" not in output
     assert left_of(folder) == []
     assert list(folder.iterdir()) == []
@@ -73,6 +80,15 @@ def test_kept_running_it_says_where_and_a_signal_ends_it_cleanly(folder: Path) -
     assert address is not None, "".join(lines)
     assert f"export PATH={Path(sys.executable).parent}:$PATH" in "".join(lines)
     assert f"curl -s '{address[0]}'" in "".join(lines)
+    shown = subprocess.run(
+        [*COMMAND[:-1], "diffs", "shop", "--server", address[0].split("/networks")[0]],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    ).stdout
+    assert "$.price" in shown
+    assert "$.shard" not in shown
     demo.send_signal(signal.SIGINT)
     rest, _ = demo.communicate(timeout=60)
     assert demo.returncode == 0, rest

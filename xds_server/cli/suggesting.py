@@ -3,6 +3,7 @@
 Guarantees: what is printed is accepted by the schema of a profile's `analysis`; what would not be is left out.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -57,7 +58,8 @@ def _rule(rule: Mapping[str, Any]) -> Iterator[str]:
 
 def _wrapped(text: str, width: int = 72) -> Iterator[str]:
     line = ""
-    for word in text.split():
+    # A number stays with its per cent sign.
+    for word in re.findall(r"\S+(?: %\S*)?", text):
         if line and len(line) + len(word) + 1 > width:
             yield line
             line = ""

@@ -3,8 +3,11 @@
 Run as a file of its own, like any team's service: `python catalogue.py --port 9001 --version 2`. It imports the
 standard library alone.
 
-Guarantees: version 1 answers a request with the same bytes each time, so that a client can know each answer in advance.
-Version 2 differs in what `BUGS` says and in nothing that a user could see.
+As any team's service it is noisy: answers carry a time, an id, an order of their own (`NOISE`), in both versions alike.
+
+Guarantees: all noise in an answer follows from its time and its id (`Stamp`), and the rest of version 1's answer to a
+request is the same bytes each time, so that a client can know each answer in advance. Version 2 differs in what `BUGS`
+says and in nothing else that a user could see. With `--plain` there is no noise.
 Not guaranteed: that it is a web server for anything but this (no TLS, no pipelining, no limits on what a client sends).
 """
 
@@ -15,7 +18,9 @@ import json
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from urllib.parse import parse_qs, unquote, urlsplit
+from uuid import UUID, uuid4
 
 BUGS = {
     "price-is-a-string": "GET /api/items/{id}: the price became a string",
@@ -25,6 +30,15 @@ BUGS = {
     "occasional-500": "GET /api/stock/{id}: one request in 20 fails with 500",
 }
 """What is wrong with version 2, by a short name."""
+
+NOISE = {
+    "GET /api/items": ("$.servedAt",),
+    "GET /api/items/{id}": ("$.servedAt", "$.requestId", "$.shard"),
+    "GET /api/recommendations/{id}": ("$.recommended",),
+    "GET /api/search": ("$.took",),
+    "GET /api/stock/{id}": ("header:x-cost",),
+}
+"""Where two answers of any version differ, always or at times, without a bug; written as differences are."""
 
 NEW_VERSION = 2
 ITEMS = 60
@@ -37,6 +51,8 @@ WITHOUT_WARRANTY = 6
 _MATERIALS = ("Oak", "Steel", "Cotton", "Walnut", "Linen", "Copper", "Glass", "Ash", "Wool", "Brass")
 _THINGS = ("Chair", "Lamp", "Table", "Stool", "Rug", "Mirror")
 _JSON = ("content-type", "application/json")
+REQUEST_ID, COST = "x-request-id", "x-cost"
+"""Headers of noisy answers. The first is known to be other each time, by its name; nobody knows the second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +79,38 @@ class Answer:
     chunked: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """When an answer was made, and its id: all of its noise follows from them, and is as long each time."""
+
+    at: datetime
+    id: UUID
+
+    @property
+    def fields(self) -> dict[str, object]:
+        """The noise in bodies, by name: a time and an id, which look like it, two numbers that could be anything."""
+        at = self.at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        return {"servedAt": at, "requestId": str(self.id), "shard": self._chance(8), "took": 10 + self._chance(90)}
+
+    @property
+    def cost(self) -> str:
+        """What the header `x-cost` says."""
+        return f"{self._chance(997):03d}"
+
+    @property
+    def turns(self) -> bool:
+        """Whether the first two recommendations change places: in one answer of four."""
+        return self._chance(4) == 0
+
+    def _chance(self, sides: int) -> int:
+        return self.id.node % sides
+
+
+def stamp() -> Stamp:
+    """Return a new one."""
+    return Stamp(datetime.now(UTC), uuid4())
+
+
 def items() -> tuple[Item, ...]:
     """Return the stock of the shop, the same each time."""
     return tuple(
@@ -84,10 +132,12 @@ class Catalogue:
 
     Args:
         version: 1, or 2 for the one with `BUGS`.
+        stamps: makes the stamp of each answer; None for answers without noise.
     """
 
-    def __init__(self, version: int) -> None:
+    def __init__(self, version: int, *, stamps: Callable[[], Stamp] | None = stamp) -> None:
         self._new = version == NEW_VERSION
+        self._stamps = stamps
         self._items = {item.id: item for item in items()}
         self._stock_requests = 0
 
@@ -116,7 +166,8 @@ class Catalogue:
     def _list(self, query: dict[str, str]) -> Answer:
         page = int(query.get("page", "1")) if query.get("page", "1").isdecimal() else 1
         chosen = list(self._items.values())[(page - 1) * PAGE : page * PAGE]
-        return _json(200, {"page": page, "total": ITEMS, "items": [_short(item) for item in chosen]})
+        document = {"page": page, "total": ITEMS, "items": [_short(item) for item in chosen]}
+        return self._noisy(document, "servedAt")
 
     def _detail(self, item: Item) -> Answer:
         document: dict[str, object] = {
@@ -131,25 +182,26 @@ class Catalogue:
             document["price"] = str(item.price)
             if item.id % WITHOUT_WARRANTY == 0:
                 del document["warranty"]
-        return _json(200, document)
+        return self._noisy(document, "servedAt", "requestId", "shard")
 
     def _search(self, query: dict[str, str]) -> Answer:
         wanted = query.get("q", "").lower()
         found = [item for item in self._items.values() if wanted in item.name.lower()]
         if self._new:
             found.sort(key=lambda item: item.price)
-        return _json(200, {"query": wanted, "count": len(found), "results": [_short(item) for item in found]})
+        document = {"query": wanted, "count": len(found), "results": [_short(item) for item in found]}
+        return self._noisy(document, "took")
 
     def _recommendations(self, item: Item) -> Answer:
         others = [self._items[(item.id * step) % ITEMS + 1] for step in (3, 5, 7, 11)]
         document = {"for": item.id, "recommended": [{"id": o.id, "name": o.name} for o in others]}
-        return _json(200, document, delay=SLOW_SECONDS if self._new else 0.0)
+        return self._noisy(document, delay=SLOW_SECONDS if self._new else 0.0)
 
     def _stock(self, item: Item) -> Answer:
         self._stock_requests += 1
         if self._new and self._stock_requests % FAILS_EVERY == 0:
             return _json(500, {"error": "deadlock detected, please try again"})
-        return _json(200, {"id": item.id, "stock": item.stock, "warehouse": f"W{item.id % 4}"})
+        return self._noisy({"id": item.id, "stock": item.stock, "warehouse": f"W{item.id % 4}"}, costs=True)
 
     def _export(self, _query: dict[str, str]) -> Answer:
         """Compress in both versions, harder in version 2: other bytes that mean the same are not a difference."""
@@ -166,13 +218,36 @@ class Catalogue:
             return _json(400, {"error": "an order needs item and count"})
         return _json(201, {"item": item.id, "count": count, "total": round(item.price * count, 2)})
 
+    def _noisy(self, document: dict[str, object], *names: str, costs: bool = False, delay: float = 0.0) -> Answer:
+        """Add a stamp, and the noise that follows from it: the fields `names`, the cost, an order."""
+        if self._stamps is None:
+            return _json(200, document, delay=delay)
+        made = self._stamps()
+        noise = made.fields
+        headers = ((REQUEST_ID, str(made.id)), *(((COST, made.cost),) if costs else ()))
+        noisy = {**turned(document, made), **{name: noise[name] for name in names}}
+        return _json(200, noisy, headers=headers, delay=delay)
+
+
+def turned(document: dict[str, object], made: Stamp) -> dict[str, object]:
+    """Return a document of recommendations as its stamp orders them; done twice, it is as it was."""
+    match document:
+        case {"recommended": [first, second, *others]} if made.turns:
+            return {**document, "recommended": [second, first, *others]}
+    return document
+
 
 def _short(item: Item) -> dict[str, object]:
     return {"id": item.id, "name": item.name, "category": item.category, "price": item.price}
 
 
-def _json(status: int, document: object, *, delay: float = 0.0) -> Answer:
-    return Answer(status, (_JSON, ("cache-control", "no-store")), json.dumps(document).encode(), delay=delay)
+def _json(status: int, document: object, *, headers: tuple[tuple[str, str], ...] = (), delay: float = 0.0) -> Answer:
+    return Answer(status, (_JSON, ("cache-control", "no-store"), *headers), encoded(document), delay=delay)
+
+
+def encoded(document: object) -> bytes:
+    """Return the bytes of a document, the same each time."""
+    return json.dumps(document).encode()
 
 
 class _Connection(asyncio.Protocol):
@@ -214,15 +289,14 @@ class _Connection(asyncio.Protocol):
         self._transport.write(head + body if with_body else head)
 
 
-async def serve(*, port: int, version: int) -> None:
+async def serve(*, port: int, catalogue: Catalogue, name: str) -> None:
     """Answer on 127.0.0.1:`port` until TERM or INT."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    catalogue = Catalogue(version)
     server = await loop.create_server(lambda: _Connection(catalogue.answer), "127.0.0.1", port, backlog=512)
-    print(f"catalogue version {version} answers on 127.0.0.1:{port}", flush=True)  # noqa: T201 - its log
+    print(f"catalogue version {name} answers on 127.0.0.1:{port}", flush=True)  # noqa: T201 - its log
     await stop.wait()
     server.close()
 
@@ -231,9 +305,11 @@ def main() -> None:
     """Read the command line and serve."""
     parser = argparse.ArgumentParser(description="a small catalogue service")
     parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--plain", action="store_true", help="no noise: the same answer each time")
     parser.add_argument("--version", type=int, choices=(1, 2), default=1)
     given = parser.parse_args()
-    asyncio.run(serve(port=given.port, version=given.version))
+    catalogue = Catalogue(given.version, stamps=None if given.plain else stamp)
+    asyncio.run(serve(port=given.port, catalogue=catalogue, name=str(given.version)))
 
 
 if __name__ == "__main__":

@@ -1,13 +1,14 @@
-"""Was each planted bug found? And was anything reported that nobody planted?
+"""Was each planted bug found, each noise cancelled? And was anything reported that nobody planted?
 
-Guarantees: pure; a bug counts as found only when the comparison names the right endpoint, field and kind of difference.
+Guarantees: pure; a bug counts as found only when the comparison names the right endpoint, field and kind of difference;
+whatever else it takes for a difference is a false alarm, the noise too.
 Not guaranteed: that the words fit another service than the demo's.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from xds_server.demo.catalogue import BUGS, SLOW_SECONDS
+from xds_server.demo.catalogue import BUGS, NOISE, SLOW_SECONDS
 from xds_server.demo.reading import Difference, Endpoint, Reading
 
 ITEM, SEARCH, RECOMMENDATIONS, STOCK = (
@@ -17,7 +18,8 @@ ITEM, SEARCH, RECOMMENDATIONS, STOCK = (
     "GET /api/stock/{id}",
 )
 SLOWER_BY = SLOW_SECONDS / 2
-"""Difference of the medians (seconds) from which an endpoint counts as slower."""
+SLOWER = 2.0
+"""Difference of the medians (seconds) and their ratio; beyond both, an endpoint counts as slower."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +43,44 @@ def check_list(reading: Reading) -> list[Finding]:
     return [Finding(text, found=bool(seen[name]), evidence=seen[name]) for name, text in BUGS.items()]
 
 
+def noise_list(reading: Reading) -> list[Finding]:
+    """Return one line for each field that is noisy: whether it was cancelled."""
+    seen = {
+        (
+            template(endpoint.name),
+            difference.field,
+        ): f"{difference.nature}, {difference.count} of {endpoint.pairs} pairs"
+        for endpoint in reading.endpoints
+        for difference in endpoint.cancelled
+    }
+    return [
+        Finding(f"{endpoint}: {field}", found=(endpoint, field) in seen, evidence=seen.get((endpoint, field), ""))
+        for endpoint, fields in NOISE.items()
+        for field in fields
+    ]
+
+
+def is_slower(old: float | None, new: float | None) -> bool:
+    """Tell whether a median (or another quantile, in seconds) grew so much that it is a difference."""
+    return old is not None and new is not None and new > old * SLOWER and new - old > SLOWER_BY
+
+
+def false_alarms(reading: Reading) -> list[str]:
+    """Return what was reported as a difference and not planted, in words."""
+    found = [
+        f"{endpoint.name} {difference.field} {difference.kind} ({difference.count})"
+        for endpoint, difference in unexpected(reading)
+    ]
+    slow = [
+        f"{endpoint.name} slower"
+        for endpoint in reading.endpoints
+        if template(endpoint.name) != RECOMMENDATIONS and is_slower(endpoint.original.p50, endpoint.shadow.p50)
+    ]
+    return [*found, *slow]
+
+
 def unexpected(reading: Reading) -> Iterator[tuple[Endpoint, Difference]]:
-    """Yield differences that were reported and not planted: false alarms."""
+    """Yield differences between answers that were reported and not planted."""
     planted = {ITEM: (_is_price, _is_warranty), SEARCH: (_is_order,), STOCK: (_is_500,)}
     for endpoint in reading.endpoints:
         for difference in endpoint.differences:
@@ -68,7 +106,7 @@ def _by_difference(reading: Reading, endpoint: str, fits: Callable[[Difference],
 def _slower(reading: Reading) -> str:
     for item in reading.endpoints:
         old, new = item.original.p50, item.shadow.p50
-        if template(item.name) == RECOMMENDATIONS and old is not None and new is not None and new - old > SLOWER_BY:
+        if old is not None and new is not None and template(item.name) == RECOMMENDATIONS and is_slower(old, new):
             return f"p50 {old * 1000:.1f} ms -> {new * 1000:.1f} ms over {item.pairs} pairs"
     return ""
 

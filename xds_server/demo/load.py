@@ -1,7 +1,8 @@
 """Clients: real requests over keep-alive connections, each answer compared with the one that is known in advance.
 
 Guarantees: every request that was sent is counted once; a client counts as hurt when its answer is missing, late beyond
-the timeout, or differs in status, body or a content header, by one bit. Memory is bounded by the number of requests.
+the timeout, or differs in status, body or a content header, by one bit; of the noise in it by more than chance can
+explain (`settle`). Memory is bounded by the number of requests.
 Not guaranteed: that the rate is reached on a busy machine; it is a pace, not a promise.
 """
 
@@ -11,9 +12,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
+from xds_server.demo.catalogue import COST, REQUEST_ID
 from xds_server.demo.client import Connection, Reply, ReplyError, Request
+from xds_server.demo.settle import UntrueError, settle
 
-CONTENT_HEADERS = ("content-type", "content-length", "content-encoding", "cache-control", "vary", "etag", "location")
+CONTENT_HEADERS = (
+    *("content-type", "content-length", "content-encoding", "cache-control", "vary", "etag", "location"),
+    *(REQUEST_ID, COST),
+)
 """What the service says about its answer, in contrast to what a proxy says about the connection."""
 KEPT = 5
 """Hurt clients described in words; the others are only counted."""
@@ -52,10 +58,20 @@ def content(reply: Reply) -> tuple[int, tuple[tuple[str, str | None], ...], byte
     return reply.status, tuple((name, reply.header(name)) for name in CONTENT_HEADERS), reply.body
 
 
-def harm(expected: Reply, got: Reply) -> str:
-    """Tell in words how an answer differs from the expected one; empty when it does not."""
+def harm(expected: Reply, got: Reply, *, within: tuple[float, float] | None = None) -> str:
+    """Tell in words how an answer differs from the expected one; empty when it does not.
+
+    Args:
+        expected: without its noise.
+        got: as it came.
+        within: when it was asked for and came, in seconds since the epoch; not looked at when None.
+    """
     if got.status != expected.status:
         return f"status {got.status} instead of {expected.status}"
+    try:
+        got = settle(got, within=within)
+    except UntrueError as error:
+        return str(error)
     if got.body != expected.body:
         return f"another body ({len(got.body)} bytes, expected {len(expected.body)})"
     for name in CONTENT_HEADERS:
@@ -96,7 +112,7 @@ class Clients:
     ) -> None:
         self.tally = Tally([Phase("start")])
         self._port = port
-        self._expected = expected
+        self._expected = {request: settle(reply) for request, reply in expected.items()}
         self._by_endpoint = _grouped(expected)
         self._chance = chance
         self._pause = connections / rate
@@ -138,14 +154,14 @@ class Clients:
 
     async def _one(self, connection: Connection, request: Request) -> None:
         phase = self.tally.phases[-1]
-        started = time.monotonic()
+        started, sent = time.monotonic(), time.time()
         try:
             reply = await connection.send(request)
         except ReplyError as error:
             wrong = str(error)
         else:
             phase.seconds.append(time.monotonic() - started)
-            wrong = harm(self._expected[request], reply)
+            wrong = harm(self._expected[request], reply, within=(sent, time.time()))
         phase.requests += 1
         if wrong:
             phase.hurt += 1

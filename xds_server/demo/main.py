@@ -42,8 +42,8 @@ def run(*, keep: bool = False, seconds: float = SECONDS, console: Console | None
         console: where to print; standard output when None.
 
     Returns:
-        0 when each planted bug was found and no client was hurt; 1 when not, or when a part failed; 130 after Ctrl-C
-        before the report.
+        0 when each planted bug was found, nothing else was reported as a difference and no client was hurt; 1 when not,
+        or when a part failed; 130 after Ctrl-C before the report.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
@@ -55,14 +55,16 @@ async def _run(show: Show, *, keep: bool, seconds: float) -> int:
     show.print(
         "[bold]Shadowmesh demo[/bold]: clients use version 1 of a catalogue service through a real Envoy.\n"
         "Version 2, with planted bugs, gets copies of their requests; its answers are compared and thrown away.\n"
+        "Both versions are noisy: times, random ids, orders. A control, version 1 once more, tells noise from bugs.\n"
     )
     chance = Random()  # noqa: S311 - chooses ports and requests
     stage = Stage(Path(tempfile.mkdtemp(prefix="shadowmesh-demo-")), chance=chance, say=show.say)
     scenario = Scenario(stage, show, seconds=seconds, ttl="24h" if keep else "10m", chance=chance)
-    code = INTERRUPTED
+    code, played = INTERRUPTED, False
     with _signals() as told:
         try:
             code = await _unless_told(_play(stage, scenario, show, keep=keep), told)
+            played = True
             if keep:
                 _invite(stage, show)
                 await _unless_told(_watch_over(stage), told)
@@ -75,6 +77,8 @@ async def _run(show: Show, *, keep: bool, seconds: float) -> int:
         finally:
             await scenario.abandon()
             clean = await _strike(stage, show)
+    if played and not keep:
+        _next(show)
     return code if clean else code or 1
 
 
@@ -125,6 +129,18 @@ def _tails(stage: Stage, show: Show) -> None:
         show.lines(f"last lines of {name}", lines)
 
 
+def _next(show: Show) -> None:
+    """Say how to see more."""
+    here = Path(sys.executable).with_name("shadowmesh")
+    name = here.relative_to(Path.cwd()) if here.is_relative_to(Path.cwd()) else here
+    show.console.print(
+        f"\nNext: {escape(shlex.quote(str(name)))} demo --keep leaves it running, and prints its address. There,\n"
+        f"shadowmesh diffs {NETWORK} goes from each difference down to the request: both answers side by side,\n"
+        "and a curl line that sends it again.",
+        soft_wrap=True,
+    )
+
+
 def _invite(stage: Stage, show: Show) -> None:
     ports, url = stage.ports, stage.manager.url
     ours = escape(shlex.quote(str(Path(sys.executable).parent)))
@@ -144,6 +160,9 @@ Some commands to try:
   export PATH={ours}:$PATH SHADOWMESH_SERVER={url}
   shadowmesh status {NETWORK} --watch
   shadowmesh diffs {NETWORK}
+  shadowmesh diffs {NETWORK} --all
+  shadowmesh diffs {NETWORK} --pairs --endpoint 'GET /api/items/{{id}}'
+  shadowmesh diffs {NETWORK} --suggest
   curl -s '{url}/networks/{NETWORK}/shadowing/status'
   curl -s 'http://127.0.0.1:{ports.admin}/stats?filter=shadow'
 

@@ -11,11 +11,13 @@ from datetime import datetime
 from typing import Any
 
 JSON = Mapping[str, Any]
+REAL = "difference"
+"""The nature of a difference that nothing explains but the new version."""
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One field of an endpoint that differs and is no noise: `share` of its pairs, the two values of an example."""
+    """One field of an endpoint that differs: in `share` of its pairs; the two values of an example."""
 
     field: str
     kind: str
@@ -23,6 +25,14 @@ class Difference:
     share: float
     original: str = ""
     shadow: str = ""
+    nature: str = REAL
+    """What it is taken for; all but `REAL` is cancelled."""
+    what: str = ""
+    """The kind of value that was recognised by its looks (`timestamp`)."""
+    shadow_rate: float | None = None
+    """Share of the requests that a control answered too in which shadow and original differ here."""
+    control_rate: float | None = None
+    """In which control and original differ here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,18 +53,28 @@ class Endpoint:
     original: Times = Times()
     shadow: Times = Times()
     differences: tuple[Difference, ...] = ()
+    cancelled: tuple[Difference, ...] = ()
+    """What was taken for noise; it is in no other figure here."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One profile with one shadow, at one moment."""
+    """One profile with one shadow and one control, at one moment."""
 
     shadow_id: str = ""
     shadow_status: str = "Pending"
     shadow_reason: str = ""
+    control_status: str = "Pending"
+    control_reason: str = ""
     pairs: int = 0
     identical: int = 0
+    noisy: int = 0
+    """Pairs that differ in nothing but noise."""
     differing: int = 0
+    measured: int = 0
+    """Requests that the control answered too."""
+    how_measured: str = ""
+    """How noise was measured, in the manager's words."""
     not_judged: dict[str, int] = field(default_factory=dict)
     """Pairs that are no evidence, by why: the copy was aborted by a fault (`injected`), its client went away, ..."""
     aborted: int = 0
@@ -70,19 +90,23 @@ class Reading:
 
 
 def read(status: JSON, profile_id: str) -> Reading:
-    """Return what the status says of a profile and its newest instance that is no control."""
+    """Return what the status says of a profile, its newest shadow and its newest control."""
     profile: JSON = next((p for p in status.get("profiles", []) if p.get("profileID") == profile_id), {})
-    instances = [each for each in profile.get("instances") or [] if not each.get("control")]
-    instance = (instances or [{}])[-1]
+    instance, control = _newest(profile, control=False), _newest(profile, control=True)
     comparison = profile.get("comparison") or {}
-    measured = instance.get("performanceData") or {}
+    measured, noise = instance.get("performanceData") or {}, comparison.get("noiseMeasured") or {}
     return Reading(
         shadow_id=str(instance.get("instanceID", "")),
         shadow_status=str(instance.get("status", "Pending")),
         shadow_reason=str(instance.get("reason", "")),
+        control_status=str(control.get("status", "Pending")),
+        control_reason=str(control.get("reason", "")),
         pairs=int(comparison.get("pairs", 0)),
         identical=int(comparison.get("identical", 0)),
+        noisy=int(comparison.get("noise", 0)),
         differing=int(comparison.get("discrepancies", 0)),
+        measured=int(noise.get("requests", 0)),
+        how_measured=str(noise.get("summary", "")),
         not_judged=_counts(comparison.get("notJudged")),
         aborted=int((comparison.get("injected") or {}).get("aborted", 0)),
         delayed=int((comparison.get("injected") or {}).get("delayed", 0)),
@@ -94,25 +118,28 @@ def read(status: JSON, profile_id: str) -> Reading:
     )
 
 
+def _newest(profile: JSON, *, control: bool) -> JSON:
+    found = [each for each in profile.get("instances") or [] if bool(each.get("control")) == control]
+    return found[-1] if found else {}
+
+
 def _endpoint(item: JSON) -> Endpoint:
     pairs = int(item.get("pairs", 0))
+    found = [_difference(difference, pairs) for difference in item.get("differences") or []]
     return Endpoint(
         name=str(item.get("endpoint", "")),
         pairs=pairs,
         differing=int(item.get("discrepancies", 0)),
         original=_times(item.get("original")),
         shadow=_times(item.get("shadow")),
-        differences=tuple(
-            _difference(difference, pairs)
-            for difference in item.get("differences") or []
-            if difference.get("nature", "difference") == "difference"
-        ),
+        differences=tuple(each for each in found if each.nature == REAL),
+        cancelled=tuple(each for each in found if each.nature != REAL),
     )
 
 
 def _difference(item: JSON, pairs: int) -> Difference:
     count = int(item.get("count", 0))
-    example = item.get("example") or {}
+    example, noise = item.get("example") or {}, item.get("noise") or {}
     return Difference(
         field=str(item.get("field", "")),
         kind=str(item.get("class", "")),
@@ -120,6 +147,10 @@ def _difference(item: JSON, pairs: int) -> Difference:
         share=count / pairs if pairs else 0.0,
         original=_shown(example.get("original")),
         shadow=_shown(example.get("shadow")),
+        nature=str(item.get("nature", REAL)),
+        what=str(item.get("what", "")),
+        shadow_rate=_number(noise.get("shadowRate")),
+        control_rate=_number(noise.get("controlRate")),
     )
 
 

@@ -12,7 +12,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from xds_server.demo.findings import Finding, unexpected
+from xds_server.demo.findings import Finding, is_slower
 from xds_server.demo.load import Phase, Tally
 from xds_server.demo.reading import Difference, Endpoint, Reading
 from xds_server.demo.scenario import Outcome
@@ -29,11 +29,10 @@ WORDS = {
     "extra": "added",
     "array_order": "another order",
     "array_length": "another length",
+    "header": "another value",
+    "same_kind": "another value",
 }
 """The classes of difference in plain words; others are shown as they are called."""
-SLOWER = 2.0
-"""Ratio of the medians from which a response time is marked."""
-MARK_SECONDS = 0.01
 
 
 def report(outcome: Outcome, *, width: int = WIDE) -> Iterator[RenderableType]:
@@ -43,16 +42,24 @@ def report(outcome: Outcome, *, width: int = WIDE) -> Iterator[RenderableType]:
     yield differences(reading.endpoints, examples=width >= WIDE)
     if width < WIDE:
         yield examples(reading.endpoints)
+    yield _title("Cancelled as noise: how often shadow and control differ from the original there")
+    yield noise(reading.endpoints, words=width >= WIDE)
+    yield _below(
+        "control: a second version 1, asked the same, differs just so. looks: a value of a kind that is known."
+    )
     yield _title("Response times side by side: ms from the request sent to the first byte back")
     yield response_times(reading.endpoints)
     yield _title("What clients saw: every answer compared, bit for bit, with the one known before")
     yield clients(tally)
-    yield Text("Everything shares this machine; `make bench` measures what mirroring costs.", style="dim")
+    yield _below(
+        "Its noise too: a random id by its form, a time by the moment it was asked; the rest follows from that id.",
+        "Everything shares this machine; `make bench` measures what mirroring costs.",
+    )
     yield _title("In numbers")
     yield summary(reading, tally)
     yield _title("Planted bugs")
     yield bugs(outcome.findings)
-    yield from false_alarms(reading)
+    yield amiss(outcome)
     yield verdict(outcome)
 
 
@@ -83,6 +90,26 @@ def examples(endpoints: Sequence[Endpoint]) -> Text:
     return Text("\n").join([*lines, Text("")])
 
 
+def noise(endpoints: Sequence[Endpoint], *, words: bool) -> Table:
+    """Return the table of what was cancelled, with both rates and why; `words` for what differs when there is room."""
+    table = _table("endpoint", "field", *(("difference",) if words else ()))
+    _numbers(table, *(("shadow differs", "control differs") if words else ("shadow", "control")))
+    table.add_column("why")
+    for endpoint in sorted(endpoints, key=lambda each: each.name):
+        for number, found in enumerate(sorted(endpoint.cancelled, key=lambda each: each.field)):
+            word = f"another {found.what}" if found.what else WORDS.get(found.kind, found.kind)
+            rates = (_rate(found.shadow_rate), _rate(found.control_rate))
+            name = endpoint.name if number == 0 else ""
+            table.add_row(name, found.field, *((word,) if words else ()), *rates, why(found))
+    return table
+
+
+def why(difference: Difference) -> str:
+    """Tell by what a difference was cancelled."""
+    measured, recognised = difference.nature == "noise", bool(difference.what)
+    return ", ".join(word for word, holds in (("control", measured), ("looks", recognised)) if holds)
+
+
 def response_times(endpoints: Sequence[Endpoint]) -> Table:
     """Return the table of response times, side by side."""
     table = _table("endpoint")
@@ -111,7 +138,9 @@ def summary(reading: Reading, tally: Tally) -> Table:
     table.add_column(style="bold")
     table.add_column(overflow="fold")
     lost = ", ".join(f"{name} {count}" for name, count in reading.lost.items()) or "none"
-    table.add_row("pairs compared", f"{reading.pairs} ({reading.identical} alike, {reading.differing} different)")
+    told = f"{reading.identical} alike, {reading.noisy} differ by noise alone, {reading.differing} different"
+    table.add_row("pairs compared", f"{reading.pairs} ({told})")
+    table.add_row("noise", reading.how_measured.removeprefix("noise was "))
     table.add_row("pairs lost", lost)
     if others := {name: count for name, count in reading.not_judged.items() if name != "injected"}:
         table.add_row("not judged", ", ".join(f"{name} {count}" for name, count in others.items()))
@@ -135,21 +164,28 @@ def bugs(findings: Sequence[Finding]) -> Table:
     return table
 
 
-def false_alarms(reading: Reading) -> Iterator[RenderableType]:
-    """Yield one line for each difference that nobody planted."""
-    for endpoint, difference in unexpected(reading):
-        text = f"not planted: {endpoint.name} {difference.field} {difference.kind} ({difference.count})"
-        yield Text(text, style="yellow")
+def amiss(outcome: Outcome) -> Text:
+    """Return a line for each difference that nobody planted, and for each noise that was not cancelled."""
+    lines = [f"not planted: {alarm}" for alarm in outcome.false_alarms]
+    lines += [f"noise not cancelled: {check.bug}" for check in outcome.noise if not check.found]
+    return Text("".join(f"{line}\n" for line in lines), style="bold red")
 
 
 def verdict(outcome: Outcome) -> Text:
     """Return the last line."""
-    found = sum(finding.found for finding in outcome.findings)
     text = (
-        f"{found} of {len(outcome.findings)} planted bugs found, "
-        f"clients hurt: {outcome.tally.hurt} of {outcome.tally.requests}"
+        f"{_of(outcome.findings)} planted bugs found, {_of(outcome.noise)} noisy fields cancelled, "
+        f"false alarms: {len(outcome.false_alarms)}, clients hurt: {outcome.tally.hurt} of {outcome.tally.requests}"
     )
     return Text(f"\n{text}\n", style="bold green" if outcome.good else "bold red")
+
+
+def _of(checks: Sequence[Finding]) -> str:
+    return f"{sum(check.found for check in checks)} of {len(checks)}"
+
+
+def _below(*lines: str) -> Text:
+    return Text("\n".join(lines) + "\n", style="dim")
 
 
 def _title(text: str) -> Text:
@@ -176,10 +212,9 @@ def _ordered(endpoints: Sequence[Endpoint]) -> list[Endpoint]:
 
 
 def _row(difference: Difference, endpoint: Endpoint) -> tuple[str | Text, ...]:
-    share = f"{difference.share:.0%}" if difference.share >= 0.01 else f"{difference.share:.1%}"  # noqa: PLR2004 - 1 %
     values = (_cut(difference.original or "(absent)"), _cut(difference.shadow or "(absent)"))
     word = _yellow(WORDS.get(difference.kind, difference.kind))
-    return _bold(difference.field), word, f"{difference.count} of {endpoint.pairs}", share, *values
+    return _bold(difference.field), word, f"{difference.count} of {endpoint.pairs}", _rate(difference.share), *values
 
 
 def _bold(text: str) -> Text:
@@ -198,9 +233,10 @@ def _ms(seconds: float | None) -> str:
     return "" if seconds is None else f"{seconds * 1000:.1f}"
 
 
-def is_slower(old: float | None, new: float | None) -> bool:
-    """Tell whether a median (or another quantile, in seconds) grew so much that a person wants to see it."""
-    return old is not None and new is not None and new > old * SLOWER and new - old > MARK_SECONDS
+def _rate(share: float | None) -> str:
+    if share is None:
+        return ""
+    return f"{share:.0%}" if share >= 0.01 or not share else f"{share:.1%}"  # noqa: PLR2004 - 1 %
 
 
 def _slower(old: float | None, new: float | None) -> Text:

@@ -1,7 +1,7 @@
 """What happens in the demo, in order; the plot without the stage and without the report.
 
 Guarantees: clients are checked from before the profile exists until after it has ended; the run is extended, up to a
-bound, until each planted bug was seen, so a busy machine needs longer and not luck.
+bound, until each planted bug was seen and all noise is cancelled, so a busy machine needs longer and not luck.
 Not guaranteed: an exact length.
 """
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from random import Random
 
-from xds_server.demo.findings import Finding, check_list
+from xds_server.demo.findings import Finding, check_list, false_alarms, noise_list
 from xds_server.demo.load import Clients, Tally, ask, catalogue_requests
 from xds_server.demo.reading import Reading, read
 from xds_server.demo.show import Show
@@ -22,9 +22,9 @@ from xds_server.errors import RuntimeFailedError, UnavailableError
 SHARE = 0.5
 ITEMS_ASKED = range(1, 25)
 RUNNING_SECONDS = 60.0
-"""Longest wait for the shadow to be Running, and for the first compared pair."""
+"""Longest wait for shadow and control to be Running, and for the first compared pair."""
 EXTRA_SECONDS = 60.0
-"""Longest extension until each planted bug was seen."""
+"""Longest extension until each planted bug was seen and nothing else."""
 FAULT_SECONDS = 20.0
 """Longest extension until the injected faults show in the comparison."""
 POLL = 0.25
@@ -37,13 +37,23 @@ class Outcome:
     tally: Tally = field(default_factory=Tally)
     reading: Reading = field(default_factory=Reading)
     findings: list[Finding] = field(default_factory=list)
+    """The planted bugs."""
+    noise: list[Finding] = field(default_factory=list)
+    """The noisy fields; found means cancelled."""
+    false_alarms: list[str] = field(default_factory=list)
     first_pair_seconds: float | None = None
     """From the request to create the profile to the first compared pair, as polled."""
 
     @property
     def good(self) -> bool:
-        """Whether each planted bug was found and no client was hurt."""
-        return bool(self.findings) and all(f.found for f in self.findings) and not self.tally.hurt and self.served
+        """Whether each planted bug was found and nothing else, and no client was hurt."""
+        return self.right and not self.tally.hurt and self.served
+
+    @property
+    def right(self) -> bool:
+        """Whether each planted bug was found, all noise cancelled, and nothing else reported as a difference."""
+        checks = [*self.findings, *self.noise]
+        return bool(checks) and all(check.found for check in checks) and not self.false_alarms
 
     @property
     def served(self) -> bool:
@@ -84,18 +94,19 @@ class Scenario:
         self.outcome.tally = clients.tally
         clients.tally.phases[0].name = "version 1 alone"
         clients.start()
-        say(f"clients send requests through Envoy; each of the {len(expected)} answers is known in advance")
+        say(f"clients send requests through Envoy; each of the {len(expected)} answers is known but for its noise")
         await self._for(self._seconds * 0.1)
 
         created = time.monotonic()
         clients.phase("mirrored")
         profile = await stage.manager.create_profile(NETWORK, profile_body(share=SHARE, ttl=self._ttl))
         self.profile_id = str(profile["profileID"])
-        say(f"profile created: copy {SHARE:.0%} of the requests to version 2, started for {self._ttl} on this machine")
+        say(f"profile created: copy {SHARE:.0%} of the requests to version 2, started for {self._ttl} on this machine,")
+        say("and to a control, version 1 once more: what differs there too is noise")
         instance = await self._until_running()
         await self._until(lambda: self.outcome.reading.pairs > 0, RUNNING_SECONDS, "the first compared pair")
-        self.outcome.first_pair_seconds = time.monotonic() - created
-        say(f"version 2 is Running; first pair compared {self.outcome.first_pair_seconds:.1f} s after the request")
+        took = self.outcome.first_pair_seconds = time.monotonic() - created
+        say(f"version 2 and the control are Running; first pair compared {took:.1f} s after the request")
         await self._for(self._seconds * 0.5)
 
         clients.phase("faults in copies")
@@ -110,7 +121,7 @@ class Scenario:
         clients.phase("mirrored again")
         lifted = datetime.now(UTC)
         await self._for(self._seconds * 0.15)
-        await self._until(lambda: self._all_found() and self._counted(lifted), EXTRA_SECONDS, "")
+        await self._until(lambda: self.outcome.right and self._counted(lifted), EXTRA_SECONDS, "")
         return self.outcome
 
     async def end_profile(self) -> None:
@@ -134,9 +145,8 @@ class Scenario:
         if self.profile_id:
             self.outcome.reading = read(await self._stage.manager.status(NETWORK), self.profile_id)
             self.outcome.findings = check_list(self.outcome.reading)
-
-    def _all_found(self) -> bool:
-        return bool(self.outcome.findings) and all(finding.found for finding in self.outcome.findings)
+            self.outcome.noise = noise_list(self.outcome.reading)
+            self.outcome.false_alarms = false_alarms(self.outcome.reading)
 
     def _faults_seen(self) -> bool:
         return self.outcome.reading.aborted > 0 and self.outcome.reading.delayed > 0
@@ -146,12 +156,18 @@ class Scenario:
         return self.outcome.reading.until is not None and self.outcome.reading.until > moment
 
     async def _until_running(self) -> str:
-        await self._until(
-            lambda: self.outcome.reading.shadow_status != "Pending", RUNNING_SECONDS, "version 2 to be up"
-        )
+        def settled() -> bool:
+            statuses = {self.outcome.reading.shadow_status, self.outcome.reading.control_status}
+            return statuses == {"Running"} or bool(statuses - {"Pending", "Running"})
+
+        await self._until(settled, RUNNING_SECONDS, "version 2 and the control to be up")
         reading = self.outcome.reading
-        if reading.shadow_status != "Running":
-            raise RuntimeFailedError(f"the shadow is {reading.shadow_status}: {reading.shadow_reason}")
+        for who, status, reason in (
+            ("shadow", reading.shadow_status, reading.shadow_reason),
+            ("control", reading.control_status, reading.control_reason),
+        ):
+            if status not in {"Pending", "Running"}:
+                raise RuntimeFailedError(f"the {who} is {status}: {reason}")
         return reading.shadow_id
 
     async def _for(self, seconds: float) -> None:

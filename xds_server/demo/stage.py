@@ -189,9 +189,10 @@ def shadowmesh(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "xds_server.cli", *arguments]
 
 
-def catalogue_command(*, version: int, port: str) -> list[str]:
-    """Return the command line of the catalogue; a file of its own, as a user's service is."""
-    return [sys.executable, "-I", str(Path(catalogue.__file__)), "--port", port, "--version", str(version)]
+def catalogue_command(*, version: int, port: str, plain: bool = False) -> list[str]:
+    """Return the command line of the catalogue; a file of its own, as a user's service is. `plain` is without noise."""
+    noise = ["--plain"] if plain else []
+    return [sys.executable, "-I", str(Path(catalogue.__file__)), "--port", port, *noise, "--version", str(version)]
 
 
 def network_body(*, listen: int, original: int) -> dict[str, object]:
@@ -207,15 +208,19 @@ def network_body(*, listen: int, original: int) -> dict[str, object]:
 
 def profile_body(*, share: float, ttl: str) -> dict[str, object]:
     """Return the body of `POST /networks/{network_id}/shadowing/create`."""
-    process = {"command": catalogue_command(version=2, port="{port}"), "readiness": {"path": "/healthz"}}
     return {
         "name": "catalog-v2",
         "componentName": COMPONENT,
         "trafficShadowingPercentage": share,
         "shadowInstanceTTL": ttl,
         "performanceMetrics": ["response_time", "error_rate", "difference_rate", "cpu", "memory"],
-        "variants": [{"name": "v2", "process": process}],
+        "variants": [{"name": "v2", "process": _process(version=2)}],
+        "control": {"process": _process(version=1)},
     }
+
+
+def _process(*, version: int) -> dict[str, object]:
+    return {"command": catalogue_command(version=version, port="{port}"), "readiness": {"path": "/healthz"}}
 
 
 def fault_body(instance: str, *, seconds: float) -> dict[str, object]:

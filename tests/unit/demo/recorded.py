@@ -7,6 +7,21 @@ PROFILE = "p1"
 
 _TIMES = {"original": {"p50": 1.1, "p99": 4.8}, "shadow": {"p50": 1.2, "p99": 5.1}}
 _SLOW = {"original": {"p50": 1.1, "p99": 4.8}, "shadow": {"p50": 81.2, "p99": 89.4}}
+
+
+def _noise(field: str, kind: str, what: str = "", *, shadow: float = 1.0, control: float = 1.0) -> dict[str, Any]:
+    """Return what the control has shown to be noise."""
+    return {
+        "field": field,
+        "class": kind,
+        "what": what,
+        "count": 350,
+        "nature": "noise",
+        "noise": {"shadowRate": shadow, "controlRate": control, "evidence": 1.0},
+        "example": {"original": "3", "shadow": "5"},
+    }
+
+
 _ENDPOINTS = [
     {
         "endpoint": "GET /api/items/{id}",
@@ -26,6 +41,9 @@ _ENDPOINTS = [
                 "count": 62,
                 "example": {"original": '{"months": 12, "kind": "maker"}', "shadow": None},
             },
+            _noise("$.servedAt", "same_kind", "timestamp"),
+            _noise("$.requestId", "same_kind", "uuid"),
+            _noise("$.shard", "value", shadow=0.86, control=0.88),
         ],
     },
     {
@@ -39,7 +57,8 @@ _ENDPOINTS = [
                 "class": "array_order",
                 "count": 300,
                 "example": {"original": "[13,43,56]", "shadow": "[43,13,56]"},
-            }
+            },
+            _noise("$.took", "value"),
         ],
     },
     {
@@ -48,16 +67,36 @@ _ENDPOINTS = [
         "discrepancies": 20,
         **_TIMES,
         "differences": [
-            {"field": "status", "class": "status", "count": 20, "example": {"original": "200", "shadow": "500"}}
+            {"field": "status", "class": "status", "count": 20, "example": {"original": "200", "shadow": "500"}},
+            _noise("header:x-cost", "header", shadow=0.95),
         ],
     },
-    {"endpoint": "GET /api/recommendations/{id}", "pairs": 399, "discrepancies": 0, **_SLOW},
+    {
+        "endpoint": "GET /api/recommendations/{id}",
+        "pairs": 399,
+        "discrepancies": 0,
+        **_SLOW,
+        "differences": [_noise("$.recommended", "array_order", shadow=0.37, control=0.39)],
+    },
+    {
+        "endpoint": "GET /api/items",
+        "pairs": 390,
+        "discrepancies": 0,
+        **_TIMES,
+        "differences": [_noise("$.servedAt", "same_kind", "timestamp")],
+    },
     {"endpoint": "GET /api/export", "pairs": 388, "discrepancies": 0, **_TIMES, "differences": []},
 ]
 _COMPARISON = {
-    "pairs": 1968,
-    "identical": 1258,
+    "pairs": 2358,
+    "identical": 388,
+    "noise": 1260,
     "discrepancies": 710,
+    "noiseMeasured": {
+        "byControl": True,
+        "requests": 2300,
+        "summary": "noise was measured by a control, in 2300 requests that it answered too",
+    },
     "notJudged": {"injected": 121, "client_gone": 0},
     "injected": {"aborted": 121, "delayed": 300},
     "lost": {"unpaired_original": 0, "late": 0},
@@ -72,12 +111,22 @@ _INSTANCE = {
 }
 
 
-def status(*, without: str = "", instance: dict[str, Any] | None = None, **comparison: Any) -> dict[str, Any]:
+_CONTROL = {"instanceID": "c1", "status": "Running", "reason": "", "control": True}
+
+
+def status(
+    *,
+    without: str = "",
+    instance: dict[str, Any] | None = None,
+    control: dict[str, Any] | None = None,
+    **comparison: Any,
+) -> dict[str, Any]:
     """Return the status; `without` leaves out differences whose field contains it, the others override."""
     made: dict[str, Any] = copy.deepcopy({**_COMPARISON, **comparison})
     for endpoint in made["endpoints"] if without else ():
         endpoint["differences"] = [d for d in endpoint.get("differences", []) if without not in d["field"]]
+    instances = [{**_INSTANCE, **(instance or {})}, {**_CONTROL, **(control or {})}]
     return {
         "virtualNetworkID": "n1",
-        "profiles": [{"profileID": PROFILE, "instances": [{**_INSTANCE, **(instance or {})}], "comparison": made}],
+        "profiles": [{"profileID": PROFILE, "instances": instances, "comparison": made}],
     }

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.unit.demo.recorded import PROFILE, status
-from xds_server.demo.findings import check_list, template, unexpected
+from xds_server.demo.findings import check_list, false_alarms, noise_list, template, unexpected
 from xds_server.demo.reading import Reading, read
 
 
@@ -14,6 +14,35 @@ def test_all_planted_bugs_are_found_in_the_recorded_run() -> None:
     assert findings[0].evidence == "$.price type, 390 of 400 pairs"
     assert findings[3].evidence == "p50 1.1 ms -> 81.2 ms over 399 pairs"
     assert list(unexpected(reading)) == []
+    assert false_alarms(reading) == []
+
+
+def test_all_noise_is_cancelled_in_the_recorded_run() -> None:
+    checks = noise_list(read(status(), PROFILE))
+    assert all(check.found for check in checks)
+    assert len(checks) == 7
+    assert checks[-1].bug == "GET /api/stock/{id}: header:x-cost"
+    assert checks[-1].evidence == "noise, 350 of 401 pairs"
+
+
+def test_noise_that_was_not_seen_is_not_cancelled() -> None:
+    reading = read(status(without="took"), PROFILE)
+    assert [check.bug for check in noise_list(reading) if not check.found] == ["GET /api/search: $.took"]
+    assert false_alarms(reading) == []
+
+
+def test_noise_that_is_taken_for_a_difference_is_a_false_alarm() -> None:
+    recorded = status()
+    recorded["profiles"][0]["comparison"]["endpoints"][0]["differences"][-1]["nature"] = "difference"
+    reading = read(recorded, PROFILE)
+    assert [check.bug for check in noise_list(reading) if not check.found] == ["GET /api/items/{id}: $.shard"]
+    assert false_alarms(reading) == ["GET /api/items/{id} $.shard value (350)"]
+
+
+def test_another_endpoint_that_became_slow_is_a_false_alarm() -> None:
+    recorded = status()
+    recorded["profiles"][0]["comparison"]["endpoints"][2]["shadow"] = {"p50": 60.0, "p99": 70.0}
+    assert false_alarms(read(recorded, PROFILE)) == ["GET /api/stock/{id} slower"]
 
 
 @pytest.mark.parametrize(("field", "missed"), [("price", 0), ("warranty", 1), ("results", 2), ("status", 4)])
@@ -43,9 +72,11 @@ def test_what_is_taken_for_noise_is_no_finding_and_no_false_alarm() -> None:
 def test_the_control_is_not_taken_for_the_shadow() -> None:
     recorded = status()
     wanted = read(recorded, PROFILE).shadow_id
-    control = {"instanceID": "c", "variant": "control", "control": True, "status": "Stopped"}
+    control = {"instanceID": "c", "variant": "control", "control": True, "status": "Stopped", "reason": "over"}
     recorded["profiles"][0]["instances"].append(control)
-    assert read(recorded, PROFILE).shadow_id == wanted != "c"
+    reading = read(recorded, PROFILE)
+    assert reading.shadow_id == wanted != "c"
+    assert (reading.shadow_status, reading.control_status, reading.control_reason) == ("Running", "Stopped", "over")
 
 
 def test_an_endpoint_that_is_as_fast_as_before_is_not_slower() -> None:

@@ -64,6 +64,18 @@ async def test_a_connection_that_is_cut_hurts_a_client(scripted: Callable[[bytes
         await ask(port, [Request("GET", "/", "GET /")])
 
 
+async def test_noise_that_does_not_fit_hurts_a_client(scripted: Callable[[bytes], Awaitable[int]]) -> None:
+    head = b"HTTP/1.1 200 OK\r\nx-request-id: 7a1fe5d9-7a4c-4d4c-9d38-5f0d64b5f0a1\r\ncontent-length: 12\r\n\r\n"
+    port = await scripted(head + b'{"shard": 9}')
+    good = Reply(200, (("content-length", "12"),), b'{"shard": 1}')
+    clients = Clients(port=port, expected={Request("GET", "/", "GET /"): good}, chance=Random(7), rate=3000)
+    clients.start()
+    await _until(lambda: clients.tally.requests > 3)
+    await clients.abandon()
+    assert clients.tally.hurt == clients.tally.requests
+    assert "shard 9 with the id" in clients.tally.hurt_examples[0]
+
+
 def test_an_empty_tally_has_no_requests() -> None:
     assert (Tally().requests, Tally().hurt) == (0, 0)
 

@@ -5,7 +5,7 @@ import io
 from rich.console import Console
 
 from tests.unit.demo.recorded import PROFILE, status
-from xds_server.demo.findings import check_list
+from xds_server.demo.findings import check_list, false_alarms, noise_list
 from xds_server.demo.load import Phase, Tally
 from xds_server.demo.reading import read
 from xds_server.demo.report import report
@@ -23,7 +23,7 @@ def outcome(*, hurt: int = 0, without: str = "", **comparison: object) -> Outcom
     phases = [Phase("version 1 alone", 100, 0, [0.001] * 100), Phase("mirrored", 300, hurt, [0.002] * 300)]
     tally = Tally(phases, ["GET /api/items/3 (mirrored): status 503 instead of 200"] * bool(hurt))
     reading = read(status(without=without, **comparison), PROFILE)
-    return Outcome(tally, reading, check_list(reading))
+    return Outcome(tally, reading, check_list(reading), noise_list(reading), false_alarms(reading))
 
 
 def line_of(text: str, start: str) -> str:
@@ -42,7 +42,46 @@ def test_the_tables_say_what_differs_with_an_example() -> None:
     assert line_of(text, "faults injected") == "faults injected 121 copies aborted and 300 delayed, no client's request"
     assert line_of(text, "clients hurt") == "clients hurt 0 of 400"
     assert line_of(text, "pairs lost") == "pairs lost none"
-    assert "5 of 5 planted bugs found, clients hurt: 0 of 400" in text
+    assert (
+        "5 of 5 planted bugs found, 7 of 7 noisy fields cancelled, false alarms: 0, clients hurt: 0 of 400"
+        in text.splitlines()
+    )
+
+
+def test_noise_has_a_table_of_its_own_with_both_rates_and_why() -> None:
+    text = printed(outcome())
+    differs, noise = text.split("Response times")[0].split("Cancelled as noise")
+    assert "$.shard" not in differs
+    assert "$.price" not in noise
+    assert line_of(noise, "GET /api/items ") == "GET /api/items $.servedAt another timestamp 100% 100% control, looks"
+    assert line_of(noise, "$.shard") == "$.shard another value 86% 88% control"
+    assert line_of(noise, "GET /api/stock/{id}") == "GET /api/stock/{id} header:x-cost another value 95% 100% control"
+    numbers = text.split("In numbers")[1]
+    told = "388 alike, 1260 differ by noise alone, 710 different"
+    assert line_of(numbers, "pairs compared") == f"pairs compared 2358 ({told})"
+    assert line_of(numbers, "noise") == "noise measured by a control, in 2300 requests that it answered too"
+
+
+def test_what_only_its_looks_have_cancelled_says_so() -> None:
+    recorded = status()
+    found = recorded["profiles"][0]["comparison"]["endpoints"][-2]["differences"][0]
+    found |= {"nature": "recognised", "noise": {"shadowRate": None, "controlRate": None, "evidence": 1.0}}
+    text = printed(Outcome(reading=read(recorded, PROFILE))).split("Cancelled as noise")[1]
+    assert line_of(text, "GET /api/items ") == "GET /api/items $.servedAt another timestamp looks"
+
+
+def test_false_alarms_and_noise_that_was_not_cancelled_stand_out_on_lines_of_their_own() -> None:
+    recorded = status()
+    for number in (0, 1):
+        recorded["profiles"][0]["comparison"]["endpoints"][number]["differences"][-1]["nature"] = "difference"
+    reading = read(recorded, PROFILE)
+    bad = Outcome(outcome().tally, reading, check_list(reading), noise_list(reading), false_alarms(reading))
+    text = printed(bad)
+    assert not bad.good
+    assert "not planted: GET /api/items/{id} $.shard value (350)" in text.splitlines()
+    assert "not planted: GET /api/search $.took value (350)" in text.splitlines()
+    assert "noise not cancelled: GET /api/search: $.took" in text.splitlines()
+    assert "5 of 7 noisy fields cancelled, false alarms: 2" in text
 
 
 def test_a_hurt_client_is_counted_and_described() -> None:
@@ -71,5 +110,8 @@ def test_a_narrow_terminal_has_the_examples_below_the_table() -> None:
     text = printed(outcome(), width=80)
     assert max(map(len, text.splitlines())) <= 80
     assert line_of(text, "GET /api/search") == "GET /api/search $.results another order 300 of 380 79%"
+    assert line_of(text.split("Cancelled")[1], "GET /api/stock/{id}") == (
+        "GET /api/stock/{id} header:x-cost 95% 100% control"
+    )
     assert ' e.g. $.price: 85.13 -> "85.13"' in text
     assert " e.g. $.warranty: " in text

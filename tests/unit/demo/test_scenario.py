@@ -79,6 +79,25 @@ async def test_a_bug_that_is_not_found_makes_the_outcome_bad(
     assert [finding.found for finding in outcome.findings] == [False, True, True, True, True]
 
 
+async def test_noise_that_is_not_cancelled_makes_the_outcome_bad(
+    catalogue_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "EXTRA_SECONDS", 0.3)
+    scenario = make(catalogue_port, CannedManager(without="took"))
+    outcome = await scenario.play()
+    await scenario.abandon()
+    assert all(finding.found for finding in outcome.findings)
+    assert not outcome.good
+
+
+async def test_a_control_that_fails_ends_the_demo_with_its_reason(catalogue_port: int) -> None:
+    failed = {"status": "Failed", "reason": "exited with code 4"}
+    scenario = make(catalogue_port, CannedManager(control=failed, instance={"status": "Pending"}))
+    with pytest.raises(RuntimeFailedError, match="the control is Failed: exited with code 4"):
+        await scenario.play()
+    await scenario.abandon()
+
+
 async def test_a_hurt_client_makes_the_outcome_bad(catalogue_port: int) -> None:
     scenario = make(catalogue_port, CannedManager())
     outcome = await scenario.play()

@@ -1,6 +1,7 @@
 """Watch the main job on a real Envoy: a new version with planted bugs is judged on live traffic, and no client is hurt.
 
-Ends with a table of what differs. Exit code 1 if a planted bug was not found or any client was hurt.
+Ends with a table of what differs, and one of the noise that a control has cancelled. Exit code 1 if a planted bug was
+not found, if anything else was taken for a difference, or if any client was hurt.
 """
 
 from typing import Annotated

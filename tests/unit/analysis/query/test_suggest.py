@@ -143,3 +143,11 @@ def test_what_is_printed_is_accepted_as_it_stands_and_what_is_not_valid_is_left_
     assert text.count("    - ") == 5
     assert text.count("pairs\n") >= 5
     assert as_yaml([], about="profile v2") == "# profile v2: nothing to suggest\n"
+
+
+def test_a_number_and_its_per_cent_sign_stay_on_one_line() -> None:
+    for length in range(60, 75):
+        why = f"{'x' * length} in 100 % of them, 96.4 %; and more"
+        text = as_yaml([Suggestion("ignore", {"path": "$.at"}, why)], about="p")
+        assert " ".join(line.strip(" #") for line in text.splitlines()).count("100 % of") == 1
+        assert not any(line.strip().startswith("# %") for line in text.splitlines())
