@@ -27,6 +27,7 @@ from xds_server.analysis.windows.tally import EndpointTally, Field, FieldTally
 ALPHA = 0.001
 """Share of noisy fields that may ever be taken for differences, at most."""
 _MOST = 1e300
+_TIME = "timestamp"
 
 
 class Nature(StrEnum):
@@ -67,7 +68,7 @@ def judge(field: Field, tally: FieldTally, trios: int) -> Judgement:
     """Return what a field of an endpoint with so many trios is taken for."""
     proof = evidence(tally.alone, tally.control)
     differs_by_itself = tally.both + tally.control > 0
-    if proof >= 1 / ALPHA:
+    if proof >= 1 / ALPHA and not _reads_the_clock(field, tally, trios):
         nature = Nature.REAL
     elif differs_by_itself:
         nature = Nature.NOISE
@@ -79,6 +80,18 @@ def judge(field: Field, tally: FieldTally, trios: int) -> Judgement:
         (tally.both + tally.control) / trios if trios else None,
         proof,
     )
+
+
+def _reads_the_clock(field: Field, tally: FieldTally, trios: int) -> bool:
+    """Tell whether a field may hold the time of the answer.
+
+    In seconds or milliseconds it is another one the more often, the later a copy is answered: that a slower shadow
+    differs more often than the control is no sign that it says something else. A stored time that is wrong is another
+    one nearly always, and never at the control.
+    """
+    if field[1] != Kind.SAME_KIND or tally.what != _TIME:
+        return False
+    return tally.both + tally.control > 0 or 2 * tally.alone < trios
 
 
 def judgements(endpoint: EndpointTally) -> dict[Field, Judgement]:

@@ -125,3 +125,22 @@ def test_the_control_may_contradict_what_looks_like_noise_or_confirm_it() -> Non
 def test_without_a_trio_there_are_no_rates() -> None:
     found = judge(VALUE, tally(), 0)
     assert (found.nature, found.shadow_rate, found.control_rate) == (Nature.REAL, None, None)
+
+
+@pytest.mark.parametrize(
+    ("counts", "nature"),
+    [
+        ({"alone": 80}, Nature.RECOGNISED),
+        ({"alone": 80, "control": 1}, Nature.NOISE),
+        ({"alone": 900, "both": 1}, Nature.NOISE),
+        ({"alone": 980}, Nature.REAL),
+    ],
+)
+def test_a_time_that_a_slower_shadow_reads_later_is_no_difference_and_a_wrong_one_is(
+    counts: dict[str, int], nature: Nature
+) -> None:
+    found = tally(**counts)
+    found.what = "timestamp"
+    assert judge(SAME_KIND, found, 1000).nature is nature
+    found.what = "uuid"
+    assert judge(SAME_KIND, found, 1000).nature is Nature.REAL
