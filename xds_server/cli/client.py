@@ -4,6 +4,7 @@ Guarantees: whatever goes wrong is one of our own errors again, with field and h
 that is not there is one line that says how to start one.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
@@ -46,8 +47,8 @@ _KINDS: tuple[type[ShadowmeshError], ...] = (
 _BY_CODE = {kind.code: kind for kind in _KINDS}
 _HINT = "start one with `shadowmesh serve`, or set --server / SHADOWMESH_SERVER"
 
-_INJECT = "inject_fault"
-"""The one part of our paths that is no reference; the others look like one."""
+_SPECIAL = re.compile("inject_fault|[0-9A-Za-z-]+~[0-9A-Za-z-]+")
+"""The parts of our paths that are no references: a verb, and ids of pairs."""
 
 JSON = dict[str, Any]
 
@@ -136,7 +137,7 @@ class Client:
         query: Mapping[str, str | int] | None = None,
         if_match: str | None = None,
     ) -> httpx.Response:
-        url = "/" + "/".join(part if part == _INJECT else reference(part) for part in path)
+        url = "/" + "/".join(part if _SPECIAL.fullmatch(part) else reference(part) for part in path)
         try:
             reply = self._http.request(
                 method, url, json=body, params=query, headers={"If-Match": if_match} if if_match else None

@@ -100,7 +100,8 @@ def test_a_pair_is_shown_side_by_side_with_its_differences_marked(applied: Shell
     assert "equal lines" in done.out
     assert "\x1b" not in done.out
     assert "equal line" not in applied("diffs", "--pair", UNIQUE[:8], "--all").out
-    assert applied("diffs", "--pair", UNIQUE[:8], "-o", "json").json["pairID"] == f"{UNIQUE}~i1"
+    for name in (UNIQUE[:8], f"{UNIQUE}~i1", f"{UNIQUE}/i1"):
+        assert applied("diffs", "--pair", name, "-o", "json").json["pairID"] == f"{UNIQUE}~i1"
 
 
 def test_a_pair_that_is_not_there_or_several_is_one_clear_line(applied: Shell) -> None:

@@ -2,6 +2,7 @@
 
 Reads the items of `group=class` as REST shows them, so that the command line can do it with any manager.
 Guarantees: pure; a rule is proposed for a reason that is told, and once; order is that of the items.
+What a control has shown to be the new version's doing gets none.
 Not guaranteed: that a rule is right: whether an order means nothing or a number is close enough, only the user knows.
 """
 
@@ -13,6 +14,7 @@ from typing import Any
 import orjson
 
 from xds_server.analysis.kinds import OTHER, Kind
+from xds_server.analysis.windows.noise import ALPHA
 
 HEADER = "header:"
 CLOSE = 0.02
@@ -47,12 +49,18 @@ def suggest(items: Iterable[_Json], pair: Callable[[str], _Json] = lambda _: {})
     """
     found: list[Suggestion] = []
     for item in items:
-        if item["field"] == OTHER or item["endpoint"] == OTHER:
+        if item["field"] == OTHER or item["endpoint"] == OTHER or _proven(item):
             continue
         made = _header(item) if item["field"].startswith(HEADER) else _body(item, pair)
         if made is not None:
             found.append(made)
     return _without_doubles(found)
+
+
+def _proven(item: _Json) -> bool:
+    """Tell whether a control has shown that a difference is the new version's: no rule should hide it."""
+    evidence = float((item.get("noise") or {}).get("evidence") or 0.0)
+    return item["nature"] == "difference" and evidence >= 1 / ALPHA
 
 
 def _header(item: _Json) -> Suggestion | None:

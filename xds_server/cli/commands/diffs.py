@@ -116,7 +116,7 @@ def command(
     with Client(server, token) as client:
         home = client.the_network(network)
         if pair is not None:
-            one = client.get("networks", home, "shadowing", "diffs", pair, profile=profile)
+            one = client.get("networks", home, "shadowing", "diffs", pair.replace("/", "~"), profile=profile)
             emit(one, output, lambda: pair_view(one, width=_width(), everything=everything))
             return
         if suggest_rules:

@@ -122,6 +122,11 @@ def test_a_key_is_found_where_it_helps(original: Any, shadow: Any, key: str | No
     assert key_of(original, shadow) == key
 
 
+def test_no_rule_hides_what_a_control_has_shown_to_be_the_new_versions_doing() -> None:
+    assert one("$.tags", "array_order", alone=400) == []
+    assert one("$.tags", "array_order", alone=3) != []
+
+
 def test_what_is_printed_is_accepted_as_it_stands_and_what_is_not_valid_is_left_out() -> None:
     tally = a_tally()
     judged(tally, 1000, trios=500)
