@@ -42,7 +42,7 @@ async def list_diffs(
     kind: Annotated[str | None, Query(alias="class", description="Only differences of this class")] = None,
     nature: Annotated[
         Nature | None,
-        Query(description="Only differences that are taken for this: `difference`, `noise`, `recognised`"),
+        Query(description="Only differences that are taken for this: `difference`, `undecided`, `noise`, `recognised`"),
     ] = None,
     since: Annotated[str | None, Query(description=f"Only from this moment on: {_Moment}")] = None,
     until: Annotated[str | None, Query(description=f"Only up to this moment: {_Moment}")] = None,

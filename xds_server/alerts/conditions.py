@@ -119,7 +119,8 @@ def _new(look: Look, compared: EndpointComparison) -> Iterator[Finding]:
     traffic = min(begin + line.width, look.tally.until)
     hold = HOLD if look.watched.controlled else 0.0
     for (name, kind), found in compared.tally.fields.items():
-        if not found.count or not compared.judgements[name, kind].counts:
+        judgement = compared.judgements[name, kind]
+        if not found.count or judgement.explained:
             continue
         if traffic - found.last >= look.settings.quiet or look.now - found.first < hold:
             continue
@@ -134,7 +135,8 @@ def _new(look: Look, compared: EndpointComparison) -> Iterator[Finding]:
             look=f"{_diffs(look.watched, compared.name)} --field {shlex.quote(name)} --class {kind}",
             **{"class": kind, "field": name},
         )
-        yield Finding(alert, weight=found.count / max(1, compared.tally.pairs))
+        # What may be noise after all raises no alert, and takes none back.
+        yield Finding(alert, sure=judgement.counts, weight=found.count / max(1, compared.tally.pairs))
 
 
 def _rate(look: Look, compared: EndpointComparison, limit: float) -> Iterator[Finding]:

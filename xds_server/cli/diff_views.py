@@ -15,6 +15,8 @@ from xds_server.cli.output import clean, number, rows, since, table
 
 ORIGINAL, SHADOW = "red", "green"
 """Colours of the two sides, as `diff` has them; the markers - and + say the same."""
+OPEN = frozenset({"difference", "undecided"})
+"""Natures of what may be the new version's doing."""
 _BARS = "▁▂▃▄▅▆▇█"
 _SPARK = 8
 SHORT = 8
@@ -32,7 +34,7 @@ def classes(page: JSON, *, width: int | None, everything: bool = False) -> Itera
         width: of the terminal; None: nothing is cut.
         everything: whether noise is shown like everything else.
     """
-    items = [i for i in page["items"] if everything or i["nature"] == "difference"]
+    items = [i for i in page["items"] if everything or i["nature"] in OPEN]
     names = Short(i["example"]["pairID"] for i in items if i.get("example"))
     for version in _grouped(items, lambda i: (i["profileID"], i["variant"])):
         yield _version(version[0])
@@ -63,7 +65,7 @@ def _pairs(item: JSON) -> str:
 
 
 def _class(item: JSON, names: "Short", width: int | None) -> Iterator[Text]:
-    real = item["nature"] == "difference"
+    real = item["nature"] in OPEN
     bits = f"{item['surprise']:.1f} bits" if real else item["nature"]
     share = "<0.1 %" if 0 < item["rate"] < _LEAST else f"{item['rate'] * 100:.3g} %"
     line = Text.assemble(
@@ -72,7 +74,7 @@ def _class(item: JSON, names: "Short", width: int | None) -> Iterator[Text]:
         f"{'' if item['countIs'] == 'exact' else '≥'}{number(item['count'])}".rjust(9) + f"{share:>8}",
         (f"{bits:>11}  ", "bold" if real else "dim"),
         (f"{spark(item['timeline']['counts']):<{_SPARK}}", "cyan"),
-        (f"  since {since(item['firstSeen'])}", "dim"),
+        (f"  since {since(item['firstSeen'])}{_control(item)}", "dim"),
     )
     if item.get("what"):
         line.append(f"  {clean(item['what'])}", "dim")
@@ -128,8 +130,17 @@ def spark(counts: Sequence[int]) -> str:
     return "".join(" " if not one else _BARS[min(one * len(_BARS) // (most + 1), 7)] for one in sums)
 
 
+def _control(item: JSON) -> str:
+    """Return what the control says to it: how often it differs there too, and whether that rules noise out."""
+    noise = item.get("noise") or {}
+    if noise.get("controlRate") is None:
+        return ""
+    sure = "" if item["nature"] not in OPEN or noise.get("proven") else ", not proven yet"
+    return f", control {noise['controlRate'] * 100:.3g} %{sure}"
+
+
 def _folded(page: JSON, *, everything: bool) -> Iterator[Text]:
-    left = {name: count for name, count in page["natures"].items() if name != "difference" and count}
+    left = {name: count for name, count in page["natures"].items() if name not in OPEN and count}
     if everything or not left:
         return
     told = " and ".join(f"{number(count)} {_word(name, count)}" for name, count in left.items())
@@ -170,14 +181,14 @@ def pairs(page: JSON, *, width: int | None) -> Iterator[RenderableType]:
 
 
 def _pair(one: JSON, names: "Short", width: int | None) -> Iterator[Text]:
-    real = one["nature"] == "difference"
+    real = one["nature"] in OPEN
     told = f"{one['surprise']:.1f} bits" if real else one["nature"]
     end = f"  {clean(one['variant'])}  {told}  {since(one['time'])} ago"
     name = names.of(one["pairID"])
     request = _fit(f"{one['method']} {one['path']}", width, len(name) + len(end) + 2)
     yield Text.assemble((name, "cyan"), "  ", (request, "bold"), (end, "dim"))
     for each in one["differences"]:
-        style = "" if each.get("nature", "difference") == "difference" else "dim"
+        style = "" if each.get("nature", "difference") in OPEN else "dim"
         at = _fit(each["field"], width, len(each["class"]) + 7)
         yield Text.assemble(
             ("   ! " if not style else "   ~ ", "yellow"), (at, style), (f"  {clean(each['class'])}", "dim")

@@ -81,7 +81,7 @@ def _request(one: JSON) -> Iterator[Text]:
 def _differences(one: JSON) -> Iterator[Text]:
     for each in one["differences"]:
         nature = each.get("nature", "")
-        real = nature in {"difference", ""}
+        real = nature in {"difference", "undecided", ""}
         told = f"{each['surprise']:.1f} bits" if real and "surprise" in each else nature
         at = each.get("at") or each["field"]
         style = "bold" if real else "dim"

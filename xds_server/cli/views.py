@@ -170,7 +170,8 @@ def _compared(comparison: JSON | None) -> Iterator[RenderableType]:
     if not comparison:
         yield Text("nothing compared yet", style="dim")
         return
-    counts = {k: comparison[k] for k in ("pairs", "identical", "noise", "discrepancies") if k in comparison}
+    names = ("pairs", "identical", "noise", "discrepancies", *(("undecided",) if comparison.get("undecided") else ()))
+    counts = {k: comparison[k] for k in names if k in comparison}
     yield Text(", ".join(f"{number(v)} {k}" for k, v in counts.items()))
     if measured := comparison.get("noiseMeasured"):
         yield Text(clean(measured["summary"]), style="" if measured["byControl"] else "yellow")

@@ -12,6 +12,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from xds_server.analysis.diff.looks import CLOCK
 from xds_server.demo.findings import Finding, is_slower
 from xds_server.demo.load import Phase, Tally
 from xds_server.demo.reading import Difference, Endpoint, Reading
@@ -97,7 +98,8 @@ def noise(endpoints: Sequence[Endpoint], *, words: bool) -> Table:
     table.add_column("why")
     for endpoint in sorted(endpoints, key=lambda each: each.name):
         for number, found in enumerate(sorted(endpoint.cancelled, key=lambda each: each.field)):
-            word = f"another {found.what}" if found.what else WORDS.get(found.kind, found.kind)
+            what = "timestamp" if found.what == CLOCK else found.what
+            word = f"another {what}" if what else WORDS.get(found.kind, found.kind)
             rates = (_rate(found.shadow_rate), _rate(found.control_rate))
             name = endpoint.name if number == 0 else ""
             table.add_row(name, found.field, *((word,) if words else ()), *rates, why(found))

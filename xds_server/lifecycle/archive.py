@@ -23,7 +23,7 @@ import structlog
 from xds_server.analysis.query.diff_query import Source, sources_of
 from xds_server.analysis.windows.comparison import Comparison, comparison_of
 from xds_server.analysis.windows.dump import read_dump
-from xds_server.analysis.windows.tally import Tally
+from xds_server.analysis.windows.tally import Tally, versions_of
 from xds_server.errors import NotFoundError, StoreError
 from xds_server.lifecycle.clock import Clock
 from xds_server.model.ids import NetworkID, ProfileID
@@ -196,7 +196,7 @@ class Archive:
             await self._store.apply(changes)
             return
         try:
-            seen = comparison_of(_whole(profile, self._collector.tallies(profile)))
+            seen = _compared(self._collector.tallies(profile), record)
             data = await asyncio.to_thread(zlib.compress, self._collector.dump(profile), 6)
         except Exception:  # a comparison that cannot be written is no reason to keep a profile for ever
             log.exception("a comparison could not be put away", profile=profile)
@@ -280,7 +280,7 @@ class Archive:
 
     async def comparison(self, record: ArchiveRecord) -> Comparison:
         """Return the comparison as it was in the end. Raises: NotFoundError, StoreError."""
-        return comparison_of(_whole(record.profile_id, await self.tallies(record)))
+        return _compared(await self.tallies(record), record)
 
 
 @dataclass(slots=True)
@@ -293,12 +293,9 @@ class _Settling:
     task: asyncio.Task[None] | None = None
 
 
-def _whole(profile: ProfileID, tallies: Iterable[Tally]) -> Tally:
-    known = [tally for tally in tallies if not tally.control]
-    whole = Tally(profile, "", keep=known[0].keep if known else 0)
-    for tally in known:
-        whole.merge(tally)
-    return whole
+def _compared(tallies: Iterable[Tally], record: ArchiveRecord) -> Comparison:
+    variants = {str(instance): variant for instance, variant in record.variants.items()}
+    return comparison_of(*versions_of(tallies, variants))
 
 
 def _unpacked(data: bytes) -> list[Tally]:

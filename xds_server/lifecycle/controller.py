@@ -441,7 +441,9 @@ class Controller:
                 )
                 for instance in record.instances_of(profile.id)
             ),
-            comparison=self._collector.summary(profile.id),
+            comparison=self._collector.summary(
+                profile.id, variants={i.id: i.variant for i in record.instances_of(profile.id)}
+            ),
         )
 
     # Behind the desk.

@@ -88,7 +88,7 @@ async def test_every_parameter_has_its_effect(
     [
         ("group", "fields", "'endpoint', 'field', 'class' or 'pair'"),
         ("sort", "best", "'surprise', 'newest', 'rarest' or 'count'"),
-        ("nature", "real", "'difference', 'noise' or 'recognised'"),
+        ("nature", "real", "'difference', 'undecided', 'noise' or 'recognised'"),
         ("limit", "0", "greater than or equal to 1"),
         ("limit", "many", "valid integer"),
         ("since", "yesterday", "how long ago"),

@@ -41,7 +41,7 @@ _ENDPOINTS = [
                 "count": 62,
                 "example": {"original": '{"months": 12, "kind": "maker"}', "shadow": None},
             },
-            _noise("$.servedAt", "same_kind", "timestamp"),
+            _noise("$.servedAt", "same_kind", "clock"),
             _noise("$.requestId", "same_kind", "uuid"),
             _noise("$.shard", "value", shadow=0.86, control=0.88),
         ],
@@ -83,7 +83,7 @@ _ENDPOINTS = [
         "pairs": 390,
         "discrepancies": 0,
         **_TIMES,
-        "differences": [_noise("$.servedAt", "same_kind", "timestamp")],
+        "differences": [_noise("$.servedAt", "same_kind", "clock")],
     },
     {"endpoint": "GET /api/export", "pairs": 388, "discrepancies": 0, **_TIMES, "differences": []},
 ]

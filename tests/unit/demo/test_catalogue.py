@@ -86,7 +86,7 @@ def test_the_looks_of_the_time_and_the_id_are_known_and_those_of_the_rest_are_no
     made = Stamps(1)
     one, other = made(), made()
     kinds = {name: same_kind(one.fields[name], other.fields[name], RECOGNISED, name) for name in one.fields}
-    assert kinds == {"servedAt": "timestamp", "requestId": "uuid", "shard": "", "took": ""}
+    assert kinds == {"servedAt": "clock", "requestId": "uuid", "shard": "", "took": ""}
     assert one.cost != other.cost
     assert same_kind(one.cost, other.cost, RECOGNISED, "x-cost") == ""
 

@@ -226,7 +226,7 @@ class FakeCollector:
     def offer_last_good(self, groups: Mapping[str, Any]) -> None:
         self.last_good = dict(groups)
 
-    def summary(self, profile_id: str, instance_id: str | None = None) -> None:
+    def summary(self, profile_id: str, instance_id: str | None = None, **_: Any) -> None:
         return None
 
     def tallies(self, profile_id: str) -> list[Tally]:

@@ -5,17 +5,24 @@ When two values differ and are of the same kind, that is expected rather than to
 Guarantees: precision before completeness. A date without a time, an amount, a count, a short number and a word are
 never recognised; numbers only when both may be times since the epoch and lie within a day. Linear in the value, and
 bounded: of texts longer than `LONGEST` nothing is recognised, except a JWT.
+Timestamps that lie within a minute of each other are told apart as `clock`: they say when somebody answered.
 Not guaranteed: that a value which looks like a hash is one; `analysis.recognise` of a profile leaves kinds out.
 """
 
 import re
 from collections.abc import Collection
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 LONGEST = 4096
 """Characters of a text that is looked at."""
 SHORTEST = 8
 _DAY = 86_400
+CLOCK = "clock"
+"""A timestamp that is read off the clock: two of them lie within `SOON`. Part of the kind `timestamp`."""
+SOON = 60
+"""Seconds."""
 _EPOCH = (1_000_000_000, 4_102_444_800)
 """2001 to 2100, in seconds. Earlier ones are as likely counts."""
 _UNITS = (1, 1_000, 1_000_000, 1_000_000_000)
@@ -68,7 +75,8 @@ def same_kind(original: Any, shadow: Any, enabled: Collection[str], name: str = 
     if ours is not None:
         theirs = _WHOLE.fullmatch(shadow)
         if theirs is not None and ours.lastgroup == theirs.lastgroup and ours.lastgroup in _PLAIN:
-            return ours.lastgroup if ours.lastgroup in enabled else ""
+            soon = ours.lastgroup == "timestamp" and _soon(original, shadow)
+            return "" if ours.lastgroup not in enabled else CLOCK if soon else ours.lastgroup
         both = _kinds(ours, name), _kinds(theirs, name) if theirs is not None else ()
         if found := next((kind for kind in both[0] if kind in both[1] and kind in enabled), ""):
             return found
@@ -86,25 +94,46 @@ def _same_time(original: Any, shadow: Any, enabled: Collection[str]) -> str:
     for unit in _UNITS:
         if original <= high * unit:
             fits = original >= low * unit and low * unit <= shadow <= high * unit
-            return "timestamp" if fits and abs(original - shadow) <= _DAY * unit else ""
+            apart = abs(original - shadow)
+            return (CLOCK if apart <= SOON * unit else "timestamp") if fits and apart <= _DAY * unit else ""
     return ""
+
+
+def _soon(original: str, shadow: str) -> bool:
+    """Tell whether two timestamps lie within `SOON`; what cannot be read is not near anything."""
+    ours, theirs = _seconds(original), _seconds(shadow)
+    return ours is not None and theirs is not None and abs(ours - theirs) <= SOON
+
+
+def _seconds(text: str) -> float | None:
+    try:
+        moment = datetime.fromisoformat(text.replace(",", ".")) if text[:1].isdigit() else parsedate_to_datetime(text)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def _inside(original: str, shadow: str, enabled: Collection[str], name: str) -> str:
     """Return the kind of values inside two texts that are the same in all the rest; the first of several."""
     if not any(map(str.isdigit, original)):
         return ""
-    seen: list[str] = []
+    seen: list[tuple[str, str]] = []
 
     def hidden(match: re.Match[str]) -> str:
         kind = next((kind for kind in _kinds(match, name) if kind in enabled), "")
         if not kind:
             return match[0]
-        seen.append(kind)
+        seen.append((kind, match[0]))
         return f"\0{kind}\0"
 
     left = _INSIDE.sub(hidden, original)
-    return seen[0] if seen and left == _INSIDE.sub(hidden, shadow) else ""
+    ours = seen.copy()
+    if not ours or left != _INSIDE.sub(hidden, shadow):
+        return ""
+    differing = [(kind, a, b) for (kind, a), (_, b) in zip(ours, seen[len(ours) :], strict=True) if a != b]
+    if all(kind == "timestamp" and _soon(a, b) for kind, a, b in differing):
+        return CLOCK
+    return ours[0][0]
 
 
 def _kinds(match: re.Match[str], name: str) -> tuple[str, ...]:

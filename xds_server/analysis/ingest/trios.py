@@ -4,11 +4,13 @@ The notes of what differs lie with the original's record, which waits for its co
 whatever is lost, and their weight counts among the bytes that wait (`Pairing.grow`).
 
 Guarantees: each trio is booked once, in the shadow's tally and the endpoint of its pair, whichever pair comes first.
+Only what was compared in both copies is booked: a control that fails does not make the shadow's noise look real.
 Not guaranteed: a trio of which one pair came after its original was given up; it is a loss, counted as such.
 """
 
 from collections.abc import Collection, Mapping
 
+from xds_server.analysis.kinds import Kind
 from xds_server.analysis.windows.tally import EndpointTally, Field, FieldTally
 
 MAX_CONTROLS = 64
@@ -19,6 +21,9 @@ Note = tuple[str, Collection[Field]]
 Notes = dict[str, Note]
 """By the instance of the copy."""
 _NOTHING: tuple[Field, ...] = ()
+_HALTS = frozenset({Kind.STATUS, Kind.GRPC_STATUS, Kind.INCOMPLETE, Kind.INVALID, Kind.TOO_LARGE, Kind.TOO_COMPLEX})
+"""Classes of difference after which nothing more is compared, or not in the same way."""
+_TORN = frozenset({Kind.MISSING, Kind.EXTRA, Kind.TYPE})
 NOTE_BYTES = 200
 """Bytes that a note is taken to need besides its fields; a field is a pointer, since equal ones are one object."""
 FIELD_BYTES = 8
@@ -90,15 +95,36 @@ def book(endpoint: EndpointTally, shadow: Collection[Field], control: Collection
     endpoint.trios += 1
     if not (shadow or control):
         return
+    if _halted(shadow) or _halted(control):
+        # One of the two was not compared any further; that the other differs beyond says nothing.
+        shadow, control = ([field for field in fields if _halts(field)] for fields in (shadow, control))
+    out_of_sight = _torn(shadow), _torn(control)
     for field in shadow:
-        found = _of(endpoint, field)
         if field in control:
-            found.both += 1
-        else:
-            found.alone += 1
+            _of(endpoint, field).both += 1
+        elif not _below(field, out_of_sight[1]):
+            _of(endpoint, field).alone += 1
     for field in control:
-        if field not in shadow:
+        if field not in shadow and not _below(field, out_of_sight[0]):
             _of(endpoint, field).control += 1
+
+
+def _halts(field: Field) -> bool:
+    return field[1] in _HALTS or field[0] == "$"
+
+
+def _halted(fields: Collection[Field]) -> bool:
+    return any(map(_halts, fields))
+
+
+def _torn(fields: Collection[Field]) -> tuple[str, ...]:
+    """Return the places below which two answers could not be compared, since one of them has nothing there."""
+    return tuple(name for name, kind in fields if kind in _TORN)
+
+
+def _below(field: Field, places: tuple[str, ...]) -> bool:
+    name = field[0]
+    return any(name.startswith(place) and name[len(place) : len(place) + 1] in {".", "["} for place in places)
 
 
 def _of(endpoint: EndpointTally, field: Field) -> FieldTally:

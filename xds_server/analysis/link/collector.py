@@ -10,6 +10,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import grpc
@@ -24,7 +25,7 @@ from xds_server.analysis.windows.comparison import Comparison, comparison_of, me
 from xds_server.analysis.windows.dump import pack_dump, read_dump
 from xds_server.analysis.windows.fold import Folding
 from xds_server.analysis.windows.ration import Ration
-from xds_server.analysis.windows.tally import Tally
+from xds_server.analysis.windows.tally import Tally, versions_of
 from xds_server.cache.snapshot import Snapshot
 from xds_server.config import EngineSettings
 
@@ -34,6 +35,7 @@ FORGOTTEN = 10_000
 """Ids of forgotten profiles remembered, so that a late window does not bring one back."""
 UNKNOWN = 1_000
 """Profiles that are not configured (yet) and are taken in all the same."""
+NOTHING_KNOWN: Mapping[str, str] = MappingProxyType({})
 Mark = tuple[tuple[Attachment, int], ...]
 """Streams of engines, each with the number of its last window that was taken in."""
 
@@ -106,17 +108,21 @@ class Collector:
         for attachment in self._attached:
             attachment.wake()
 
-    def summary(self, profile_id: str, instance_id: str | None = None) -> Comparison:
-        """Return the comparison so far, of a whole profile (but for its control) or of one instance."""
-        whole = Tally(profile_id, instance_id or "", keep=self._settings.examples)
-        profile = self._profiles.get(profile_id)
-        control = None
-        if profile is not None:
-            control = measured_by(profile.tallies.values())
-            for instance, tally in profile.tallies.items():
-                if instance == instance_id or (instance_id is None and not tally.control):
-                    whole.merge(tally)
-        return comparison_of(whole, control)
+    def summary(
+        self, profile_id: str, instance_id: str | None = None, *, variants: Mapping[str, str] = NOTHING_KNOWN
+    ) -> Comparison:
+        """Return the comparison so far, of a whole profile (but for its control) or of one instance.
+
+        Args:
+            profile_id: whose.
+            instance_id: one instance's alone; the control's, too.
+            variants: the version of each instance; each version is judged for itself.
+        """
+        tallies = self.tallies(profile_id)
+        control = measured_by(tallies)
+        if instance_id is not None:
+            return comparison_of(*(tally for tally in tallies if tally.instance == instance_id), control=control)
+        return comparison_of(*versions_of(tallies, variants), control=control)
 
     def tallies(self, profile_id: str) -> list[Tally]:
         """Return what is known of each instance of a profile; to be read at once and not changed."""

@@ -61,7 +61,7 @@ def _of(source: Source, name: str, endpoint: EndpointTally, query: DiffQuery) ->
         whole = max(pairs, count)
         judgement = natures[field]
         before = pairs_before(endpoint.timeline, tally)
-        bits = surprise(count, whole, before=before) if judgement.counts else 0.0
+        bits = 0.0 if judgement.explained else surprise(count, whole, before=before)
         yield Found(source, name, field, endpoint, tally, judgement, count, whole, bits)
 
 

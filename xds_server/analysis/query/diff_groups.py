@@ -37,7 +37,7 @@ class Item:
     @property
     def counts(self) -> bool:
         """Whether it is a difference at all, and no noise."""
-        return self.lead.judgement.counts
+        return not self.lead.judgement.explained
 
     @property
     def name(self) -> str:
@@ -75,9 +75,9 @@ def _natures(item: Item) -> bool:
 
 
 def _item(query: DiffQuery, parts: Sequence[Found]) -> Item:
-    order = sorted(parts, key=lambda p: (not p.judgement.counts, -p.bits, -p.count, p.field))
+    order = sorted(parts, key=lambda p: (p.judgement.explained, -p.bits, -p.count, p.field))
     lead = order[0]
-    meant = [part for part in order if part.judgement.counts == lead.judgement.counts]
+    meant = [part for part in order if part.judgement.explained == lead.judgement.explained]
     if len(meant) == 1:
         return Item(query.group, lead, tuple(order), lead.count, exact=True)
     least = max(part.count for part in meant)
@@ -109,6 +109,7 @@ def item_json(item: Item, query: DiffQuery) -> dict[str, Any]:
             "shadowRate": lead.judgement.shadow_rate,
             "controlRate": lead.judgement.control_rate,
             "evidence": lead.judgement.evidence,
+            "proven": lead.judgement.proven,
         },
         "surprise": lead.bits,
         "firstSeen": moment(min(part.tally.first for part in item.parts)),

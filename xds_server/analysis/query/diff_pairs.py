@@ -26,7 +26,7 @@ class Pair:
     @property
     def lead(self) -> Found:
         """Its most surprising difference."""
-        return min(self.found.values(), key=lambda f: (not f.judgement.counts, -f.bits, f.count / f.pairs, f.field))
+        return min(self.found.values(), key=lambda f: (f.judgement.explained, -f.bits, f.count / f.pairs, f.field))
 
     @property
     def nature(self) -> Nature:
@@ -60,8 +60,8 @@ def pairs_of(found: Iterable[Found], query: DiffQuery) -> list[Pair]:
                 pair.found[name] = other
     taken = [p for p in pairs.values() if query.at(p.example.time) and any(map(query.takes, p.found))]
     orders: dict[Sort, Any] = {
-        Sort.SURPRISE: lambda p: (not p.lead.judgement.counts, -p.lead.bits, -p.example.time, p.name),
-        Sort.RAREST: lambda p: (not p.lead.judgement.counts, _rarest(p), -p.example.time, p.name),
+        Sort.SURPRISE: lambda p: (p.lead.judgement.explained, -p.lead.bits, -p.example.time, p.name),
+        Sort.RAREST: lambda p: (p.lead.judgement.explained, _rarest(p), -p.example.time, p.name),
         Sort.COUNT: lambda p: (-max(one.count for one in p.found.values()), -p.example.time, p.name),
     }
     if query.order is Sort.NEWEST:
@@ -75,7 +75,7 @@ def place(pair: Pair) -> tuple[float, str]:
 
 
 def _rarest(pair: Pair) -> float:
-    shares = [f.count / f.pairs for f in pair.found.values() if f.judgement.counts == pair.lead.judgement.counts]
+    shares = [f.count / f.pairs for f in pair.found.values() if f.judgement.explained == pair.lead.judgement.explained]
     return min(shares)
 
 

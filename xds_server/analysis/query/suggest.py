@@ -28,6 +28,9 @@ _KEYS = ("id", "uuid", "key", "name")
 _ALIKE = 0.5
 """Share of elements whose key must be in both answers."""
 
+OPEN = frozenset({"difference", "undecided"})
+"""Natures of what may be the new version's doing."""
+
 _Json = Mapping[str, Any]
 
 
@@ -47,12 +50,14 @@ def suggest(items: Iterable[_Json], pair: Callable[[str], _Json] = lambda _: {})
         items: of `group=class`, of one profile.
         pair: returns a pair in full by its `pairID`; asked for pairs that differ in arrays.
     """
+    items = [item for item in items if OTHER not in {item["field"], item["endpoint"]}]
+    meant = [(item["endpoint"], item["field"]) for item in items if item["nature"] in OPEN]
     found: list[Suggestion] = []
     for item in items:
-        if item["field"] == OTHER or item["endpoint"] == OTHER or _proven(item):
+        if _proven(item):
             continue
         made = _header(item) if item["field"].startswith(HEADER) else _body(item, pair)
-        if made is not None:
+        if made is not None and not (made.section == "ignore" and _hides(item, meant)):
             found.append(made)
     return _without_doubles(found)
 
@@ -60,12 +65,23 @@ def suggest(items: Iterable[_Json], pair: Callable[[str], _Json] = lambda _: {})
 def _proven(item: _Json) -> bool:
     """Tell whether a control has shown that a difference is the new version's: no rule should hide it."""
     evidence = float((item.get("noise") or {}).get("evidence") or 0.0)
-    return item["nature"] == "difference" and evidence >= 1 / ALPHA
+    return item["nature"] in OPEN and evidence >= 1 / ALPHA
+
+
+def _hides(item: _Json, meant: Sequence[tuple[str, str]]) -> bool:
+    """Tell whether leaving out the field of an item that is noise would leave out something that is not."""
+    if item["nature"] in OPEN:
+        return False
+    place = item["field"]
+    return any(
+        endpoint == item["endpoint"] and (field == place or (field.startswith(place) and field[len(place)] in ".["))
+        for endpoint, field in meant
+    )
 
 
 def _header(item: _Json) -> Suggestion | None:
     rule = {"header": item["field"].removeprefix(HEADER), "endpoint": item["endpoint"]}
-    if item["nature"] != "difference":
+    if item["nature"] not in OPEN:
         return Suggestion("ignore", rule, _why(item))
     values = item.get("values", ())
     each = {value["original"] for value in values}, {value["shadow"] for value in values}
@@ -82,7 +98,7 @@ def _body(item: _Json, pair: Callable[[str], _Json]) -> Suggestion | None:
         return Suggestion("normalize", {**place, "unordered": True}, f"only the order differs; {_counted(item)}")
     if is_path and (keyed := _keyed(item, pair)) is not None:
         return keyed
-    noise = item["nature"] != "difference"
+    noise = item["nature"] not in OPEN
     far = _far(item.get("values", ())) if kind == Kind.VALUE and is_path else None
     if far is not None and far <= (CLOSE_NOISE if noise else CLOSE) and (noise or len(item["values"]) >= ENOUGH):
         told = f"numbers at most {_percent(far)} apart in {len(item['values'])} examples"

@@ -4,18 +4,21 @@ Units in JSON: response times in milliseconds, rates 0.0-1.0, counts in pairs.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from xds_server.analysis.examples.example import Example
 from xds_server.analysis.kinds import Reason
-from xds_server.analysis.windows.noise import Judgement, judgements
+from xds_server.analysis.windows.noise import Judgement, Nature, judgements
 from xds_server.analysis.windows.sketch import Sketch
-from xds_server.analysis.windows.tally import EndpointTally, Field, FieldTally, LegTally, Tally
+from xds_server.analysis.windows.tally import KEPT, EndpointTally, Field, FieldTally, LegTally, Tally
 
 QUANTILES = (0.5, 0.9, 0.99)
+FAILING = 0.01
+"""Share of failures of the control from which it is said."""
+_WEIGHT = {Nature.REAL: 3, Nature.UNDECIDED: 2, Nature.NOISE: 1, Nature.RECOGNISED: 0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,18 +29,22 @@ class Measured:
     pairs: int
     since: datetime | None
     until: datetime | None
+    failed: int = 0
+    """Of the pairs, those in which the control failed and the original did not (at least)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """What is known of a profile, or of one of its instances.
 
-    `pairs` are the judged ones: identical, noise (they differ in nothing but noise), and discrepancies. `not_judged`
-    are pairs that arrived and are no evidence, by reason. `lost` is by kind; the kinds overlap (see `Lost`).
+    `pairs` are the judged ones: identical, noise (they differ in nothing but noise), undecided (in nothing worse than
+    what may be noise), and discrepancies. `not_judged` are pairs that arrived and are no evidence, by reason. `lost` is
+    by kind; the kinds overlap (see `Lost`).
     """
 
     pairs: int
     noise: int
+    undecided: int
     discrepancies: int
     not_judged: Mapping[str, int]
     by_class: Mapping[str, int]
@@ -55,7 +62,7 @@ class Comparison:
     @property
     def identical(self) -> int:
         """Judged pairs without a difference."""
-        return self.pairs - self.noise - self.discrepancies
+        return self.pairs - self.noise - self.undecided - self.discrepancies
 
     @property
     def trios(self) -> int:
@@ -72,12 +79,17 @@ class Comparison:
             "instanceID": control.instance if control else None,
             "since": _moment(control.since) if control else None,
             "until": _moment(control.until) if control else None,
+            "controlFailed": control.failed if control else 0,
             "summary": self._how_noise_was_measured(),
         }
 
     def _how_noise_was_measured(self) -> str:
         if self.trios:
-            return f"noise was measured by a control, in {self.trios} requests that it answered too"
+            measured = f"noise was measured by a control, in {self.trios} requests that it answered too"
+            control = self.control
+            if control is None or control.failed <= FAILING * control.pairs:
+                return measured
+            return f"{measured}; the control itself failed in {control.failed} of its {control.pairs} pairs"
         if self.control is not None:
             return "noise is not measured yet: the control has answered no request that a shadow answered too"
         return (
@@ -91,6 +103,7 @@ class Comparison:
             "pairs": self.pairs,
             "identical": self.identical,
             "noise": self.noise,
+            "undecided": self.undecided,
             "discrepancies": self.discrepancies,
             "noiseMeasured": self.noise_measured,
             "notJudged": dict(self.not_judged),
@@ -127,26 +140,29 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class EndpointComparison:
-    """One endpoint; `tally` is a copy, so it does not change. `noise` and `discrepancies` as in `Comparison`."""
+    """One endpoint; `tally` is a copy, so it does not change. `undecided` and `discrepancies`: see `Comparison`."""
 
     name: str
     tally: EndpointTally
     judgements: Mapping[Field, Judgement]
+    undecided: int
     discrepancies: int
 
     @property
     def noise(self) -> int:
         """Pairs that differ in nothing but noise."""
-        return self.tally.differing - self.discrepancies
+        return self.tally.differing - self.undecided - self.discrepancies
 
     def as_json(self) -> dict[str, Any]:
         """Return it as REST shows it; the most frequent differences first, noise last."""
         found = ((field, tally) for field, tally in self.tally.fields.items() if tally.count)
-        fields = sorted(found, key=lambda item: (not self.judgements[item[0]].counts, -item[1].count, item[0]))
+        weight = {field: -_WEIGHT[judgement.nature] for field, judgement in self.judgements.items()}
+        fields = sorted(found, key=lambda item: (weight[item[0]], -item[1].count, item[0]))
         return {
             "endpoint": self.name,
             "pairs": self.tally.pairs,
             "noise": self.noise,
+            "undecided": self.undecided,
             "discrepancies": self.discrepancies,
             "notJudged": dict(self.tally.not_judged),
             "original": _leg(self.tally.original),
@@ -158,8 +174,28 @@ class EndpointComparison:
 def endpoint_of(name: str, tally: EndpointTally) -> EndpointComparison:
     """Return the picture of one endpoint."""
     found = judgements(tally)
-    noise = {field for field, judgement in found.items() if not judgement.counts}
-    return EndpointComparison(name, tally, found, tally.discrepancies(noise))
+    real = tally.discrepancies({field for field, judgement in found.items() if not judgement.counts})
+    unexplained = tally.discrepancies({field for field, judgement in found.items() if judgement.explained})
+    return EndpointComparison(name, tally, found, unexplained - real, real)
+
+
+def _together(parts: Sequence[EndpointComparison]) -> EndpointComparison:
+    """Return the picture of one endpoint at several versions.
+
+    Each version is judged for itself: they share a control, and what that differs in by itself, counted once for each
+    of them, would be taken for as many observations.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    whole, worst = EndpointTally(), dict[Field, Judgement]()
+    for part in parts:
+        whole.merge(part.tally, KEPT)
+        for field, judgement in part.judgements.items():
+            known = worst.get(field)
+            if known is None or _WEIGHT[judgement.nature] > _WEIGHT[known.nature]:
+                worst[field] = judgement
+    undecided, real = sum(part.undecided for part in parts), sum(part.discrepancies for part in parts)
+    return EndpointComparison(parts[0].name, whole, worst, undecided, real)
 
 
 def measured_by(tallies: Iterable[Tally]) -> Measured | None:
@@ -167,20 +203,29 @@ def measured_by(tallies: Iterable[Tally]) -> Measured | None:
     found = max((t for t in tallies if t.control), key=lambda t: (t.until, t.instance), default=None)
     if found is None:
         return None
-    pairs = sum(endpoint.pairs for endpoint in found.endpoints.values())
-    return Measured(found.instance, pairs, _time(found.since), _time(found.until))
+    endpoints = found.endpoints.values()
+    pairs = sum(endpoint.pairs for endpoint in endpoints)
+    failed = sum(max(0, endpoint.shadow.errors - endpoint.original.errors) for endpoint in endpoints)
+    return Measured(found.instance, pairs, _time(found.since), _time(found.until), failed)
 
 
-def comparison_of(tally: Tally, control: Measured | None = None) -> Comparison:
-    """Return the picture of a merged tally; endpoints that differ most come first."""
+def comparison_of(*versions: Tally, control: Measured | None = None) -> Comparison:
+    """Return the picture of a profile's versions, a merged tally each; endpoints that differ most come first."""
+    tally = Tally("", "")
+    by_name: dict[str, list[EndpointComparison]] = {}
+    for version in versions:
+        tally.add_counts(version)
+        for name, endpoint in version.endpoints.items():
+            by_name.setdefault(name, []).append(endpoint_of(name, endpoint))
+    found = [_together(parts) for parts in by_name.values()]
+    found.sort(key=lambda each: (-each.discrepancies, -each.undecided, -each.tally.pairs, each.name))
     not_judged: Counter[str] = Counter()
-    for endpoint in tally.endpoints.values():
-        not_judged.update(endpoint.not_judged)
-    found = [endpoint_of(name, endpoint) for name, endpoint in tally.endpoints.items()]
-    found.sort(key=lambda each: (-each.discrepancies, -each.tally.pairs, each.name))
+    for each in found:
+        not_judged.update(each.tally.not_judged)
     return Comparison(
-        pairs=sum(endpoint.pairs for endpoint in tally.endpoints.values()),
+        pairs=sum(each.tally.pairs for each in found),
         noise=sum(endpoint.noise for endpoint in found),
+        undecided=sum(endpoint.undecided for endpoint in found),
         discrepancies=sum(endpoint.discrepancies for endpoint in found),
         not_judged=_positive(not_judged),
         by_class=_positive(tally.classes),
@@ -235,6 +280,7 @@ def _difference(field: Field, tally: FieldTally, judgement: Judgement) -> dict[s
             "shadowRate": judgement.shadow_rate,
             "controlRate": judgement.control_rate,
             "evidence": judgement.evidence,
+            "proven": judgement.proven,
         },
         "since": _moment(datetime.fromtimestamp(tally.first, UTC)),
         "until": _moment(datetime.fromtimestamp(tally.last, UTC)),

@@ -21,13 +21,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 
+from xds_server.analysis.diff.looks import CLOCK
 from xds_server.analysis.kinds import Kind
 from xds_server.analysis.windows.tally import EndpointTally, Field, FieldTally
 
 ALPHA = 0.001
 """Share of noisy fields that may ever be taken for differences, at most."""
+DOUBT = 10.0
+"""Evidence from which a field is no longer called noise: one noisy field in ten, at most, is ever doubted."""
 _MOST = 1e300
-_TIME = "timestamp"
 
 
 class Nature(StrEnum):
@@ -35,6 +37,8 @@ class Nature(StrEnum):
 
     REAL = "difference"
     """The new version's: nothing explains it."""
+    UNDECIDED = "undecided"
+    """The original differs from itself too, but not as often; by chance or not is not known yet."""
     NOISE = "noise"
     """The original differs from itself just as often."""
     RECOGNISED = "recognised"
@@ -59,6 +63,11 @@ class Judgement:
         return self.nature is Nature.REAL
 
     @property
+    def explained(self) -> bool:
+        """Whether it is nothing to look at."""
+        return self.nature in {Nature.NOISE, Nature.RECOGNISED}
+
+    @property
     def proven(self) -> bool:
         """Whether noise is ruled out, at `ALPHA`; a difference that counts need not be (yet)."""
         return self.evidence >= 1 / ALPHA
@@ -68,10 +77,13 @@ def judge(field: Field, tally: FieldTally, trios: int) -> Judgement:
     """Return what a field of an endpoint with so many trios is taken for."""
     proof = evidence(tally.alone, tally.control)
     differs_by_itself = tally.both + tally.control > 0
-    if proof >= 1 / ALPHA and not _reads_the_clock(field, tally, trios):
+    if field[1] == Kind.SAME_KIND and tally.what == CLOCK:
+        # In seconds or milliseconds it is another one the more often, the later a copy is answered.
+        nature = Nature.NOISE if differs_by_itself else Nature.RECOGNISED
+    elif proof >= 1 / ALPHA:
         nature = Nature.REAL
     elif differs_by_itself:
-        nature = Nature.NOISE
+        nature = Nature.UNDECIDED if proof >= DOUBT else Nature.NOISE
     else:
         nature = Nature.RECOGNISED if field[1] == Kind.SAME_KIND else Nature.REAL
     return Judgement(
@@ -80,18 +92,6 @@ def judge(field: Field, tally: FieldTally, trios: int) -> Judgement:
         (tally.both + tally.control) / trios if trios else None,
         proof,
     )
-
-
-def _reads_the_clock(field: Field, tally: FieldTally, trios: int) -> bool:
-    """Tell whether a field may hold the time of the answer.
-
-    In seconds or milliseconds it is another one the more often, the later a copy is answered: that a slower shadow
-    differs more often than the control is no sign that it says something else. A stored time that is wrong is another
-    one nearly always, and never at the control.
-    """
-    if field[1] != Kind.SAME_KIND or tally.what != _TIME:
-        return False
-    return tally.both + tally.control > 0 or 2 * tally.alone < trios
 
 
 def judgements(endpoint: EndpointTally) -> dict[Field, Judgement]:

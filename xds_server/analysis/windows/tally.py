@@ -22,6 +22,8 @@ Signature = tuple[Field, ...]
 MAX_SIGNATURES = 256
 """Signatures of an endpoint; pairs with another one beyond them are counted under `UNSIGNED`."""
 UNSIGNED: Signature = ((OTHER, OTHER),)
+KEPT = 5
+"""Examples of each field and class, unless said otherwise."""
 
 
 class FieldTally:
@@ -177,7 +179,7 @@ class Tally:
 
     __slots__ = ("classes", "control", "counts", "endpoints", "instance", "keep", "lost", "profile", "since", "until")
 
-    def __init__(self, profile: str, instance: str, *, keep: int = 5, control: bool = False) -> None:
+    def __init__(self, profile: str, instance: str, *, keep: int = KEPT, control: bool = False) -> None:
         """Keep `keep` examples of each field and class."""
         self.control = control
         self.profile = profile
@@ -206,14 +208,18 @@ class Tally:
     def merge(self, other: "Tally") -> None:
         """Add the other's (of the same profile; the instance may be another)."""
         self.control = self.control or other.control
+        self.add_counts(other)
+        for name, endpoint in other.endpoints.items():
+            self.endpoints.setdefault(name, EndpointTally()).merge(endpoint, self.keep)
+
+    def add_counts(self, other: "Tally") -> None:
+        """Add the other's times and counts, but not what it has of endpoints."""
         if other.since:
             self.seen(other.since)
             self.seen(other.until)
         self.classes.update(other.classes)
         self.lost.update(other.lost)
         self.counts.update(other.counts)
-        for name, endpoint in other.endpoints.items():
-            self.endpoints.setdefault(name, EndpointTally()).merge(endpoint, self.keep)
 
     def split(self) -> "Tally | None":
         """Hand over half of what makes it large; merged, both are what it was. None when it cannot be made smaller."""
@@ -259,6 +265,21 @@ class Tally:
         examples = {name: unpack_example(example) for name, example in packed["examples"].items()}
         tally.endpoints = {name: _unpack_endpoint(e, examples) for name, e in packed["endpoints"].items()}
         return tally
+
+
+def versions_of(tallies: Iterable[Tally], variants: Mapping[str, str]) -> list[Tally]:
+    """Return the tallies of a profile's instances merged by version, without those of controls.
+
+    Args:
+        tallies: of the instances; they are not changed.
+        variants: the version of each instance; one that is not there counts as a version of its own.
+    """
+    found: dict[str, Tally] = {}
+    for tally in tallies:
+        if not tally.control:
+            version = variants.get(tally.instance, tally.instance)
+            found.setdefault(version, Tally(tally.profile, "", keep=tally.keep)).merge(tally)
+    return list(found.values())
 
 
 def _plain(counts: Counter[str]) -> dict[str, int]:

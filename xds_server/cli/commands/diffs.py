@@ -55,6 +55,7 @@ class OfNature(enum.StrEnum):
     """What a difference is taken for."""
 
     DIFFERENCE = "difference"
+    UNDECIDED = "undecided"
     NOISE = "noise"
     RECOGNISED = "recognised"
 

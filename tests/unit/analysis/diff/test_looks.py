@@ -35,7 +35,29 @@ def kind(a: Any, b: Any, name: str = "$.x") -> str:
     ],
 )
 def test_timestamps_are_recognised(a: Any, b: Any) -> None:
-    assert kind(a, b) == "timestamp"
+    assert kind(a, b) in {"timestamp", "clock"}
+    assert same_kind(a, b, set(RECOGNISED) - {"timestamp"}, "$.x") == ""
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "expected"),
+    [
+        ("2026-11-24T03:37:14Z", "2026-11-24T03:37:15Z", "clock"),
+        ("2026-11-24T03:37:14Z", "2026-11-24T04:37:15+01:00", "clock"),
+        ("2026-11-24T03:37:14Z", "2026-11-24T03:39:15Z", "timestamp"),
+        ("2026-11-24T03:37:14Z", "2020-01-02T03:37:14Z", "timestamp"),
+        ("Tue, 24 Nov 2026 03:37:14 GMT", "Tue, 24 Nov 2026 03:37:16 GMT", "clock"),
+        ("Tue, 24 Nov 2026 03:37:14 GMT", "Wed, 25 Nov 2026 03:37:14 GMT", "timestamp"),
+        ("0001-01-01T00:00:00Z", "2026-11-24T03:37:14Z", "timestamp"),
+        ("9999-12-31T23:59:59-23:59", "2026-11-24T03:37:14Z", "timestamp"),
+        (1_795_491_434, 1_795_491_435, "clock"),
+        (1_795_491_434_000, 1_795_491_634_000, "timestamp"),
+        ("made on 2026-11-24T03:37:14Z by us", "made on 2026-11-24T03:37:19Z by us", "clock"),
+        ("made on 2026-11-24T03:37:14Z by us", "made on 2025-11-24T03:37:19Z by us", "timestamp"),
+    ],
+)
+def test_readings_of_the_clock_are_told_from_other_times(a: Any, b: Any, expected: str) -> None:
+    assert kind(a, b) == expected
 
 
 def test_ids_tokens_and_hashes_are_recognised() -> None:

@@ -158,8 +158,8 @@ def test_elements_are_told_apart_by_the_key_of_a_rule(path: str) -> None:
 def test_recognised_values_are_a_class_of_their_own_with_their_kind() -> None:
     moments = {"at": "2026-11-24T03:37:14Z"}, {"at": "2026-11-24T03:37:15Z"}
     (difference,) = json_differences(*moments)
-    assert (str(difference.kind), difference.what) == ("same_kind", "timestamp")
-    assert difference.as_json()["recognised"] == "timestamp"
+    assert (str(difference.kind), difference.what) == ("same_kind", "clock")
+    assert difference.as_json()["recognised"] == "clock"
     assert found(*moments, recognise=()) == [("$.at", "value")]
     mixed = [
         [{"id": 1, "at": a}, {"id": 2, "at": b}]

@@ -180,7 +180,7 @@ def test_it_is_said_by_which_control_noise_was_measured() -> None:
     tallies = merged(engine.take())
     control = measured_by(tallies.values())
     assert control is not None
-    before = comparison_of(tallies["a"], control).as_json()["noiseMeasured"]
+    before = comparison_of(tallies["a"], control=control).as_json()["noiseMeasured"]
     assert (before["byControl"], before["instanceID"], before["requests"]) == (False, CONTROL, 0)
     assert "not measured yet" in before["summary"]
     assert measured_by([tallies["a"]]) is None

@@ -38,11 +38,12 @@ def test_the_most_surprising_class_comes_first_and_noise_last() -> None:
     fields = [i["field"] for i in page["items"]]
     assert fields == ["$.rare", "$.often", "$.often", "status", "$.at", "$.id"]
     assert [i["surprise"] for i in page["items"][-2:]] == [0.0, 0.0]
-    assert page["natures"] == {"difference": 4, "noise": 1, "recognised": 1}
+    assert page["natures"] == {"difference": 4, "undecided": 0, "noise": 1, "recognised": 1}
     assert page["items"][-1]["noise"] == {
         "shadowRate": 0.904,
         "controlRate": 0.906,
         "evidence": pytest.approx(0.3, abs=1),
+        "proven": False,
     }
     assert page["items"][-2]["what"] == "timestamp"
 
@@ -122,7 +123,9 @@ def test_pairs_come_newest_first_with_what_each_of_their_differences_is() -> Non
     times = [i["time"] for i in page["items"]]
     assert times == sorted(times, reverse=True)
     assert page["total"] == 6
-    assert {(i["nature"], i["differences"][0]["nature"]) for i in page["items"]} == {(str(n), str(n)) for n in Nature}
+    assert {(i["nature"], i["differences"][0]["nature"]) for i in page["items"]} == {
+        (str(n), str(n)) for n in Nature if n is not Nature.UNDECIDED
+    }
     rarest = page_of(versions(tally), DiffQuery(sort=Sort.RAREST))["items"]
     assert rarest[0]["differences"][0]["field"] == "$.rare"
     only = page_of(versions(tally), DiffQuery(field="$.often", kind="type"))

@@ -12,6 +12,7 @@ from xds_server.analysis.windows.noise import ALPHA, Nature, evidence, judge
 from xds_server.analysis.windows.tally import FieldTally
 
 VALUE = ("$.id", str(Kind.VALUE))
+FIELD = ("$.x", str(Kind.VALUE))
 SAME_KIND = ("$.id", str(Kind.SAME_KIND))
 PROOF = 1 / ALPHA
 
@@ -129,18 +130,34 @@ def test_without_a_trio_there_are_no_rates() -> None:
 
 @pytest.mark.parametrize(
     ("counts", "nature"),
+    [({"alone": 900}, Nature.RECOGNISED), ({"alone": 900, "control": 1}, Nature.NOISE), ({"both": 900}, Nature.NOISE)],
+)
+def test_a_clock_that_a_slower_shadow_reads_later_is_no_difference(counts: dict[str, int], nature: Nature) -> None:
+    found = tally(**counts)
+    found.what = "clock"
+    assert judge(SAME_KIND, found, 1000).nature is nature
+
+
+def test_a_time_that_is_wrong_is_a_difference() -> None:
+    found = tally(alone=900, both=1)
+    found.what = "timestamp"
+    assert judge(SAME_KIND, found, 1000).nature is Nature.REAL
+
+
+@pytest.mark.parametrize(
+    ("counts", "nature"),
     [
-        ({"alone": 80}, Nature.RECOGNISED),
-        ({"alone": 80, "control": 1}, Nature.NOISE),
-        ({"alone": 900, "both": 1}, Nature.NOISE),
-        ({"alone": 980}, Nature.REAL),
+        ({"both": 1, "alone": 2}, Nature.NOISE),
+        ({"both": 1, "alone": 8}, Nature.UNDECIDED),
+        ({"both": 1, "alone": 14}, Nature.REAL),
+        ({"control": 5, "alone": 25}, Nature.UNDECIDED),
+        ({"control": 5, "alone": 40}, Nature.REAL),
+        ({"control": 25, "alone": 30}, Nature.NOISE),
     ],
 )
-def test_a_time_that_a_slower_shadow_reads_later_is_no_difference_and_a_wrong_one_is(
+def test_what_differs_more_often_than_at_the_control_is_undecided_until_it_is_proven(
     counts: dict[str, int], nature: Nature
 ) -> None:
-    found = tally(**counts)
-    found.what = "timestamp"
-    assert judge(SAME_KIND, found, 1000).nature is nature
-    found.what = "uuid"
-    assert judge(SAME_KIND, found, 1000).nature is Nature.REAL
+    found = judge(FIELD, tally(**counts), 1000)
+    assert found.nature is nature
+    assert (found.counts, found.explained) == (nature is Nature.REAL, nature is Nature.NOISE)
