@@ -120,7 +120,7 @@ async def judge(stack: Stack, application: Application, talk: Talk, *, version: 
         return now if counted == (len(said), len(said)) else None
 
     comparison: JSON = await until(all_in, "all pairs are in")
-    assert comparison["lost"] == {}
+    assert comparison["lost"] == {}, comparison["lost"]
     return Judged(comparison, await stack.profile(profile["profileID"]), said)
 
 
@@ -134,7 +134,7 @@ async def conversation(stack: Stack, application: Application, talk: Talk, insta
             request = Request(method, target, target, body)
             reply = await connection.send(request)
             said.append((request, reply))
-            while any(count < len(said) for count in await _copies(admin, instances)):
+            while any(n < len(said) for n in await _copies(admin, instances)):  # noqa: ASYNC110 - Envoy's count is asked
                 await asyncio.sleep(0.01)
             return reply
 
