@@ -116,6 +116,7 @@ BY_TIME = {
     "$.responses[*].body.data.last_modified": "the same",
     "$.responses[*].headers.ETag": "the same",
     "header:etag": "the same",
+    "header:last-modified": "the same, in seconds",
 }
 """Two instances may write in the same millisecond: each of these can be missing."""
 
