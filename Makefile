@@ -1,5 +1,5 @@
 # The same verbs everywhere; CI calls just these. Each works as the first command ever typed.
-.PHONY: help setup demo test lint format bench lock clean
+.PHONY: help setup demo test apps lint format bench lock clean
 
 help:            ## list the verbs
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/'
@@ -12,6 +12,9 @@ demo: setup      ## run the main job on a real Envoy and print what the new vers
 
 test: setup      ## unit, conformance and real-Envoy tests
 	@hack/test
+
+apps: setup      ## judge released versions of real applications from PyPI, in environments of their own
+	@hack/test tests/apps
 
 lint: setup      ## ruff, mypy, import contracts, lock file
 	@hack/lint

@@ -48,3 +48,8 @@ PER_REQUEST = frozenset(
 PREFIXES = ("x-envoy-", "x-b3-", "x-amz", "x-cloud-trace", "x-datadog-", "x-shadowmesh-", ":", "grpc-")
 """Names that start so are ignored; gRPC's status is compared apart."""
 IGNORED = HOP_BY_HOP | PER_REQUEST
+
+NAMES_UNORDERED = frozenset({"access-control-allow-headers", "access-control-expose-headers", "vary"})
+"""Lists of header names: neither their order nor their case says anything."""
+UNORDERED = NAMES_UNORDERED | {"access-control-allow-methods", "allow", "cache-control"}
+"""Lists whose order says nothing. Programs that keep them as sets have another order in each process."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from xds_server.analysis.diff.cookies import cookie_differences
 from xds_server.analysis.diff.difference import ABSENT, Difference
-from xds_server.analysis.diff.header_names import IGNORED, PREFIXES
+from xds_server.analysis.diff.header_names import IGNORED, NAMES_UNORDERED, PREFIXES, UNORDERED
 from xds_server.analysis.diff.redirects import redirect_differences
 from xds_server.analysis.diff.rules import DEFAULT_RULES, Rules
 from xds_server.analysis.kinds import Kind
@@ -41,7 +41,7 @@ def _differences(left: list[bytes], right: list[bytes], wanted: set[str], rules:
         ours, theirs = _values(left, name), _values(right, name)
         if name == "set-cookie":
             yield from cookie_differences(ours, theirs, rules)
-        elif _listed(ours) == _listed(theirs):
+        elif _listed(name, ours) == _listed(name, theirs):
             continue
         elif name == "location" and len(ours) == len(theirs) == 1:
             yield from redirect_differences(ours[0], theirs[0], rules)
@@ -66,9 +66,12 @@ def _values(lines: list[bytes], name: str) -> list[str]:
     ]
 
 
-def _listed(values: list[str]) -> list[str]:
+def _listed(name: str, values: list[str]) -> list[str]:
     """Several lines of one name mean the same as one line with commas (RFC 9110, 5.3)."""
-    return [part.strip() for value in values for part in value.split(",")]
+    parts = [part.strip() for value in values for part in value.split(",")]
+    if name in NAMES_UNORDERED:
+        parts = [part.lower() for part in parts]
+    return sorted(parts) if name in UNORDERED else parts
 
 
 def _shown(values: list[str]) -> object:

@@ -54,7 +54,8 @@ _INSIDE = re.compile(
     rf"|(?P<jwt>{_JWT})|(?P<hex>[0-9a-f]{{16,128}}+)|(?P<opaque>[A-Za-z0-9_\-+]{{20,512}}+={{0,2}}))(?![\w-])"
 )
 _PLAIN = frozenset({"timestamp", "uuid", "trace_id"})
-_DIGITS = re.compile("[1-9][0-9]{9,18}")
+_DIGITS = re.compile(r'(?P<quote>"?)(?P<digits>[1-9][0-9]{9,18})(?P=quote)')
+"""A time as text; in quotes as an entity tag has it, which some put into bodies too."""
 _RUNS = re.compile("[A-Z]+|[a-z]+|[0-9]+")
 
 
@@ -80,8 +81,9 @@ def same_kind(original: Any, shadow: Any, enabled: Collection[str], name: str = 
         both = _kinds(ours, name), _kinds(theirs, name) if theirs is not None else ()
         if found := next((kind for kind in both[0] if kind in both[1] and kind in enabled), ""):
             return found
-    if _DIGITS.fullmatch(original) and _DIGITS.fullmatch(shadow):
-        return _same_time(int(original), int(shadow), enabled)
+    digits = _DIGITS.fullmatch(original), _DIGITS.fullmatch(shadow)
+    if digits[0] is not None and digits[1] is not None:
+        return _same_time(int(digits[0]["digits"]), int(digits[1]["digits"]), enabled)
     return _inside(original, shadow, enabled, name)
 
 

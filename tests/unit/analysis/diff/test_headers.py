@@ -50,6 +50,23 @@ def test_several_lines_mean_the_same_as_one_with_commas() -> None:
     assert found(b"vary: a\nvary: b\n", b"vary: a, b\n") == []
 
 
+@pytest.mark.parametrize("name", ["allow", "cache-control", "vary", "access-control-expose-headers"])
+def test_the_order_of_a_list_that_is_a_set_does_not_matter_and_what_is_in_it_does(name: str) -> None:
+    one = f"{name}: A, B, C\n".encode()
+    assert found(one, f"{name}: C, A, B\n".encode()) == []
+    assert found(one, f"{name}: C, A\n".encode()) == [(f"header:{name}", "A, B, C", "C, A")]
+    assert found(one, f"{name}: A, A, B, C\n".encode()) != []
+
+
+def test_names_of_headers_in_a_list_are_compared_without_case_and_methods_with_it() -> None:
+    assert found(b"vary: Accept, Origin\n", b"vary: origin, accept\n") == []
+    assert found(b"allow: GET\n", b"allow: get\n") == [("header:allow", "GET", "get")]
+
+
+def test_the_order_of_other_lists_matters() -> None:
+    assert found(b"x-steps: a, b\n", b"x-steps: b, a\n") == [("header:x-steps", "a, b", "b, a")]
+
+
 def test_cookies_are_compared_by_name_and_attributes() -> None:
     assert found(b"set-cookie: s=1; Path=/; HttpOnly\n", b"set-cookie: s=1; HttpOnly; Path=/\n") == []
     assert found(b"set-cookie: s=1; Secure\n", b"set-cookie: s=1\n") == [("cookie:s.secure", "", None)]
