@@ -8,6 +8,7 @@ import pytest
 from tests.unit.analysis.entries import INSTANCE, PROFILE, START, batch, entry, pair_entries
 from xds_server.analysis import analyser as module
 from xds_server.analysis.analyser import Analyser
+from xds_server.analysis.examples import quota
 from xds_server.analysis.profile_config import ProfileConfig, unpack_profile
 from xds_server.analysis.windows.comparison import comparison_of
 from xds_server.analysis.windows.tally import Tally
@@ -141,7 +142,7 @@ def test_endpoints_and_fields_beyond_the_bounds_are_other() -> None:
 
 
 def test_examples_of_a_window_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "EXAMPLES_A_WINDOW", 3)
+    monkeypatch.setattr(quota, "A_WINDOW", 3)
     engine = analyser(examples=2)
     for i in range(10):
         feed(engine, {"body": b"{}"}, {"body": b'{"f%s":1}' % (b"abcdefghij"[i : i + 1])})
