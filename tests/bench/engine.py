@@ -12,10 +12,12 @@ Copies carry their requests, as captured.
 """
 
 import gc
+import gzip
 import random
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import product
 from typing import Any
 
 import orjson
@@ -26,12 +28,17 @@ from envoy.service.accesslog.v3 import als_pb2
 from tests.bench._pairs import PAIRS_IN_A_MESSAGE, PLAIN, RULED, UNIQUE, WHOLE, Body, catalogue, messages, order
 from tests.bench._scale import quick
 from tests.bench._table import show
+from tests.unit.analysis.diff.test_markup import PIECES
 from tests.unit.analysis.entries import PROFILE, pair
+from tests.unit.analysis.examples.test_redact import SLOW
 from xds_server.analysis.analyser import Analyser
 from xds_server.analysis.diff.compare import compare
 from xds_server.analysis.diff.decode import unbase64
-from xds_server.analysis.diff.rules import RuleBook
+from xds_server.analysis.diff.markup import LONGEST, markup_differences
+from xds_server.analysis.diff.rules import DEFAULT_RULES, RuleBook
 from xds_server.analysis.endpoints.endpoints import Endpoints
+from xds_server.analysis.examples.example import make_example
+from xds_server.analysis.examples.redact import Redactor
 from xds_server.analysis.ingest.ledger import Ledger
 from xds_server.analysis.profile_config import ProfileConfig
 from xds_server.config import EngineSettings
@@ -183,14 +190,21 @@ def extremes() -> Iterator[dict[str, Any]]:
             orjson.dumps({f"{side}{i}": i for i in range(many)}) for side in "ab"
         ),
     }
-    rules = RuleBook(WHOLE.analysis).of("GET /items/{item}")
+    bomb = gzip.compress(b"[" + b"0," * (1_000_000_000 // scale // 2) + b"0]", 9)
+    cases |= {f"a gzip bomb of {len(bomb) / 1e6:.2f} MB beside JSON": (bomb, b"[0]")}
+    rules, redactor = RuleBook(WHOLE.analysis).of("GET /items/{item}"), Redactor(key=b"k" * 16)
     for name, (one, two) in cases.items():
-        legs = pair({"body": one, "head": len(one)}, {"body": two, "head": len(two)})
+        headers = {"content-type": "application/json"} | ({"content-encoding": "gzip"} if one is bomb else {})
+        legs = pair({"body": one, "head": len(one), "headers": headers}, {"body": two, "head": len(two)})
         begin = time.process_time()
         outcome = compare(*legs, rules)
         took = time.process_time() - begin
+        make_example(*legs, endpoint="GET /items/{item}", differences=outcome.differences, redactor=redactor)
+        example = time.process_time() - begin - took
         kinds = sorted({str(difference.kind) for difference in outcome.differences})
-        yield {"what": name, "ms": took * 1000, "found": ", ".join(kinds)}
+        found = f"{', '.join(kinds)}; example in {example * 1000:.1f} ms"
+        yield {"what": name, "ms": took * 1000, "example_ms": example * 1000, "found": found}
+    yield from slow_texts(redactor)
     for shape in ("/users/u{0:x}x/orders", "/{0:x}z/{1:x}z/{2:x}z/{3:x}z"):
         endpoints, chance = Endpoints(200), random.Random(1)
         begin = time.process_time()
@@ -200,6 +214,28 @@ def extremes() -> Iterator[dict[str, Any]]:
         took = time.process_time() - begin
         found = endpoints.of("GET", shape.format(many, 1, 2, 3))
         yield {"what": f"{many:,} paths like {shape.format(10, 20, 30, 40)}", "ms": took / many * 1000, "found": found}
+
+
+def slow_texts(redactor: Redactor) -> Iterator[dict[str, Any]]:
+    """Read texts made to keep expressions busy; the slowest of each sort counts."""
+    markup = [one + other for one, other in product(PIECES, PIECES)]
+    made = {piece: piece * ((LONGEST - 1) // len(piece)) for piece in (markup[:20] if quick() else markup)}
+    long = {kind: make(1_000_000) for kind, make in SLOW.items()}
+    sorts: dict[str, dict[str, Callable[[], object]]] = {
+        "broken HTML, 0.5 MB": {
+            name: partial(markup_differences, text, f"{text}x", DEFAULT_RULES, is_html=True)
+            for name, text in made.items()
+        },
+        "texts full of what may be secrets, 1 MB": {name: partial(redactor.text, text) for name, text in long.items()},
+    }
+    for sort, works in sorts.items():
+        times = {}
+        for name, work in works.items():
+            begin = time.process_time()
+            work()
+            times[name] = time.process_time() - begin
+        slowest = max(times, key=times.__getitem__)
+        yield {"what": f"{sort}, {len(times)} kinds", "ms": times[slowest] * 1000, "found": f"slowest: {slowest!r}"}
 
 
 def _median(values: list[float]) -> float:

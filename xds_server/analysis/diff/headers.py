@@ -5,7 +5,6 @@ are left out (`header_names`); an `etag` is taken for a hash, whatever it looks 
 """
 
 from collections.abc import Iterator
-from functools import lru_cache
 
 from xds_server.analysis.diff.cookies import cookie_differences
 from xds_server.analysis.diff.difference import ABSENT, Difference
@@ -24,25 +23,17 @@ def header_differences(original: bytes, shadow: bytes, rules: Rules = DEFAULT_RU
     left, right = original.split(b"\n"), shadow.split(b"\n")
     if len(left) == len(right):
         # Nearly always: the same names in the same order. Only lines that differ need a look.
-        lines = [line for both in zip(left, right, strict=True) if both[0] != both[1] for line in both]
+        names = {name for a, b in zip(left, right, strict=True) if a != b for name in (_name(a), _name(b))}
     else:
-        lines = left + right
-    # A pseudo-header starts with the colon that ends other names, so it has none.
-    wanted = set(map(_name, lines))
-    wanted -= rules.ignore_headers
-    wanted.discard("")
+        names = {_name(line) for line in left} | {_name(line) for line in right}
+    ignored = rules.ignore_headers
+    wanted = {name for name in names if name and name not in ignored and not name.startswith(PREFIXES)}
     return list(_differences(left, right, wanted, rules)) if wanted else []
 
 
-@lru_cache(maxsize=500)
-def _wanted(name: bytes) -> str:
-    """Return a name in lower case; nothing for one that is never compared. An answer has a few names, again and again."""
-    found = name.decode("latin-1").strip().lower()
-    return "" if found.startswith(PREFIXES) else found
-
-
 def _name(line: bytes) -> str:
-    return _wanted(line.partition(b":")[0])
+    # A pseudo-header starts with the colon that ends other names.
+    return line.partition(b":")[0].decode("latin-1").strip().lower()
 
 
 def _differences(left: list[bytes], right: list[bytes], wanted: set[str], rules: Rules) -> Iterator[Difference]:

@@ -48,22 +48,15 @@ _SORTED = orjson.OPT_SORT_KEYS
 class _Shape:
     """A generalised place, shared by all places like it, with the classes of difference found there."""
 
-    __slots__ = ("_known", "_steps", "field", "kinds")
+    __slots__ = ("_steps", "field", "kinds")
 
     def __init__(self, field: str) -> None:
         self.field = field
         self.kinds: set[Kind] = set()
         self._steps: dict[str, _Shape] = {}
-        self._known: dict[str | int, _Shape] = {}
 
     def at(self, step: str | int) -> "_Shape":
         """Return the shape of a place below."""
-        known = self._known.get(step)
-        if known is None:
-            known = self._known[step] = self._at(step)
-        return known
-
-    def _at(self, step: str | int) -> "_Shape":
         name = "[*]" if type(step) is int else general_step(step[: LONGEST_KEY + 1])  # type: ignore[index]
         found = self._steps.get(name)
         if found is None:
@@ -195,16 +188,10 @@ class _Comparer:
                     self._add(place, key, Kind.MISSING, left, ABSENT)
                 continue
             common += 1
-            if left is right:
-                continue
-            kind = type(left)
-            if kind is not type(right) or kind is dict or kind is list:
-                self._pair(place, key, left, right)
-            elif left != right:
-                shape = (place.shape or place.shaped()).at(key)
-                # What is known to differ need not be looked at again: of an array, each element differs mostly alike.
-                if Kind.VALUE not in shape.kinds:
-                    self._leaf(shape, place, key, left, right)
+            if left is not right:
+                kind = type(left)
+                if kind is not type(right) or kind is dict or kind is list or left != right:
+                    self._pair(place, key, left, right)
         if common != len(b) and not a_open:
             for key, right in b.items():
                 if key not in a and key != CUT:

@@ -332,8 +332,7 @@ class _Walk:
             name = redactor.text(key) if level is Level.SHOWN or _WORDLIKE.fullmatch(key) else redactor.mark("", key)
             self._steps.append(key)
             below = redactor.level(key)
-            if below < level:
-                below = level
+            below = max(below, level)
             if self._chooses and redactor.is_chosen(self._steps):
                 below = Level.ALL
             out[name] = self.shown(inside, below, depth + 1)
