@@ -151,6 +151,16 @@ def test_examples_of_a_window_are_bounded(monkeypatch: pytest.MonkeyPatch) -> No
     assert comparison_of(tally).discrepancies == 10
 
 
+def test_what_is_redacted_from_now_on_is_redacted_in_known_fields_too() -> None:
+    engine = analyser()
+    bodies = {"body": b'{"codes":{"q1w2e3":1}}'}, {"body": b'{"codes":{"q1w2e3":2}}'}
+    feed(engine, *bodies)
+    engine.configure([replace(CONFIG, analysis=Analysis(redact=("codes",)))])
+    feed(engine, *bodies)
+    (endpoint,) = engine.take()[0].endpoints.values()
+    assert [field for field, _ in endpoint.fields] == ["$.codes.q1w2e3", "$.codes.*"]
+
+
 def test_a_failure_of_ours_costs_one_pair_and_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = analyser()
 
