@@ -60,14 +60,21 @@ def engine(config: ProfileConfig = PLAIN) -> tuple[Analyser, Ledger]:
     return analyser, Ledger(lambda *_: None)
 
 
+def unique(lap: int) -> bytes:
+    """Return how pair ids of a lap begin, or all would be duplicates; they stand in the messages as plain text."""
+    return f"{PROFILE}/{lap:08x}".encode()
+
+
 def analysed(data: list[bytes], config: ProfileConfig = PLAIN) -> int:
-    """Run the engine over the messages, one window of summaries; return the pairs it compared.
+    """Run the engine over the messages, some laps, one window of summaries; return the pairs it compared.
 
     A window is a second, so at the goal it has more pairs than these, and its examples cost each pair less.
     """
     analyser, ledger = engine(config)
-    for message in data:
-        ledger.arrived("node-1", analyser.feed(message, 0.0).records)
+    for lap in range(10 if quick() else 3):
+        fresh = unique(lap)
+        for message in data:
+            ledger.arrived("node-1", analyser.feed(message.replace(UNIQUE, fresh), 0.0).records)
     analyser.expire(0.0)
     analyser.take()
     assert not analyser.pairing.waiting
@@ -160,8 +167,7 @@ def memory(chance: random.Random) -> list[dict[str, float]]:
     while marks:
         lap += 1
         now = lap * len(data) * PAIRS_IN_A_MESSAGE / 20_000
-        # Other pair ids each lap, or all would be duplicates: ids stand in the messages as plain text.
-        fresh = f"{PROFILE}/{lap:08x}".encode()
+        fresh = unique(lap)
         for message in data:
             ledger.arrived("node-1", analyser.feed(message.replace(UNIQUE, fresh), now).records)
         analyser.expire(now)
