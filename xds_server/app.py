@@ -8,6 +8,7 @@ Importing this module does nothing.
 
 import asyncio
 import contextlib
+import gc
 import os
 import signal
 import socket
@@ -77,6 +78,9 @@ async def analyze(settings: Settings) -> None:
         grouping=lambda node: group_of(node).name,
     )
     await engine.start()
+    # What has been loaded so far stays: the collector need not walk over it again and again while records come and go.
+    gc.collect()
+    gc.freeze()
     try:
         log.info("engine ready", port=engine.port, manager=settings.engine.manager)
         await told.wait()

@@ -1,8 +1,12 @@
-"""Messages of the access log to feed an engine with: two kinds of JSON bodies, two legs or three."""
+"""Messages of the access log to feed an engine with: two kinds of JSON bodies, two legs or three.
+
+The leg of a copy carries the request too, as the engine's own capture does: its headers, and a body with an order.
+"""
 
 import base64
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +22,12 @@ RECORDED = Path(__file__).parents[1] / "unit" / "analysis" / "recorded"
 CONTROL = "inst2"
 PAIRS_IN_A_MESSAGE = 40
 UNIQUE = f"{PROFILE}/00000000".encode()
+ASKED = (
+    b":authority: shop\naccept: application/json\naccept-encoding: gzip\nuser-agent: bench/1.0\n"
+    b"x-forwarded-proto: http\nx-request-id: 1a7a4d6b-0d0c-4ef8-8a54-0d8e7b1dc0de\n"
+)
+"""Headers of each request."""
+ORDERED = orjson.dumps({"customer": "n", "lines": [{"sku": f"A-{i}", "count": i % 3} for i in range(12)]})
 Body = Callable[[int, int, random.Random], bytes]
 """Makes the body of a request: its number; 0 as the original says it, 1 with noise, 2 with noise and a bug."""
 
@@ -32,14 +42,8 @@ RULES = Analysis(
     endpoints=("GET /items/{item}", "/orders/{order}"),
 )
 PLAIN = ProfileConfig(PROFILE, "shop", "catalog", shadows={INSTANCE: "v2"})
-WHOLE = ProfileConfig(
-    PROFILE,
-    "shop",
-    "catalog",
-    shadows={INSTANCE: "v2", CONTROL: "control"},
-    control=CONTROL,
-    analysis=RULES,
-)
+RULED = ProfileConfig(PROFILE, "shop", "catalog", shadows={INSTANCE: "v2"}, analysis=RULES)
+WHOLE = replace(RULED, shadows={INSTANCE: "v2", CONTROL: "control"}, control=CONTROL)
 
 
 def catalogue(number: int, said: int, chance: random.Random) -> bytes:
@@ -108,13 +112,21 @@ def messages(
                 entry = message.http_logs.log_entry.add()
                 _fill(entry, leg, content, pair=pair, path=_path(body, number), chance=chance)
                 if instance:
-                    entry.request.request_headers[SHADOW_HEADER] = instance
+                    _ask(entry, instance, b"" if body is catalogue else ORDERED)
         made.append(message.SerializeToString())
     return made
 
 
 def _path(body: Body, number: int) -> str:
     return f"/items/{number % 500}?page=2" if body is catalogue else f"/orders/{number % 500}"
+
+
+def _ask(entry: Any, instance: str, sent: bytes) -> None:
+    entry.request.request_headers[SHADOW_HEADER] = instance
+    capture = entry.common_properties.metadata.filter_metadata[CAPTURE_METADATA]
+    capture["rh"] = base64.b64encode(ASKED).decode()
+    if sent:
+        capture["rb"], capture["rn"] = base64.b64encode(sent).decode(), len(sent)
 
 
 def _fill(entry: Any, real: Any, content: bytes, *, pair: str, path: str, chance: random.Random) -> None:

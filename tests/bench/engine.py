@@ -6,15 +6,18 @@ disturbs less.
 
 Beside it, in turns in the same run: a bare loop that parses, pairs and compares the same messages and does nothing
 else (what the machine can do at all); and deepdiff on the same bodies, which has no messages to parse, nothing to
-pair and nothing to count. "All on" is a profile with rules, recognisers, patterns of endpoints and a control: three
-legs a request, so two pairs.
+pair and nothing to count. All on is a profile with rules, recognisers, patterns of endpoints and a control: three
+legs a request, so two pairs; without the control a pair costs more, since it has the original's record for itself.
+Copies carry their requests, as captured.
 """
 
 import gc
+import gzip
 import random
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import product
 from typing import Any
 
 import orjson
@@ -22,15 +25,21 @@ import psutil
 from deepdiff import DeepDiff
 from envoy.service.accesslog.v3 import als_pb2
 
-from tests.bench._pairs import PAIRS_IN_A_MESSAGE, PLAIN, UNIQUE, WHOLE, Body, catalogue, messages, order
+from tests.bench._pairs import PAIRS_IN_A_MESSAGE, PLAIN, RULED, UNIQUE, WHOLE, Body, catalogue, messages, order
 from tests.bench._scale import quick
 from tests.bench._table import show
-from tests.unit.analysis.entries import PROFILE, pair
+from tests.unit.analysis.diff.test_markup import PIECES
+from tests.unit.analysis.entries import JSON_HEADERS, PROFILE, pair
+from tests.unit.analysis.examples.test_redact import SLOW
 from xds_server.analysis.analyser import Analyser
 from xds_server.analysis.diff.compare import compare
 from xds_server.analysis.diff.decode import unbase64
-from xds_server.analysis.diff.rules import RuleBook
+from xds_server.analysis.diff.markup import LONGEST, markup_differences
+from xds_server.analysis.diff.rules import DEFAULT_RULES, RuleBook
 from xds_server.analysis.endpoints.endpoints import Endpoints
+from xds_server.analysis.examples.example import make_example
+from xds_server.analysis.examples.quota import A_WINDOW
+from xds_server.analysis.examples.redact import Redactor
 from xds_server.analysis.ingest.ledger import Ledger
 from xds_server.analysis.profile_config import ProfileConfig
 from xds_server.config import EngineSettings
@@ -51,14 +60,23 @@ def engine(config: ProfileConfig = PLAIN) -> tuple[Analyser, Ledger]:
     return analyser, Ledger(lambda *_: None)
 
 
+def unique(lap: int) -> bytes:
+    """Return how pair ids of a lap begin, or all would be duplicates; they stand in the messages as plain text."""
+    return f"{PROFILE}/{lap:08x}".encode()
+
+
 def analysed(data: list[bytes], config: ProfileConfig = PLAIN) -> int:
-    """Run the engine over the messages; return the pairs it compared."""
+    """Run the engine over the messages, some laps, one window of summaries; return the pairs it compared.
+
+    A window is a second, so at the goal it has more pairs than these, and its examples cost each pair less.
+    """
     analyser, ledger = engine(config)
-    for number, message in enumerate(data):
-        ledger.arrived("node-1", analyser.feed(message, 0.0).records)
-        if number % 300 == 0:
-            analyser.expire(0.0)
-            analyser.take()
+    for lap in range(10 if quick() else 3):
+        fresh = unique(lap)
+        for message in data:
+            ledger.arrived("node-1", analyser.feed(message.replace(UNIQUE, fresh), 0.0).records)
+    analyser.expire(0.0)
+    analyser.take()
     assert not analyser.pairing.waiting
     return analyser.pairs
 
@@ -113,12 +131,12 @@ def rate(work: Callable[[], int]) -> float:
     return pairs / (time.process_time() - begin)
 
 
-def rates(chance: random.Random, *, name: str, body: Body, whole: bool) -> Iterator[dict[str, Any]]:
+def rates(chance: random.Random, *, body: Body, config: ProfileConfig) -> Iterator[dict[str, Any]]:
     """Measure each share of differing pairs: the engine, the bare loop and deepdiff in turns."""
-    config = WHOLE if whole else PLAIN
+    control, ruled = bool(config.control), config is not PLAIN
     for differing in (0.0, 0.1, 1.0):
         data = messages(
-            REQUESTS // 10 if quick() else REQUESTS, differing=differing, chance=chance, body=body, control=whole
+            REQUESTS // 10 if quick() else REQUESTS, differing=differing, chance=chance, body=body, control=control
         )
         parsed = bodies(data, _DEEPDIFF // 10 if quick() else _DEEPDIFF)
         turns = [
@@ -126,8 +144,8 @@ def rates(chance: random.Random, *, name: str, body: Body, whole: bool) -> Itera
             for _ in range(1 if quick() else ROUNDS)
         ]
         yield {
-            "bodies": name,
-            "on": "rules, recognisers, control" if whole else "nothing",
+            "bodies": "catalogue" if body is catalogue else "order",
+            "on": ("rules, recognisers" + ", control" * control) if ruled else "nothing",
             "differing": differing,
             "pairs_per_s": _median([e for e, _, _ in turns]),
             "requests_per_s": _median([e for e, _, _ in turns]) / len(config.shadows),
@@ -136,7 +154,7 @@ def rates(chance: random.Random, *, name: str, body: Body, whole: bool) -> Itera
             "deepdiff_pairs_per_s": _median([d for _, _, d in turns]),
             "times_bare_loop": _median([e / b for e, b, _ in turns]),
             "times_deepdiff": _median([e / d for e, _, d in turns]),
-            "goal_pairs_per_s": GOALS.get(differing) if whole and body is catalogue else None,
+            "goal_pairs_per_s": GOALS.get(differing) if ruled and body is catalogue else None,
         }
 
 
@@ -149,8 +167,7 @@ def memory(chance: random.Random) -> list[dict[str, float]]:
     while marks:
         lap += 1
         now = lap * len(data) * PAIRS_IN_A_MESSAGE / 20_000
-        # Other pair ids each lap, or all would be duplicates: ids stand in the messages as plain text.
-        fresh = f"{PROFILE}/{lap:08x}".encode()
+        fresh = unique(lap)
         for message in data:
             ledger.arrived("node-1", analyser.feed(message.replace(UNIQUE, fresh), now).records)
         analyser.expire(now)
@@ -180,14 +197,28 @@ def extremes() -> Iterator[dict[str, Any]]:
             orjson.dumps({f"{side}{i}": i for i in range(many)}) for side in "ab"
         ),
     }
-    rules = RuleBook(WHOLE.analysis).of("GET /items/{item}")
+    bomb = gzip.compress(b"[" + b"0," * (1_000_000_000 // scale // 2) + b"0]", 9)
+    cases |= {f"a gzip bomb of {len(bomb) / 1e6:.2f} MB beside JSON": (bomb, b"[0]")}
+    rules, redactor = RuleBook(WHOLE.analysis).of("GET /items/{item}"), Redactor(key=b"k" * 16)
     for name, (one, two) in cases.items():
-        legs = pair({"body": one, "head": len(one)}, {"body": two, "head": len(two)})
+        packed = JSON_HEADERS | ({"content-encoding": "gzip"} if one is bomb else {})
+        legs = pair({"body": one, "head": len(one), "headers": packed}, {"body": two, "head": len(two)})
         begin = time.process_time()
         outcome = compare(*legs, rules)
         took = time.process_time() - begin
+        make_example(*legs, endpoint="GET /items/{item}", differences=outcome.differences, redactor=redactor)
+        example = time.process_time() - begin - took
         kinds = sorted({str(difference.kind) for difference in outcome.differences})
-        yield {"what": name, "ms": took * 1000, "found": ", ".join(kinds)}
+        found = f"{', '.join(kinds)}; example in {example * 1000:.1f} ms"
+        yield {"what": name, "ms": took * 1000, "example_ms": example * 1000, "found": found}
+    legs = pair(*({"body": catalogue(1, said, random.Random(1)), "headers": JSON_HEADERS} for said in (0, 2)))
+    outcome = compare(*legs, rules)
+    begin = time.process_time()
+    for _ in range(A_WINDOW):
+        make_example(*legs, endpoint="GET /items/{item}", differences=outcome.differences, redactor=redactor)
+    took = time.process_time() - begin
+    yield {"what": f"the {A_WINDOW} examples of a window", "ms": took * 1000, "found": "at most, with 1.4 KB bodies"}
+    yield from slow_texts(redactor)
     for shape in ("/users/u{0:x}x/orders", "/{0:x}z/{1:x}z/{2:x}z/{3:x}z"):
         endpoints, chance = Endpoints(200), random.Random(1)
         begin = time.process_time()
@@ -199,6 +230,28 @@ def extremes() -> Iterator[dict[str, Any]]:
         yield {"what": f"{many:,} paths like {shape.format(10, 20, 30, 40)}", "ms": took / many * 1000, "found": found}
 
 
+def slow_texts(redactor: Redactor) -> Iterator[dict[str, Any]]:
+    """Read texts made to keep expressions busy; the slowest of each sort counts."""
+    markup = [one + other for one, other in product(PIECES, PIECES)]
+    made = {piece: piece * ((LONGEST - 1) // len(piece)) for piece in (markup[:20] if quick() else markup)}
+    long = {kind: make(1_000_000) for kind, make in SLOW.items()}
+    sorts: dict[str, dict[str, Callable[[], object]]] = {
+        "broken HTML, 0.5 MB": {
+            name: partial(markup_differences, text, f"{text}x", DEFAULT_RULES, is_html=True)
+            for name, text in made.items()
+        },
+        "texts full of what may be secrets, 1 MB": {name: partial(redactor.text, text) for name, text in long.items()},
+    }
+    for sort, works in sorts.items():
+        times = {}
+        for name, work in works.items():
+            begin = time.process_time()
+            work()
+            times[name] = time.process_time() - begin
+        slowest = max(times, key=times.__getitem__)
+        yield {"what": f"{sort}, {len(times)} kinds", "ms": times[slowest] * 1000, "found": f"slowest: {slowest!r}"}
+
+
 def _median(values: list[float]) -> float:
     return sorted(values)[len(values) // 2]
 
@@ -206,10 +259,14 @@ def _median(values: list[float]) -> float:
 def run() -> dict[str, object]:
     """Measure, print the tables, return the figures."""
     chance = random.Random(1)
+    # As the engine's process does when it has started.
+    gc.collect()
+    gc.freeze()
     throughput = [
-        *rates(chance, name="catalogue", body=catalogue, whole=False),
-        *rates(chance, name="catalogue", body=catalogue, whole=True),
-        *rates(chance, name="order", body=order, whole=True),
+        *rates(chance, body=catalogue, config=PLAIN),
+        *rates(chance, body=catalogue, config=RULED),
+        *rates(chance, body=catalogue, config=WHOLE),
+        *rates(chance, body=order, config=WHOLE),
     ]
     show(
         "the engine alone on one core, 1.4 KB JSON bodies",

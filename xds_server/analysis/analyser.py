@@ -8,6 +8,7 @@ Not guaranteed: thread safety; it belongs to one event loop.
 import secrets
 import traceback
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 
 import structlog
 
@@ -16,11 +17,12 @@ from xds_server.analysis.diff.difference import Difference
 from xds_server.analysis.diff.rules import RuleBook
 from xds_server.analysis.endpoints.endpoints import Endpoints, Names
 from xds_server.analysis.examples.example import MAX_DIFFERENCES, Example, make_example
+from xds_server.analysis.examples.quota import Quota
 from xds_server.analysis.examples.redact import Redactor
 from xds_server.analysis.ingest.als import Batch, read_batch
 from xds_server.analysis.ingest.pairing import ANYONE, Pairing, profile_of
 from xds_server.analysis.ingest.trios import Controls, book, weight_of
-from xds_server.analysis.kinds import OTHER, Lost, Reason
+from xds_server.analysis.kinds import OTHER, Kind, Lost, Reason
 from xds_server.analysis.profile_config import ProfileConfig
 from xds_server.analysis.record import Record
 from xds_server.analysis.windows.fold import move
@@ -31,8 +33,8 @@ log = structlog.get_logger(__name__)
 
 MAX_PROFILES = 10_000
 """Profiles told apart; the pair header is a request header, so its values cannot be trusted to be few."""
-EXAMPLES_A_WINDOW = 200
-"""Examples of one tally at most, so that a window stays well below gRPC's message limit."""
+CACHED_FIELDS = 4_096
+"""Differences of which it is remembered what field they are counted under."""
 ON_THE_WAY = 5.0
 """Seconds from the end of a request until its record is here, at most; Envoy flushes every 0.1 s."""
 SERVER_ERROR = 500
@@ -45,13 +47,15 @@ _STATUSES = {status: str(status) for status in range(600)}
 class _Profile:
     """What the analyser keeps of a profile from window to window."""
 
-    __slots__ = ("config", "controls", "endpoints", "expected", "fields", "key", "redactor", "rules")
+    __slots__ = ("config", "controls", "endpoints", "expected", "field", "fields", "key", "redactor", "rules")
 
     def __init__(self, settings: EngineSettings, key: bytes) -> None:
         self.key = key
         self.redactor = Redactor(key=key)
         self.endpoints = Endpoints(settings.max_endpoints, clean=self.redactor.endpoint)
         self.fields = Names(settings.max_differences)
+        self.field = lru_cache(maxsize=CACHED_FIELDS)(self._field)
+        """Which field is a difference counted under?"""
         self.expected = ANYONE
         self.rules = RuleBook()
         self.config: ProfileConfig | None = None
@@ -59,13 +63,18 @@ class _Profile:
 
     def fields_of(self, endpoint: str, differences: Iterable[Difference]) -> dict[Field, str]:
         """Return field and class of each difference, `other` for those beyond the bounds, with the recognised kind."""
-        found: dict[Field, str] = {}
-        for difference in differences:
-            kind = str(difference.kind)
-            field = self.redactor.field(difference.field)
-            known = self.fields.admit(f"{endpoint}\0{kind}\0{field}") != OTHER
-            found[field if known else OTHER, kind] = difference.what
-        return found
+        field = self.field
+        return {field(endpoint, each.kind, each.field): each.what for each in differences}
+
+    def moved(self, names: dict[str, str]) -> None:
+        """Take note that endpoints are called otherwise now."""
+        self.fields.move(names)
+        self.field.cache_clear()
+
+    def _field(self, endpoint: str, kind: Kind, name: str) -> Field:
+        name = self.redactor.field(name)
+        known = self.fields.admit(f"{endpoint}\0{kind}\0{name}") != OTHER
+        return name if known else OTHER, str(kind)
 
     def configure(self, config: ProfileConfig) -> None:
         """Take over what the manager says of it."""
@@ -77,6 +86,7 @@ class _Profile:
         if before is None or before.analysis != config.analysis:
             self.redactor = Redactor(config.analysis.redact, key=self.key)
             self.endpoints.use(config.analysis.endpoints, clean=self.redactor.endpoint)
+            self.field.cache_clear()
 
 
 class Analyser:
@@ -91,10 +101,12 @@ class Analyser:
     def __init__(self, settings: EngineSettings, *, wall: Callable[[], float], key: bytes | None = None) -> None:
         self._settings = settings
         self._wall = wall
+        self._now = 0.0
+        """The wall clock's time when the last message came: asked once, not for each of its pairs."""
         self._key = secrets.token_bytes(16) if key is None else key
         self._profiles: dict[str, _Profile] = {}
         self._tallies: dict[tuple[str, str], Tally] = {}
-        self._examples_left: dict[tuple[str, str], int] = {}
+        self._quota = Quota()
         self.pairing = Pairing(
             expected=self._expected,
             lost=self.lost,
@@ -131,6 +143,7 @@ class Analyser:
         self.records += len(batch.records)
         self.foreign += batch.foreign
         self.broken += batch.broken
+        self._now = self._wall()
         add, judge = self.pairing.add, self._judge
         for record in batch.records:
             for original, shadow in add(record, now):
@@ -145,7 +158,7 @@ class Analyser:
         """Close the window: return what was seen since the last call, one tally a profile and instance."""
         taken = [tally for tally in self._tallies.values() if tally]
         self._tallies = {}
-        self._examples_left = {}
+        self._quota.turn()
         self.news = False
         return taken
 
@@ -156,6 +169,7 @@ class Analyser:
     def lost(self, kind: Lost, profile: str, instance: str, count: int = 1) -> None:
         """Count a loss; negative when it turned out to be less."""
         if count:
+            self._now = self._wall()
             self._tally(profile, instance).lost[kind] += count
 
     def _expected(self, profile: str) -> frozenset[str]:
@@ -179,7 +193,6 @@ class Analyser:
             known = self._profiles.get(profile)
             control = known is not None and instance in known.controls
             tally = self._tallies[key] = Tally(profile, instance, keep=self._settings.examples, control=control)
-            self._examples_left[key] = EXAMPLES_A_WINDOW
             if key not in self._told and instance:
                 if len(self._told) >= MAX_PROFILES:
                     self._told.clear()
@@ -187,13 +200,13 @@ class Analyser:
                 self._told.add(key)
                 self._owners[instance] = profile
                 self.news = True
-        tally.seen(self._wall())
+        tally.seen(self._now)
         return tally
 
     def _move(self, profile: _Profile) -> None:
         """Move what the open window counted under names that have changed."""
         moved, profile.endpoints.moved = profile.endpoints.moved, {}
-        profile.fields.move(moved)
+        profile.moved(moved)
         for tally in self._tallies.values():
             if self._profile(tally.profile) is profile:
                 move(tally, moved)
@@ -264,29 +277,25 @@ class Analyser:
         endpoint = tally.endpoints[endpoint_name]
         endpoint.differing += 1
         moment = pair[0].started
-        tried, example = False, None
         endpoint.sign(tuple(sorted(fields)))
         for kind in {kind for _, kind in fields}:
             tally.classes[kind] += 1
-        left = self._examples_left.get((tally.profile, tally.instance), 0)
+        owner = tally.profile, tally.instance
+        most, example = self._quota.each(owner, tally.keep), None
         # An example lists so many; to a field that it does not list it says nothing.
         unlisted = {(profile.redactor.field(d.field), str(d.kind)) for d in outcome.differences[MAX_DIFFERENCES:]}
         for name, what in fields.items():
             found = endpoint.fields.get(name)
             if found is None:
                 found = endpoint.fields[name] = FieldTally()
-            if not found.count:  # a trio may have come first
-                found.first, found.last, found.what = moment, moment, what
-            elif found.what != what:
-                found.what = "*"
-            found.count += 1
-            found.timeline.add(moment)
-            found.first, found.last = min(found.first, moment), max(found.last, moment)
-            if name in unlisted or len(found.examples) >= tally.keep or (left <= 0 and not tried):
+            found.add(moment, what)
+            if name in unlisted or len(found.examples) >= most:
                 continue
-            if not tried:
-                tried, example = True, self._example(pair, outcome, profile, endpoint_name)
-                self._examples_left[tally.profile, tally.instance] = left - 1
+            if example is None:
+                self._quota.use(owner)
+                example = self._example(pair, outcome, profile, endpoint_name)
+                # One that is there already costs nothing; one that cannot be made is not tried again.
+                most = tally.keep if example is not None else 0
             if example is not None:
                 found.examples.append(example)
 

@@ -8,6 +8,7 @@ import pytest
 from tests.unit.analysis.entries import INSTANCE, PROFILE, START, batch, entry, pair_entries
 from xds_server.analysis import analyser as module
 from xds_server.analysis.analyser import Analyser
+from xds_server.analysis.examples import quota
 from xds_server.analysis.profile_config import ProfileConfig, unpack_profile
 from xds_server.analysis.windows.comparison import comparison_of
 from xds_server.analysis.windows.tally import Tally
@@ -141,13 +142,23 @@ def test_endpoints_and_fields_beyond_the_bounds_are_other() -> None:
 
 
 def test_examples_of_a_window_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "EXAMPLES_A_WINDOW", 3)
+    monkeypatch.setattr(quota, "A_WINDOW", 3)
     engine = analyser(examples=2)
     for i in range(10):
         feed(engine, {"body": b"{}"}, {"body": b'{"f%s":1}' % (b"abcdefghij"[i : i + 1])})
     (tally,) = engine.take()
     assert len(tally.pack()["examples"]) == 3
     assert comparison_of(tally).discrepancies == 10
+
+
+def test_what_is_redacted_from_now_on_is_redacted_in_known_fields_too() -> None:
+    engine = analyser()
+    bodies = {"body": b'{"codes":{"q1w2e3":1}}'}, {"body": b'{"codes":{"q1w2e3":2}}'}
+    feed(engine, *bodies)
+    engine.configure([replace(CONFIG, analysis=Analysis(redact=("codes",)))])
+    feed(engine, *bodies)
+    (endpoint,) = engine.take()[0].endpoints.values()
+    assert [field for field, _ in endpoint.fields] == ["$.codes.q1w2e3", "$.codes.*"]
 
 
 def test_a_failure_of_ours_costs_one_pair_and_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,8 @@ READ = 64 * 1024
 """Decoded bytes of a body that are looked at."""
 FEWEST = 2
 """Characters that a value of JSON takes at least (`1,`), so that more values need not be looked at than are shown."""
+FEWEST_PRETTY = 4
+"""The same on a line of its own: its end, the indent, the value."""
 FORM = "application/x-www-form-urlencoded"
 _MESSAGES = ("application/grpc", "application/x-protobuf", "application/protobuf", "application/vnd.google.protobuf")
 _MEDIA = ("image/", "audio/", "video/", "font/", "application/zip", "application/pdf", "application/octet-stream")
@@ -99,7 +101,8 @@ def _shown(body: Captured, redactor: Redactor, *, limit: int, pretty: bool) -> s
     if body.type.endswith(("/json", "+json")) or (not body.type and body.data[:1] in {b"{", b"["}):
         try:
             value = orjson.loads(body.data) if body.complete else parse_json_head(body.data)
-            return _json(redactor.value(value, nodes=limit // FEWEST), pretty=pretty)
+            nodes = limit // (FEWEST_PRETTY if pretty else FEWEST)
+            return _json(redactor.value(value, nodes=nodes), pretty=pretty)
         except (orjson.JSONDecodeError, orjson.JSONEncodeError, RecursionError):
             # It says JSON and is none, or is too odd to be written again.
             pass

@@ -35,6 +35,8 @@ NODES = 2_500
 """Values of a JSON document that are shown."""
 DEPTH = 40
 """How deep."""
+SHORT = 40
+"""Characters of a text of which it is remembered whether it needs a closer look: keys and words come again."""
 ELIDED = "…"
 
 _TAIL = 320
@@ -129,6 +131,8 @@ class Redactor:
             whole: False when its end was cut off before.
             document: whether it is a whole body, of which the profile's JSONPaths tell the names.
         """
+        if whole and len(text) <= SHORT and not _may_hide(text):
+            return text
         text, cut = _bounded(text, whole=whole)
         names = self._in_documents if document else self._names
         if _PROBABLE.search(text):
@@ -149,6 +153,11 @@ class Redactor:
     def level(self, name: str) -> Level:
         """Return what is hidden under a name."""
         return self._names.level(name)
+
+    @property
+    def chooses(self) -> bool:
+        """Whether the profile has JSONPaths at all."""
+        return bool(self._paths)
 
     def is_chosen(self, steps: Sequence[str]) -> bool:
         """Whether the profile's JSONPaths mean this place."""
@@ -287,20 +296,21 @@ class _Walk:
 
     def __init__(self, redactor: Redactor, steps: list[str], nodes: int) -> None:
         self._redactor = redactor
+        self._chooses = redactor.chooses
         self._steps = steps
         self._left = nodes
 
     def shown(self, value: Any, level: Level, depth: int = 0) -> Any:
         redactor = self._redactor
         self._left -= 1
-        if value is None or isinstance(value, bool):
+        if value is None or value is True or value is False:
             return value
         if level is Level.ALL:
             return redactor.mark("", _encoded(value))
         if isinstance(value, dict | list):
             return self._container(value, level, depth)
         if isinstance(value, int | float):
-            card = isinstance(value, int) and looks.is_card(str(abs(value)))
+            card = isinstance(value, int) and abs(value) >= looks.LEAST_CARD and looks.is_card(str(abs(value)))
             return redactor.mark(looks.CARD, str(value)) if card else value
         text = str(value)
         shown = redactor.mark("", text) if level is Level.TEXTS and text else redactor.text(text)
@@ -321,8 +331,9 @@ class _Walk:
                 break
             name = redactor.text(key) if level is Level.SHOWN or _WORDLIKE.fullmatch(key) else redactor.mark("", key)
             self._steps.append(key)
-            below = max(level, redactor.level(key))
-            if redactor.is_chosen(self._steps):
+            below = redactor.level(key)
+            below = max(below, level)
+            if self._chooses and redactor.is_chosen(self._steps):
                 below = Level.ALL
             out[name] = self.shown(inside, below, depth + 1)
             self._steps.pop()
@@ -339,6 +350,11 @@ class _Walk:
             out.append(self.shown(inside, below, depth + 1))
         self._steps.pop()
         return out
+
+
+@lru_cache(maxsize=4096)
+def _may_hide(text: str) -> bool:
+    return _PROBABLE.search(text) is not None
 
 
 def _last_names(paths: Iterable[str]) -> list[str]:

@@ -43,6 +43,8 @@ _DIGITS = re.compile(
 )
 _GROUP = re.compile(r"(?:%20|%2D)?(\d+)", re.IGNORECASE)
 _LEAST, _MOST = 13, 19
+LEAST_CARD = 10 ** (_LEAST - 1)
+"""No smaller number is a card's."""
 _GROUP_LEAST, _GROUP_MOST = 3, 7
 """Digits between separators; a table of small numbers is no card."""
 

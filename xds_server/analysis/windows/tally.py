@@ -49,6 +49,21 @@ class FieldTally:
         self.what = ""
         self.timeline = Timeline()
 
+    def add(self, moment: float, what: str) -> None:
+        """Count a pair of a moment; `what` is the kind of value that was recognised."""
+        if not self.count:  # a trio may have come first
+            self.first = self.last = moment
+            self.what = what
+        elif self.what != what:
+            self.what = "*"
+        self.count += 1
+        self.timeline.add(moment)
+        # Called for each difference of each pair; `min` and `max` cost more than all the rest of it.
+        if moment < self.first:  # noqa: PLR1730 - see above
+            self.first = moment
+        if moment > self.last:  # noqa: PLR1730 - see above
+            self.last = moment
+
     def merge(self, other: "FieldTally", keep: int) -> None:
         """Add the other's; of the examples, keep the newest."""
         if other.count:

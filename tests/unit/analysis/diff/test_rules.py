@@ -1,10 +1,10 @@
-from time import process_time
 from typing import Any
 
 import orjson
 import pytest
 
 from tests.unit.analysis.entries import pair
+from tests.unit.analysis.work import calls
 from xds_server.analysis.diff.compare import compare
 from xds_server.analysis.diff.expressions import BadRuleError, Expression, compile_replacement
 from xds_server.analysis.diff.json_diff import json_differences
@@ -207,7 +207,7 @@ def test_a_replacement_is_text_and_groups() -> None:
 @pytest.mark.parametrize(
     "rule", [Ignore(value="^tmp|^[a-z]"), Normalize(regex="[a-z0-9]+"), Ignore(field="[$].*|body.*x")]
 )
-def test_many_rules_on_many_values_cost_bounded_time(kind: str, rule: Ignore | Normalize) -> None:
+def test_many_rules_on_many_values_cost_bounded_work(kind: str, rule: Ignore | Normalize) -> None:
     values = [[f"{c}v{n:x}y" for n in range(15_000)] for c in ("tmp", "tmq")]
     bodies = {
         "application/json": [orjson.dumps(dict(zip(values[0], v, strict=True))) for v in values],
@@ -216,10 +216,8 @@ def test_many_rules_on_many_values_cost_bounded_time(kind: str, rule: Ignore | N
     }[kind]
     legs = pair(*({"headers": {"content-type": kind}, "body": body, "head": 10**7} for body in bodies))
     made = rules(*[rule] * 200)
-    began = process_time()
     for _ in range(2):
-        compare(*legs, made)
-    assert process_time() - began < 20
+        assert calls(lambda: compare(*legs, made)) < 3_000_000
 
 
 def test_rules_that_cannot_be_compiled_are_left_out() -> None:

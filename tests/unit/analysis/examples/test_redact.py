@@ -1,6 +1,5 @@
 """What is hidden in texts of all forms, what is not, and that it takes linear time whatever comes."""
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -148,11 +147,10 @@ SLOW: dict[str, Callable[[int], str]] = {
 
 
 @pytest.mark.parametrize("kind", SLOW)
-def test_time_is_bounded_whatever_the_text(redactor: Redactor, kind: str) -> None:
-    begin = time.process_time()
-    redactor.text(SLOW[kind](1_000_000))
-    # 16 Ki characters are looked at, in some milliseconds; a quadratic expression would need many seconds.
-    assert time.process_time() - begin < 1.0
+def test_no_more_of_a_text_is_looked_at_than_is_said(redactor: Redactor, kind: str) -> None:
+    # How long that takes is told by the bench of the engine.
+    text = SLOW[kind](1_000_000)
+    assert redactor.text(text) == redactor.text(text[:SCANNED] + "x" * len(text[SCANNED:]))
 
 
 def test_of_a_text_that_goes_on_the_last_word_is_left_out(redactor: Redactor) -> None:
