@@ -4,6 +4,7 @@ Guarantees: whatever goes wrong is one of our own errors again, with field and h
 that is not there is one line that says how to start one.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
@@ -45,6 +46,10 @@ _KINDS: tuple[type[ShadowmeshError], ...] = (
 )
 _BY_CODE = {kind.code: kind for kind in _KINDS}
 _HINT = "start one with `shadowmesh serve`, or set --server / SHADOWMESH_SERVER"
+
+_HOST = re.compile(r"[\w.:%-]+")
+"""What a host may be of: a name in any script, or an address. `httpx` takes anything, and looks for it."""
+_SPACE = re.compile(r"\s")
 
 _INJECT = "inject_fault"
 """The one part of our paths that is no reference; the others look like one."""
@@ -180,7 +185,9 @@ def _host(server: str) -> str | None:
         port = parts.port
     except (ValueError, httpx.InvalidURL):
         return None
-    return parts.hostname if parts.scheme in {"http", "https"} and port != 0 else None
+    host = parts.hostname or ""
+    fit = parts.scheme in {"http", "https"} and port != 0 and _HOST.fullmatch(host) and not _SPACE.search(server)
+    return host if fit else None
 
 
 def error_of(problem: Mapping[str, Any]) -> ShadowmeshError:
