@@ -177,14 +177,13 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_what_a_killed_engine_handed_over_is_in_a_pair_and_what_it_did_not_is_lost(engine: Start) -> None:
     async with Manager() as manager:
         manager.writes = False
-        async with engine(manager.port, window=3600) as one:
-            async with envoy(one) as sender:
-                await until(lambda: one.connected)
-                await sender.log(later(1, "p/1"))
-                await until(lambda: manager.pairs == 1)
-                await sender.log(later(2, "p/2"))
-                await until(lambda: one.analyser.pairs == 2)
-                await kill(one)
+        async with engine(manager.port, window=3600) as one, envoy(one) as sender:
+            await until(lambda: one.connected)
+            await sender.log(later(1, "p/1"))
+            await until(lambda: manager.pairs == 1)
+            await sender.log(later(2, "p/2"))
+            await until(lambda: one.analyser.pairs == 2)
+            await kill(one)
         manager.writes = True
         async with engine(manager.port) as one, envoy(one) as sender:
             await sender.log(later(3, "p/3"))
@@ -197,28 +196,26 @@ async def test_what_a_killed_engine_handed_over_is_in_a_pair_and_what_it_did_not
 async def test_an_engine_sends_and_settles_nothing_before_it_knows_from_which_books_to_go_on(engine: Start) -> None:
     async with Manager() as manager:
         manager.writes = False
-        async with engine(manager.port) as one:
-            async with envoy(one) as sender:
-                await sender.log(later(1, "p/1"))
-                await until(lambda: manager.pairs == 1)
-                await kill(one)
+        async with engine(manager.port) as one, envoy(one) as sender:
+            await sender.log(later(1, "p/1"))
+            await until(lambda: manager.pairs == 1)
+            await kill(one)
         # The second one is killed before it knows: what it received is nobody's.
         for number in (2, 3):
-            async with engine(manager.port) as one:
-                async with envoy(one) as sender:
-                    await until(lambda: one.connected)
-                    await sender.log(later(number, f"p/{number}"))
-                    await sender.push(START + 10 * number, **{TOTAL: float(number)})
-                    await until(lambda: one.analyser.pairs == 1)
-                    await asyncio.sleep(0.3)
-                    summary = manager.collector.summary(PROFILE)
-                    assert (summary.pairs, summary.lost, one.ledger.missing()) == (1, {}, {"node-1": 0})
-                    if number == 2:
-                        await kill(one)
-                        continue
-                    manager.writes = True
-                    await until(lambda: manager.pairs == 2)
-                    await until(lambda: manager.collector.summary(PROFILE).lost == {"als_gap": 1})
+            async with engine(manager.port) as one, envoy(one) as sender:
+                await until(lambda: one.connected)
+                await sender.log(later(number, f"p/{number}"))
+                await sender.push(START + 10 * number, **{TOTAL: float(number)})
+                await until(lambda: one.analyser.pairs == 1)
+                await asyncio.sleep(0.3)
+                summary = manager.collector.summary(PROFILE)
+                assert (summary.pairs, summary.lost, one.ledger.missing()) == (1, {}, {"node-1": 0})
+                if number == 2:
+                    await kill(one)
+                    continue
+                manager.writes = True
+                await until(lambda: manager.pairs == 2)
+                await until(lambda: manager.collector.summary(PROFILE).lost == {"als_gap": 1})
 
 
 @pytest.mark.usefixtures("hasty")
@@ -226,15 +223,14 @@ async def test_what_a_killed_manager_had_not_written_of_a_killed_engine_is_lost(
     async with Manager() as manager:
         manager.writes = False
         port = manager.port
-        async with engine(port) as one:
-            async with envoy(one) as sender:
-                await sender.log(later(1, "p/1"))
-                await until(lambda: manager.pairs == 1)
-                dump = manager.collector.dump(PROFILE)
-                await sender.log(later(2, "p/2"))
-                await until(lambda: manager.pairs == 2)
-                await kill(one)
-                await manager.__aexit__()
+        async with engine(port) as one, envoy(one) as sender:
+            await sender.log(later(1, "p/1"))
+            await until(lambda: manager.pairs == 1)
+            dump = manager.collector.dump(PROFILE)
+            await sender.log(later(2, "p/2"))
+            await until(lambda: manager.pairs == 2)
+            await kill(one)
+            await manager.__aexit__()
         async with engine(port) as one, envoy(one) as sender:
             await sender.log(later(3, "p/3"))
             await sender.push(START + 10, **{TOTAL: 3.0})

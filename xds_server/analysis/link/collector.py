@@ -2,10 +2,10 @@
 
 Guarantees: a window that an engine sends again is counted once; a window that was lost on the way is counted as lost,
 also over a restart of the manager (`dump` remembers how far it got with each engine). Windows are taken in by whole
-closings, and acknowledged when somebody who wrote down what `dump` gave says so (`kept`), so one that was not written is
-sent again. An engine that goes on from another's books learns which closing of that one was the last to be written, and
-from then on nothing of that one is taken. Bounded: profiles
-that were forgotten take nothing more in, endpoints and fields beyond the settings are folded into `other`.
+closings, and acknowledged when somebody who wrote down what `dump` gave says so (`kept`), so one that was not written
+is sent again. An engine that goes on from another's books learns which closing of that one was the last to be written,
+and from then on nothing of that one is taken. Bounded: profiles that were forgotten take nothing more in, endpoints and
+fields beyond the settings are folded into `other`.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """Windows on their way to the manager: bounded, numbered, kept until acknowledged.
 
-What is delivered is a *closing*: the windows that were closed together, and then a marker with the closing's number. The
-manager takes a closing in when its marker is there, so what it has is what the engine had at one moment.
+What is delivered is a *closing*: the windows that were closed together, and then a marker with the closing's number.
+The manager takes a closing in when its marker is there, so what it has is what the engine had at one moment.
 
 Guarantees: while the manager is away, closings are merged instead of piling up, under the newest's number; what was
 sent once, in part too, is never merged, so that sending it again is recognised. A window too large for one message goes
