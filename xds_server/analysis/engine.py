@@ -129,12 +129,13 @@ class AnalysisEngine:
         await self._linger()
         await self._server.stop(GRACE)
         if self._tasks:
+            until = self._clock.monotonic() + DRAIN
             if self._link.connected:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._settled.wait(), DRAIN)
             self.analyser.pairing.stop()
             self._close_window()
-            await self._link.drained(DRAIN)
+            await self._link.drained(max(0.0, until - self._clock.monotonic()))
             self._tidy()
         tasks, self._tasks = self._tasks, []
         for task in tasks:
