@@ -216,6 +216,17 @@ def test_what_arrived_before_the_books_were_loaded_is_added_to_them() -> None:
     assert books.settle(T0 + 8) == 1
 
 
+def test_more_than_can_be_pending_before_the_books_are_loaded_is_added_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("xds_server.analysis.ingest.ledger.MAX_PENDING", 3)
+    earlier = Books()
+    earlier.arrive(T0 + 1)
+    books = Books()
+    books.arrive(*(T0 + 2 + number for number in range(5)))
+    books.ledger.load(orjson.loads(earlier.kept()))
+    books.push(T0 + 10, 7)
+    assert books.settle(T0 + 10) == 1
+
+
 def test_an_envoy_that_the_books_do_not_know_is_kept_when_they_are_loaded() -> None:
     books = Books()
     books.arrive(T0 + 1)
