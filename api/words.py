@@ -14,16 +14,16 @@ def summary(profile: ShadowingProfile, *, ended: bool = False) -> str:
 
     Args:
         profile: what it is.
-        ended: whether none of its instances is left; it mirrors nothing then.
+        ended: whether none of its instances is left; it mirrors nothing then. Which shares it had while it ran is not
+            known: the last one may have been set afterwards.
     """
     versions = " and ".join(variant.name for variant in profile.variants)
-    share = per_cent(profile.percentage * 100)
+    what = f"{_requests(profile.match)} to {versions} for {format_duration(profile.ttl)}"
+    if ended:
+        return f"has ended, mirrors nothing now; it was for {what}"
     if not profile.percentage:
         return f"mirrors nothing (0 %) of {profile.component_name}"
-    does = "has ended, mirrors nothing now; it mirrored" if ended else "mirrors"
-    mirrors = f"{does} {share} of {_requests(profile.match)} to {versions} for {format_duration(profile.ttl)}"
-    if ended:
-        return mirrors
+    mirrors = f"mirrors {per_cent(profile.percentage * 100)} of {what}"
     return "; ".join([mirrors, *_control(profile), *_parts(profile.faults)])
 
 

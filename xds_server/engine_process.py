@@ -10,11 +10,13 @@ import contextlib
 import os
 import subprocess
 import sys
+from typing import Any
 
 import orjson
 import psutil
 import structlog
 
+from xds_server import __version__
 from xds_server.config import Settings
 from xds_server.listening import bound
 
@@ -53,7 +55,7 @@ class EngineProcess:
         """
         self._manager = manager
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._process = self._find()
+        self._process = await self._find()
         if self._process is None:
             # The engine itself would only say in its log that it cannot.
             with bound(self._settings.engine.address, self.port, flag="--engine-port") as probe:
@@ -93,7 +95,7 @@ class EngineProcess:
             pause = min(pause * 2, LONGEST_PAUSE)
             self._spawn()
 
-    def _find(self) -> psutil.Process | None:
+    async def _find(self) -> psutil.Process | None:
         """Return the engine of an earlier manager when it is still the one we want; end it when it is not."""
         try:
             record = orjson.loads(self._record.read_bytes())
@@ -106,19 +108,22 @@ class EngineProcess:
         if record.get("wanted") == self._wanted() and _alive(process):
             log.info("the analysis engine of the manager before is still there", pid=process.pid)
             return process
-        _end(process)
+        # Not on the event loop: it hands its last windows over to this manager.
+        await asyncio.to_thread(_end, process)
         return None
 
-    def _wanted(self) -> dict[str, str | int]:
-        return {"manager": self._manager, "port": self.port, "address": self._settings.engine.address}
+    def _wanted(self) -> dict[str, Any]:
+        """Return what an engine must have been started with: an older one's windows mean something else."""
+        return {"version": __version__, "node": self._settings.node.name, **self._engine_settings()}
+
+    def _engine_settings(self) -> dict[str, Any]:
+        settings = self._settings.engine.model_dump(mode="json", exclude={"spawn"})
+        return {**settings, "manager": self._manager, "port": self.port}
 
     def _spawn(self) -> None:
-        engine = self._settings.engine
         environment = {
             **os.environ,
-            **{f"SHADOWMESH_ENGINE_{k.upper()}": str(v) for k, v in engine.model_dump(exclude={"spawn"}).items()},
-            "SHADOWMESH_ENGINE_MANAGER": self._manager,
-            "SHADOWMESH_ENGINE_PORT": str(self.port),
+            **{f"SHADOWMESH_ENGINE_{name.upper()}": str(value) for name, value in self._engine_settings().items()},
             "SHADOWMESH_STATE": str(self._settings.state.absolute()),
             "SHADOWMESH_NODE_NAME": self._settings.node.name,
             "SHADOWMESH_LOG_LEVEL": self._settings.log.level,

@@ -14,6 +14,7 @@ from tests.envoy.values import active, component, profile, shadow, state
 from xds_server.analysis.diff.compare import compare
 from xds_server.analysis.ingest.als import _record
 from xds_server.analysis.kinds import Reason
+from xds_server.analysis.record import Record
 from xds_server.model.network import Protocol
 from xds_server.model.profile import Match
 
@@ -22,7 +23,7 @@ CHOSEN = Match(grpc=(f"{SERVICE}/Get*", f"{SERVICE}/Watch"))
 
 
 class Service(grpc.GenericRpcHandler):
-    """Answers each method with its name; `GetMissing` fails, `Watch` streams three messages."""
+    """Answers each method with its name; `GetMissing` fails, `Watch` streams three messages, `Upload` takes many."""
 
     def __init__(self, name: str) -> None:
         self.name = name.encode()
@@ -41,15 +42,22 @@ class Service(grpc.GenericRpcHandler):
             for number in range(3):
                 yield self.name + str(number).encode()
 
-        async def chat(requests: AsyncIterator[bytes], _context: Any) -> AsyncIterator[bytes]:
-            async for request in requests:
-                yield self.name + request
-
+        if method == "Upload":
+            return grpc.stream_unary_rpc_method_handler(self.upload)
         if method == "Chat":
-            return grpc.stream_stream_rpc_method_handler(chat)
+            return grpc.stream_stream_rpc_method_handler(self.chat)
         if method == "Watch":
             return grpc.unary_stream_rpc_method_handler(stream)
         return grpc.unary_unary_rpc_method_handler(unary)
+
+    async def upload(self, requests: AsyncIterator[bytes], _context: Any) -> bytes:
+        async for _ in requests:
+            pass
+        return self.name
+
+    async def chat(self, requests: AsyncIterator[bytes], _context: Any) -> AsyncIterator[bytes]:
+        async for request in requests:
+            yield self.name + request
 
 
 @asynccontextmanager
@@ -92,6 +100,10 @@ async def test_chosen_methods_are_mirrored_and_their_status_is_logged(mesh: Mesh
     assert sizes[f"/{SERVICE}/Watch"] == 3 * (5 + len("original0"))
 
 
+def by_method(pairs: list[Any]) -> dict[str, list[Record]]:
+    return {both[0].request.path.rpartition("/")[2]: [_record(each) for each in both] for both in pairs}
+
+
 async def test_a_conversation_is_told_from_a_call_and_an_answer(mesh: Mesh) -> None:
     original, copy = Service("original"), Service("shadow")
     async with serving(original) as port, serving(copy) as shadow_port:
@@ -107,8 +119,25 @@ async def test_a_conversation_is_told_from_a_call_and_an_answer(mesh: Mesh) -> N
             assert await call.read() is grpc.aio.EOF
             assert await channel.unary_unary(f"/{SERVICE}/GetItem")(b"x") == b"original"
         pairs = await mesh.sink.pairs(2)
-    records = {
-        entry.request.path.rpartition("/")[2]: [_record(each) for each in both] for both in pairs for entry in both
-    }
+    records = by_method(pairs)
     assert compare(*records["Chat"]).reason is Reason.STREAMING
+    assert compare(*records["GetItem"]).reason is None
+
+
+@pytest.mark.parametrize("length", [3, 30_000])
+async def test_a_call_with_several_messages_in_its_request_is_told_from_one_with_one(mesh: Mesh, length: int) -> None:
+    original, copy = Service("original"), Service("shadow")
+    async with serving(original) as port, serving(copy) as shadow_port:
+        mirrored = active(profile(match=Match(grpc=(f"{SERVICE}/*",))), shadow(port=shadow_port))
+        await mesh.start_envoy(state(component(port=port, protocol=Protocol.GRPC), profiles=(mirrored,)))
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{await mesh.port()}") as channel:
+            call = channel.stream_unary(f"/{SERVICE}/Upload")(timeout=20)
+            for _ in range(3):
+                await call.write(b"x" * length)
+            await call.done_writing()
+            assert await call == b"original"
+            assert await channel.unary_unary(f"/{SERVICE}/GetItem")(b"x" * length) == b"original"
+        pairs = await mesh.sink.pairs(2)
+    records = by_method(pairs)
+    assert compare(*records["Upload"]).reason is Reason.STREAMING
     assert compare(*records["GetItem"]).reason is None

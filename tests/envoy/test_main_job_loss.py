@@ -72,25 +72,58 @@ async def test_nothing_is_lost_when_nothing_happens(stack: Stack) -> None:
     assert found["lost"] == {}
 
 
-async def test_what_an_engine_that_is_killed_has_not_handed_over_is_counted_lost(stack: Stack) -> None:
+async def kill_engine(stack: Stack, profile: JSON) -> None:
+    """Kill the engine, and wait until its successor compares."""
     engine = stack.engine_process
+    engine.kill()
+
+    async def another() -> bool:
+        return stack.engine_pid not in {0, engine.pid}
+
+    await until(another, "the engine is started again")
+    counted = (await stack.comparison(profile))["pairs"]
+
+    async def compares() -> bool:
+        return (await stack.comparison(profile))["pairs"] > counted + 200
+
+    await until(compares, "pairs are compared again")
+
+
+async def test_what_an_engine_that_is_killed_has_not_handed_over_is_counted_lost(stack: Stack) -> None:
     async with stack.traffic(rate=RATE) as clients:
         profile = await stack.create(shadowTimeout=SHADOW_TIMEOUT)
         await stack.further(clients, 500)
-        engine.kill()
-
-        async def another() -> bool:
-            return stack.engine_pid not in {0, engine.pid}
-
-        await until(another, "the engine is started again")
-        counted = (await stack.comparison(profile))["pairs"]
-
-        async def compares() -> bool:
-            return (await stack.comparison(profile))["pairs"] > counted + 200
-
-        await until(compares, "pairs are compared again")
+        await kill_engine(stack, profile)
     found = await adds_up(stack, profile, for_good=ALL_TOLD)
     assert found["lost"]["als_gap"] > 0
+
+
+async def test_an_engine_that_is_killed_under_constant_load_loses_nothing_uncounted_and_nothing_twice(
+    stack: Stack,
+) -> None:
+    async with stack.traffic(rate=RATE) as clients:
+        profile = await stack.create(shadowTimeout=SHADOW_TIMEOUT)
+        for _ in range(2):
+            # Long enough that some windows are on the manager's disk and some only in its memory.
+            await stack.further(clients, 4500)
+            await kill_engine(stack, profile)
+        await stack.further(clients, 500)
+    found = await adds_up(stack, profile, for_good=ALL_TOLD)
+    assert found["lost"]["als_gap"] > 0
+
+
+async def test_an_engine_that_is_killed_soon_after_its_manager_was_loses_nothing_uncounted(stack: Stack) -> None:
+    async with stack.traffic(rate=RATE) as clients:
+        profile = await stack.create(shadowTimeout=SHADOW_TIMEOUT)
+        await stack.further(clients, 4500)
+        stack.kill(stack.manager)
+        await stack.further(clients, 600)
+        await asyncio.to_thread(stack.start_manager)
+        await stack.attached()
+        # The engine has sent again what the manager before had not written, and this one has not either.
+        await kill_engine(stack, profile)
+        await stack.further(clients, 500)
+    await adds_up(stack, profile, for_good=ALL_TOLD)
 
 
 async def test_a_manager_and_an_engine_that_are_killed_together_lose_nothing_uncounted(stack: Stack) -> None:

@@ -5,12 +5,13 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import orjson
 import psutil
 import pytest
 
-from xds_server import engine_process
+from xds_server import __version__, engine_process
 from xds_server.config import EngineSettings, Settings
 from xds_server.engine_process import EngineProcess
 
@@ -32,13 +33,14 @@ def somebody() -> Iterator[psutil.Process]:
         child.kill()
 
 
-def record(state: Path, process: psutil.Process, *, started: float, manager: str = MANAGER) -> int:
+def record(state: Path, process: psutil.Process, *, started: float, **other: Any) -> int:
     """Write what an earlier manager wrote of its engine; return the engine's port."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = int(free.getsockname()[1])
     folder = state / "engine"
     folder.mkdir()
-    wanted = {"manager": manager, "port": port, "address": "127.0.0.1"}
+    settings = EngineSettings(manager=MANAGER, port=port).model_dump(mode="json", exclude={"spawn"})
+    wanted = {"version": __version__, "node": Settings().node.name, **settings, **other}
     written = {"pid": process.pid, "started": started, "port": port, "wanted": wanted}
     (folder / "process.json").write_bytes(orjson.dumps(written))
     return port
@@ -79,10 +81,13 @@ async def test_an_engine_that_is_left_goes_on_and_is_taken_over(tmp_path: Path, 
     assert child._process.poll() is not None
 
 
-async def test_an_engine_that_looks_for_another_manager_is_replaced(
-    tmp_path: Path, child: EngineProcess, somebody: psutil.Process
+@pytest.mark.parametrize(
+    "other", [{"manager": "127.0.0.1:2"}, {"pair_timeout": 7.0}, {"version": "0.0.1"}, {"node": "another"}]
+)
+async def test_an_engine_that_was_started_for_something_else_is_replaced(
+    tmp_path: Path, child: EngineProcess, somebody: psutil.Process, other: dict[str, Any]
 ) -> None:
-    record(tmp_path, somebody, started=somebody.create_time(), manager="127.0.0.1:2")
+    record(tmp_path, somebody, started=somebody.create_time(), **other)
     await child.start(manager=MANAGER)
     assert child.pid != somebody.pid
     assert not somebody.is_running() or somebody.status() == psutil.STATUS_ZOMBIE

@@ -1,6 +1,7 @@
 """The analysis engine of a node: access log and counters of the node's Envoys in, windows to the manager out.
 
-Guarantees: it works without the manager (windows wait, merged), and its books of losses survive a restart. While the
+Guarantees: it works without the manager (windows wait, merged), and its books of losses survive it, however it ends:
+one that finds books on disk sends nothing until the manager has said from which of them it is to go on. While the
 manager is away it serves the last good resources on the same port, so that an Envoy that starts then serves the
 original; when the manager is back it sends such Envoys away, since they try the manager again only then.
 Not guaranteed: an Envoy's entries while the engine is away; they are counted lost (`als_gap`).
@@ -9,7 +10,6 @@ Not guaranteed: an Envoy's entries while the engine is away; they are counted lo
 import asyncio
 import contextlib
 import uuid
-from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from xds_server.analysis.ingest.ledger import Ledger
 from xds_server.analysis.ingest.servicers import Servicers
 from xds_server.analysis.link.last_good import LastGoodStore, write_whole
 from xds_server.analysis.link.link import Link
+from xds_server.analysis.link.shelf import Shelf
 from xds_server.analysis.link.wire import VERSION
 from xds_server.analysis.profile_config import unpack_profile
 from xds_server.cache.cache import SnapshotCache
@@ -46,8 +47,6 @@ STAY = 3.0
 """Seconds that an Envoy may stay with the failover source while the manager is there."""
 DRAIN = 2.0
 """Seconds that the last windows are given to reach the manager at a stop."""
-MAX_BOOKS = 60
-"""Books kept that wait for their windows to be with the manager."""
 
 
 def by_cluster(node: NodeInfo) -> str:
@@ -86,11 +85,11 @@ class AnalysisEngine:
         self._instances: dict[str, str] = {}
         self.ledger = Ledger(self._missing)
         self._closings = 0
-        self._books: deque[tuple[int, bytes]] = deque(maxlen=MAX_BOOKS)
-        self._written: bytes = b""
+        self._shelf = Shelf(state / "books.json", self._id)
+        self._settled = asyncio.Event()
         self._servicers = Servicers(self.analyser, self.ledger, clock)
         self._link = Link(
-            settings.manager, hello=self._hello, received=self._received, delivered=self._write_books, clock=clock
+            settings.manager, hello=self._hello, received=self._received, delivered=self._tidy, clock=clock
         )
         self._server = XdsServer(
             settings=XdsSettings(address=settings.address, port=settings.port),
@@ -116,11 +115,13 @@ class AnalysisEngine:
         """Read the state, serve, and look for the manager. Raises: ConflictError when the port is taken."""
         self._last_good.load()
         self._load("profiles.json", self._configure)
-        self._load("books.json", self.ledger.load)
+        self._load("books.json", self._shelf.load)
         try:
             await self._server.start()
         except ConflictError as error:
             raise ConflictError(error.detail, field="engine.port", hint=error.hint) from error
+        if not self._shelf.predecessor:
+            self._begin({})
         self._tasks = [asyncio.create_task(self._link.run()), asyncio.create_task(self._work())]
 
     async def stop(self) -> None:
@@ -128,10 +129,14 @@ class AnalysisEngine:
         await self._linger()
         await self._server.stop(GRACE)
         if self._tasks:
+            until = self._clock.monotonic() + DRAIN
+            if self._link.connected:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._settled.wait(), DRAIN)
             self.analyser.pairing.stop()
             self._close_window()
-            await self._link.drained(DRAIN)
-            self._write_books()
+            await self._link.drained(max(0.0, until - self._clock.monotonic()))
+            self._tidy()
         tasks, self._tasks = self._tasks, []
         for task in tasks:
             task.cancel()
@@ -150,7 +155,7 @@ class AnalysisEngine:
             try:
                 self._send_back(now)
                 self.analyser.expire(now)
-                if now >= closes or self.analyser.news:
+                if now >= closes or (self.analyser.news and self._settled.is_set()):
                     closes = now + self._settings.window
                     self._turn(now)
             except Exception:
@@ -167,25 +172,43 @@ class AnalysisEngine:
             self._server.end_streams(older_than=STAY)
 
     def _turn(self, now: float) -> None:
-        self.ledger.settle(now)
-        self._write_books()
+        if self._settled.is_set():
+            self.ledger.settle(now)
         self._close_window()
 
     def _close_window(self) -> None:
-        self._closings += 1
-        self._link.send(self.analyser.take(), self._figures(), closing=self._closings)
-        # These books hold when the window just closed is with the manager, for good: not before, and at once then.
+        if not self._settled.is_set():
+            # What was sent now would be in windows that no books on disk know of; it waits, in one window.
+            self._link.send([], self._figures(), closing=0)
+            return
+        tallies = self.analyser.take()
+        if tallies:
+            self._closings += 1
+        # Before the windows can be sent, so that whatever the manager has of us, the books as of then are there.
         # Copies that still wait for their originals would be lost with this engine.
-        self._books.append((self._closings, orjson.dumps(self.ledger.pack(self.analyser.pairing.waiting_copies()))))
+        self._shelf.put(self._closings, self.ledger.pack(self.analyser.pairing.waiting_copies()))
+        self._link.send(tallies, self._figures(), closing=self._closings)
+        self._tidy()
 
-    def _write_books(self) -> None:
-        oldest = self._link.outbox.oldest
-        books = b""
-        while self._books and (oldest is None or self._books[0][0] < oldest):
-            _, books = self._books.popleft()
-        if books and books != self._written:
-            self._written = books
-            write_whole(self._state / "books.json", books)
+    def _tidy(self) -> None:
+        outbox = self._link.outbox
+        self._shelf.keep({outbox.acknowledged, *outbox.pending})
+
+    def _succeed(self, predecessor: str, closing: int) -> None:
+        if self._settled.is_set() or predecessor != self._shelf.predecessor:
+            return
+        books = self._shelf.left_at(closing)
+        try:
+            if books:
+                self.ledger.load(books)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            log.warning("the books of the engine before cannot be read and begin anew", error=repr(error))
+            books = {}
+        self._begin(books)
+
+    def _begin(self, books: Mapping[str, Any]) -> None:
+        self._shelf.begin(books)
+        self._settled.set()
 
     def _figures(self) -> dict[str, Any]:
         return {
@@ -208,6 +231,7 @@ class AnalysisEngine:
             "engine": self._id,
             "node": self._node,
             "version": VERSION,
+            "predecessor": self._shelf.predecessor,
             "lastGood": dict(self._last_good.versions),
         }
 
@@ -216,6 +240,9 @@ class AnalysisEngine:
             if "config" in message:
                 self._configure(message["config"])
                 write_whole(self._state / "profiles.json", orjson.dumps(message["config"]))
+            elif "predecessor" in message:
+                told = message["predecessor"]
+                self._succeed(str(told["engine"]), int(told["closing"]))
             elif "lastGood" in message:
                 offered = message["lastGood"]
                 if "groups" in offered:

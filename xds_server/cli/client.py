@@ -47,6 +47,10 @@ _KINDS: tuple[type[ShadowmeshError], ...] = (
 _BY_CODE = {kind.code: kind for kind in _KINDS}
 _HINT = "start one with `shadowmesh serve`, or set --server / SHADOWMESH_SERVER"
 
+_HOST = re.compile(r"[\w.:%-]+")
+"""What a host may be of: a name in any script, or an address. `httpx` takes anything, and looks for it."""
+_SPACE = re.compile(r"\s")
+
 _SPECIAL = re.compile("inject_fault|[0-9A-Za-z-]+~[0-9A-Za-z-]+")
 """The parts of our paths that are no references: a verb, and ids of pairs."""
 
@@ -181,7 +185,9 @@ def _host(server: str) -> str | None:
         port = parts.port
     except (ValueError, httpx.InvalidURL):
         return None
-    return parts.hostname if parts.scheme in {"http", "https"} and port != 0 else None
+    host = parts.hostname or ""
+    fit = parts.scheme in {"http", "https"} and port != 0 and _HOST.fullmatch(host) and not _SPACE.search(server)
+    return host if fit else None
 
 
 def error_of(problem: Mapping[str, Any]) -> ShadowmeshError:

@@ -111,8 +111,7 @@ class Session:
         self._target = snapshot
         self._since = now if since is None else since
         self._breaking = False
-        self._warming = self._cold(after) if before is not None and self._aggregated else frozenset()
-        self._warm_until = now + _LONGEST_WARMING * self._removal_timeout
+        self._hold(after if before is not None and self._aggregated else EMPTY, now)
         both = overlay(before, after) if before is not None and self._aggregated else None
         if both is None:
             self._view, self._keep_until = after, None
@@ -182,6 +181,14 @@ class Session:
             return frozenset()
         fresh = (c for name, c in view.of_type(CLUSTER).items() if name not in clusters.held and clusters.wants(name))
         return frozenset(name for cluster in fresh if (name := endpoints_name(cluster)) is not None)
+
+    def _hold(self, after: Snapshot, now: float) -> None:
+        """Let routes wait for what is cold in `after`; what was before and still is wanted keeps its limit."""
+        clusters = after.of_type(CLUSTER).values()
+        carried = self._warming & {name for cluster in clusters if (name := endpoints_name(cluster)) is not None}
+        self._warming = carried | self._cold(after)
+        if not carried:
+            self._warm_until = now + _LONGEST_WARMING * self._removal_timeout
 
     def _warm(self, now: float) -> None:
         if self._warming:

@@ -69,6 +69,8 @@ def test_completion_scripts_are_printed(offline: Shell, shell_name: str) -> None
         (["get", "networks", "--server", "nowhere"], 2, '--server: "nowhere" is not the URL of a manager'),
         (["get", "networks", "--server", "http://127.0.0.1:abc"], 2, '--server: "http://127.0.0.1:abc" is not the URL'),
         (["get", "networks", "--server", "http://[::1"], 2, '--server: "http://[::1" is not the URL of a manager'),
+        (["get", "networks", "--server", "http://exa mple"], 2, '--server: "http://exa mple" is not the URL of a'),
+        (["get", "networks", "--server", "http://a<b"], 2, '--server: "http://a<b" is not the URL of a manager'),
         (
             ["get", "networks", "--server", "http://h:70000"],
             2,

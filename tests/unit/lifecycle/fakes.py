@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from xds_server.analysis.windows.dump import pack_dump
+from xds_server.analysis.windows.dump import Progress, pack_dump
 from xds_server.analysis.windows.tally import Tally
 from xds_server.errors import InvalidError, RuntimeFailedError
 from xds_server.model.ids import InstanceID, NetworkID, ProfileID
@@ -246,7 +246,7 @@ class FakeCollector:
 
     def dump(self, profile_id: ProfileID) -> bytes:
         if profile_id in self.seen:
-            return pack_dump({}, self.seen[profile_id])
+            return pack_dump(Progress(), self.seen[profile_id])
         return self.data.get(profile_id, b"")
 
     def load(self, profile_id: ProfileID, data: bytes) -> None:

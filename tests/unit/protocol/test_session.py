@@ -288,8 +288,9 @@ def test_clusters_with_a_ttl_are_renewed_in_full() -> None:
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("asks", [True, False])
 def test_routes_to_a_new_cluster_wait_for_its_endpoints_but_not_for_ever(mode: Mode, *, asks: bool) -> None:
-    def world(name: str) -> Snapshot:
-        return make_snapshot([cluster(name, eds=name), endpoints(name), listener("l", "r"), routes("r", name)])
+    def world(name: str, *others: str) -> Snapshot:
+        more = [made for other in others for made in (cluster(other, eds=other), endpoints(other))]
+        return make_snapshot([cluster(name, eds=name), endpoints(name), listener("l", "r"), routes("r", name), *more])
 
     client = model(mode)
     for type_url, names in ((CLUSTER, {"*"}), (ENDPOINTS, {"a"}), (LISTENER, {"*"}), (ROUTES, {"r"})):
@@ -301,7 +302,16 @@ def test_routes_to_a_new_cluster_wait_for_its_endpoints_but_not_for_ever(mode: M
     client.finish(1.0)
     assert [sent for sent, *_ in client.log] == [CLUSTER]
     assert not client.session.settled(client.session._target)
-    now = 1.1 if asks else client.session.deadline()
+    longest = client.session.deadline()
+    # Further changes come before the client has asked for the endpoints: they neither end the wait nor make it longer.
+    for number, others in enumerate([(), ("c",), ("c", "d")]):
+        client.session.adopt(world("b", *others), 1.01 + number / 100)
+        client.finish(1.01 + number / 100)
+        assert ROUTES not in [sent for sent, *_ in client.log]
+        assert client.session.deadline() == longest
+    client.session.adopt(world("b"), 1.05)
+    client.finish(1.05)
+    now = 1.1 if asks else longest
     assert now is not None
     if asks:
         client.want(ENDPOINTS, {"a", "b"}, now)

@@ -5,13 +5,14 @@ reconciled with the records that ended before it, after a grace in which the las
 nothing in flight is taken for lost.
 
 Guarantees: per Envoy and series, over restarts of Envoy (a counter that falls, or a start that moves) and of the
-engine (the books are kept on disk, as of the windows that reached the manager). Memory is bounded.
+engine (`pack` and `load`; which books its successor goes on from is the engine's to say). Memory is bounded.
 Not guaranteed: an Envoy that was killed loses what happened since its last push, uncounted. A request that ends
 within the very millisecond of a push may be counted one push later.
 """
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -25,6 +26,8 @@ RESTART_SLACK = 2.5
 """Seconds by which the computed start of an Envoy may move without a restart (uptime is in whole seconds)."""
 MAX_PENDING = 200_000
 """Ends of requests kept a series until a push covers them."""
+MAX_PUSHES = 100
+"""Pushes kept an Envoy that could be reconciled and are not; beyond it, they are joined."""
 MAX_SERIES = 20_000
 MAX_NODES = 1_000
 _NONE: Mapping[str, int] = MappingProxyType({})
@@ -129,6 +132,8 @@ class Ledger:
         books = self._node(node)
         if books is not None:
             books.pushes.append((now + GRACE, counters))
+            if len(books.pushes) > MAX_PUSHES:
+                books.pushes = _joined(books.pushes, now)
 
     def settle(self, now: float) -> None:
         """Reconcile the pushes whose grace is over."""
@@ -166,15 +171,28 @@ class Ledger:
         return packed
 
     def load(self, packed: Mapping[str, Any]) -> None:
-        """Go on from what an engine before kept. Raises: KeyError, TypeError, ValueError when it is something else."""
-        self._fresh = False
+        """Go on from what an engine before kept; to be called once, before anything is settled.
+
+        What has arrived since is added. Raises: KeyError, TypeError, ValueError when it is something else.
+        """
+        loaded: dict[str, _Node] = {}
         for node, kept in packed.items():
-            books = _Node()
+            books = loaded[node] = _Node()
             books.uptime, books.last_at, books.overflows = kept["uptime"], kept["at"], dict(kept["overflows"])
             for name, numbers in kept["series"].items():
                 series = books.series[name] = Series()
                 series.counted, series.received, series.earlier, series.lost = map(int, numbers)
-            self._nodes[node] = books
+        self._fresh = False
+        arrived, self._nodes = self._nodes, loaded
+        for node, since in arrived.items():
+            known = self._node(node)
+            if known is None:
+                continue
+            known.pushes = since.pushes
+            for name, its in since.series.items():
+                series = self._series(known, name)
+                series.received += its.received
+                series.pending = its.pending
 
     def _node(self, name: str) -> _Node | None:
         books = self._nodes.get(name)
@@ -228,6 +246,30 @@ def _split(values: Mapping[str, float]) -> tuple[dict[str, int], dict[str, int],
         elif name.startswith(_WAY_IN) and name.endswith(_OVERFLOW):
             overflows[name.removeprefix(_WAY_IN).removesuffix(_OVERFLOW)] = int(value)
     return legs, overflows, int(values.get(ALS_WRITTEN, 0.0) + values.get(ALS_DROPPED, 0.0))
+
+
+def _joined(pushes: Iterable[tuple[float, Counters]], now: float) -> deque[tuple[float, Counters]]:
+    """Join those of one life of an Envoy whose grace is over, with the newest value of each counter."""
+    joined: deque[tuple[float, Counters]] = deque(maxlen=MAX_PUSHES)
+    fresh = []
+    for due, push in pushes:
+        if due > now:
+            fresh.append((due, push))
+        elif joined and _same_life(joined[-1][1], push):
+            # A counter of a shadow that ended is in no later push.
+            joined.append((due, replace(push, values={**joined.pop()[1].values, **push.values})))
+        else:
+            joined.append((due, push))
+    return deque([*joined, *fresh])
+
+
+def _same_life(before: Counters, after: Counters) -> bool:
+    books = _Node()
+    books.uptime, books.last_at = before.uptime, before.at
+    for name, counted in _split(before.values)[0].items():
+        books.series[name] = Series()
+        books.series[name].counted = counted
+    return not _restarted(books, _split(after.values)[0], after)
 
 
 def _restarted(books: _Node, legs: Mapping[str, int], push: Counters) -> bool:

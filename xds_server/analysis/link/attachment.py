@@ -1,7 +1,9 @@
 """One engine's stream, on the manager's side.
 
 Guarantees: one task writes, and what it writes is the newest: changes while a write waits are merged, so a slow
-engine costs no memory. A window is acknowledged after it was taken in and is kept (`acknowledge`).
+engine costs no memory. Windows are handed over by whole closings: what a stream that broke had begun is dropped, and
+comes again. A closing is acknowledged after it was taken in and is kept (`acknowledge`).
+Not guaranteed: that a closing beyond `MAX_BUFFERED` bytes is handed over in one.
 """
 
 import asyncio
@@ -19,6 +21,11 @@ from xds_server.analysis.link import wire
 from xds_server.analysis.profile_config import ProfileConfig
 
 log = structlog.get_logger(__name__)
+
+MAX_BUFFERED = 512 * 1024 * 1024
+"""Bytes of the messages of a closing that wait for its marker."""
+Windows = Sequence[tuple[int, int, Mapping[str, Any]]]
+"""Of each window its number, the number of the one before of its profile, and itself, packed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +70,7 @@ class Attachment:
         context: Any,
         *,
         clock: Clock,
-        take: Callable[[str, int, int, Mapping[str, Any]], None],
+        take: Callable[[str, Windows, int | None], bool],
         configs: Callable[[], Sequence[ProfileConfig]],
         last_good: Callable[[], Mapping[str, LastGood] | None],
         changed: Callable[[EngineStatus], None],
@@ -74,11 +81,12 @@ class Attachment:
         Args:
             context: the gRPC call.
             clock: the time of the status.
-            take: called with engine, number, number before, and the packed window.
+            take: called with engine, windows, and the number of the closing that is whole with them; False when the
+                engine has a successor, so nothing of it is taken any more.
             configs: the profiles in force.
             last_good: the last good resources by group; None before any were offered.
             changed: told of the engine's status.
-            hurry: told that the engine waits for its last acknowledgement.
+            hurry: told that the engine waits for what it sent to be kept, or for what is known of its predecessor.
         """
         self._context = context
         self._clock = clock
@@ -90,7 +98,12 @@ class Attachment:
         self._wake = asyncio.Event()
         self._closed = asyncio.Event()
         self.taken = 0
-        """Number of the last window that was taken in."""
+        """Number of the last message that was taken in."""
+        self.predecessor = ""
+        """Id of the engine whose books this one found and goes on from, until it is told from which."""
+        self._answer: tuple[str, int] | None = None
+        self._windows: list[tuple[int, int, Mapping[str, Any]]] = []
+        self._buffered = 0
         self._ack = 0
         self._status: EngineStatus | None = None
         self._sent_configs: Sequence[ProfileConfig] | None = None
@@ -102,10 +115,21 @@ class Attachment:
         self._wake.set()
 
     def acknowledge(self, number: int) -> None:
-        """Tell the engine that windows up to this one will survive us."""
+        """Tell the engine that what it sent up to this number will survive us."""
         if number > self._ack:
             self._ack = number
             self.wake()
+
+    def succeed(self, predecessor: str, closing: int) -> None:
+        """Tell the engine which closing of its predecessor is the last that was taken in, and will survive us."""
+        if predecessor == self.predecessor:
+            self.predecessor, self._answer = "", (predecessor, closing)
+            self.wake()
+
+    @property
+    def engine(self) -> str:
+        """Id of the engine; empty before it said so."""
+        return self._status.engine if self._status is not None else ""
 
     def close(self) -> None:
         """End the stream."""
@@ -128,22 +152,32 @@ class Attachment:
             while (data := await self._context.read()) is not EOF:
                 message = wire.decode(data)
                 if message is not None:
-                    self._received(message)
+                    self._received(message, len(data))
 
-    def _received(self, message: dict[str, Any]) -> None:
+    def _received(self, message: dict[str, Any], size: int) -> None:
         if "hello" in message:
             self._hello(message["hello"])
         elif self._status is None:
             return
         elif "window" in message:
-            number = int(message.get("seq", 0))
-            self._take(self._status.engine, number, int(message.get("before", 0)), message["window"])
-            self.taken = max(self.taken, number)
-            self._seen(windows=1)
+            self._windows.append((int(message.get("seq", 0)), int(message.get("before", 0)), message["window"]))
+            self._buffered += size
+            if self._buffered > MAX_BUFFERED:
+                self._hand_over(self._status.engine, self._windows[-1][0], closing=None)
+        elif "closing" in message:
+            self._hand_over(self._status.engine, int(message.get("seq", 0)), closing=int(message["closing"]))
         elif "status" in message:
             self._seen(figures=message["status"])
         elif "flush" in message:
             self._hurry()
+
+    def _hand_over(self, engine: str, number: int, *, closing: int | None) -> None:
+        windows, self._windows, self._buffered = self._windows, [], 0
+        if not self._take(engine, windows, closing):
+            self.close()
+            return
+        self.taken = max(self.taken, number)
+        self._seen(windows=len(windows))
 
     def _hello(self, hello: Mapping[str, Any]) -> None:
         now = self._clock.now()
@@ -157,6 +191,9 @@ class Attachment:
         )
         self._changed(self._status)
         log.info("an analysis engine is attached", node=self._status.node, engine=self._status.engine)
+        self.predecessor = str(hello.get("predecessor") or "")
+        if self.predecessor:
+            self._hurry()
         self.wake()
 
     def _seen(self, *, connected: bool = True, windows: int = 0, figures: Mapping[str, Any] | None = None) -> None:
@@ -181,6 +218,9 @@ class Attachment:
             if self._ack > acked:
                 acked = self._ack
                 await self._send({"ack": acked})
+            if self._answer is not None:
+                (engine, closing), self._answer = self._answer, None
+                await self._send({"predecessor": {"engine": engine, "closing": closing}})
             configs = self._configs()
             if configs is not self._sent_configs:
                 self._sent_configs = configs

@@ -1,9 +1,11 @@
 """The manager's side of the analysis: windows of all engines merged; profiles and last good resources handed out.
 
 Guarantees: a window that an engine sends again is counted once; a window that was lost on the way is counted as lost,
-also over a restart of the manager (`dump` remembers how far it got with each engine). A window is acknowledged when
-somebody who wrote down what `dump` gave says so (`kept`), so one that was not written is sent again. Bounded: profiles
-that were forgotten take nothing more in, endpoints and fields beyond the settings are folded into `other`.
+also over a restart of the manager (`dump` remembers how far it got with each engine). Windows are taken in by whole
+closings, and acknowledged when somebody who wrote down what `dump` gave says so (`kept`), so one that was not written
+is sent again. An engine that goes on from another's books learns which closing of that one was the last to be written,
+and from then on nothing of that one is taken. Bounded: profiles that were forgotten take nothing more in, endpoints and
+fields beyond the settings are folded into `other`.
 """
 
 import asyncio
@@ -18,11 +20,11 @@ import structlog
 
 from xds_server.analysis.clock import Clock
 from xds_server.analysis.kinds import Lost
-from xds_server.analysis.link.attachment import Attachment, EngineStatus, LastGood
+from xds_server.analysis.link.attachment import Attachment, EngineStatus, LastGood, Windows
 from xds_server.analysis.link.wire import METHOD, SERVICE, pack_snapshot, version_of
 from xds_server.analysis.profile_config import ProfileConfig
 from xds_server.analysis.windows.comparison import Comparison, comparison_of, measured_by
-from xds_server.analysis.windows.dump import pack_dump, read_dump
+from xds_server.analysis.windows.dump import Progress, pack_dump, read_dump
 from xds_server.analysis.windows.fold import Folding
 from xds_server.analysis.windows.ration import Ration
 from xds_server.analysis.windows.tally import Tally, versions_of
@@ -36,8 +38,22 @@ FORGOTTEN = 10_000
 UNKNOWN = 1_000
 """Profiles that are not configured (yet) and are taken in all the same."""
 NOTHING_KNOWN: Mapping[str, str] = MappingProxyType({})
-Mark = tuple[tuple[Attachment, int], ...]
-"""Streams of engines, each with the number of its last window that was taken in."""
+ENGINES = 10_000
+"""Engines of which it is remembered how far it got with them, and that they have a successor."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Marked:
+    attachment: Attachment
+    taken: int
+    """Number of its last message that was taken in."""
+    predecessor: str
+    closing: int
+    """The predecessor's last closing that was taken in."""
+
+
+Mark = tuple[_Marked, ...]
+"""How far it got with each engine that is attached."""
 
 
 @dataclass(slots=True)
@@ -70,8 +86,10 @@ class Collector:
         self._attached: set[Attachment] = set()
         self._lingering: set[str] = set()
         self._seen: OrderedDict[str, EngineStatus] = OrderedDict()
+        self._reached: OrderedDict[str, int] = OrderedDict()
+        self._succeeded: OrderedDict[str, int] = OrderedDict()
         self.hurry = asyncio.Event()
-        """Set when an engine that is about to stop waits for `kept`."""
+        """Set when an engine waits for `kept`: it is about to stop, or has just begun."""
         handler = grpc.stream_stream_rpc_method_handler(self._attach)
         self.handler = grpc.method_handlers_generic_handler(SERVICE, {METHOD: handler})
         """The gRPC service that engines attach to, for `XdsServer(extra_handlers=...)`."""
@@ -145,26 +163,37 @@ class Collector:
     def dump(self, profile_id: str) -> bytes:
         """Return everything known of a profile, for the disk."""
         profile = self._profiles.get(profile_id) or _Profile()
-        return pack_dump(profile.applied, profile.tallies.values())
+        reached = {engine: self._reached[engine] for engine in profile.applied if engine in self._reached}
+        return pack_dump(Progress(profile.applied, reached), profile.tallies.values())
 
     def load(self, profile_id: str, data: bytes) -> None:
         """Take up what `dump` returned; added to what is there. Raises: ValueError when it is something else."""
-        applied, tallies = read_dump(data)
+        progress, tallies = read_dump(data)
         profile = self._profiles.setdefault(profile_id, _Profile())
-        for engine, number in applied.items():
+        for engine, number in progress.applied.items():
             profile.applied[engine] = max(number, profile.applied.get(engine, 0))
+        for engine, closing in progress.reached.items():
+            self._reach(engine, closing)
         for tally in tallies:
             self._add(profile, tally)
 
     def mark(self) -> Mark:
         """Return how far it got with each engine; to be taken before the dumps that are written."""
         self.hurry.clear()
-        return tuple((attachment, attachment.taken) for attachment in self._attached)
+        marked = []
+        for attachment in list(self._attached):
+            predecessor = attachment.predecessor
+            if predecessor:
+                self._end(predecessor)
+            marked.append(_Marked(attachment, attachment.taken, predecessor, self._reached.get(predecessor, 0)))
+        return tuple(marked)
 
     def kept(self, mark: Mark) -> None:
         """Acknowledge what was taken in up to `mark`: it has been written."""
-        for attachment, number in mark:
-            attachment.acknowledge(number)
+        for each in mark:
+            each.attachment.acknowledge(each.taken)
+            if each.predecessor:
+                each.attachment.succeed(each.predecessor, each.closing)
 
     def forget(self, profile_id: str) -> None:
         """Drop everything known of a profile, and what may still come of it."""
@@ -189,7 +218,7 @@ class Collector:
         attachment = Attachment(
             context,
             clock=self._clock,
-            take=self._take,
+            take=self._take_all,
             configs=lambda: self._configs,
             last_good=lambda: self._last_good,
             changed=self._changed,
@@ -206,6 +235,25 @@ class Collector:
         self._seen.move_to_end(status.engine)
         while len(self._seen) > UNKNOWN:
             self._seen.popitem(last=False)
+
+    def _end(self, engine: str) -> None:
+        """Take nothing more of an engine that has a successor: what was still on its way would be counted twice."""
+        _remember(self._succeeded, engine, 1)
+        for attachment in self._attached:
+            if attachment.engine == engine:
+                attachment.close()
+
+    def _reach(self, engine: str, closing: int) -> None:
+        _remember(self._reached, engine, max(closing, self._reached.get(engine, 0)))
+
+    def _take_all(self, engine: str, windows: Windows, closing: int | None) -> bool:
+        if engine in self._succeeded:
+            return False
+        for number, before, packed in windows:
+            self._take(engine, number, before, packed)
+        if closing is not None:
+            self._reach(engine, closing)
+        return True
 
     def _take(self, engine: str, number: int, before: int, packed: Mapping[str, Any]) -> None:
         """Merge a window. `before` is the number of the engine's window of the same profile before this one."""
@@ -248,3 +296,10 @@ class Collector:
             profile.ration.apply(profile.tallies.values())
         if any(endpoint.pairs for endpoint in tally.endpoints.values()):
             profile.first.set()
+
+
+def _remember(known: OrderedDict[str, int], engine: str, value: int) -> None:
+    known[engine] = value
+    known.move_to_end(engine)
+    while len(known) > ENGINES:
+        known.popitem(last=False)

@@ -75,8 +75,7 @@ class Link:
 
     def send(self, tallies: list[Tally], status: Mapping[str, Any], *, closing: int) -> None:
         """Hand over closed windows, and the newest state of the engine (it replaces one that was not sent yet)."""
-        for tally in tallies:
-            self.outbox.put(tally, closing)
+        self.outbox.put(tallies, closing)
         if not self.outbox.empty:
             self._emptied.clear()
         self._status = status

@@ -1,7 +1,8 @@
 """The link between engine and manager: names, and messages as orjson bytes.
 
 One bidirectional gRPC stream, `Attach`, which the engine opens. Each message is an object with one key that says what
-it is. Up: `hello`, `window` (with `seq`), `status`, `flush`. Down: `ack`, `config`, `lastGood`.
+it is. Up: `hello`, `window` and `closing` (with `seq`), `status`, `flush`. Down: `ack`, `config`, `lastGood`,
+`predecessor`. A `closing` makes whole what the windows since the one before began.
 
 Guarantees: what cannot be read is None, never an exception.
 """
@@ -18,7 +19,7 @@ from xds_server.cache.snapshot import Snapshot, make_snapshot
 SERVICE = "shadowmesh.analysis.v1.Manager"
 METHOD = "Attach"
 PATH = f"/{SERVICE}/{METHOD}"
-VERSION = 1
+VERSION = 2
 MAX_MESSAGE = 16 * 1024 * 1024
 """What the manager's server takes."""
 

@@ -5,44 +5,60 @@ Not guaranteed: that bytes of another version can be read.
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 import orjson
 
 from xds_server.analysis.windows.tally import Tally
 
-DUMP_VERSION = 2
+DUMP_VERSION = 3
 MAX_DUMP = 32 * 1024 * 1024
 """Bytes beyond which examples are left out."""
 _KEPT = (1, 0)
 """Examples of each class and field that are tried when all of them are too many."""
 
 
-def pack_dump(applied: Mapping[str, int], tallies: Iterable[Tally], *, most: int = MAX_DUMP) -> bytes:
-    """Return what `read_dump` reads; `applied` is the number of the last window of each engine."""
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far the manager got with each engine, by the engine's id."""
+
+    applied: Mapping[str, int] = field(default_factory=dict)
+    """Number of the last window of the profile that was taken in."""
+    reached: Mapping[str, int] = field(default_factory=dict)
+    """Number of the last closing that was taken in, whatever profiles it was about."""
+
+
+def pack_dump(progress: Progress, tallies: Iterable[Tally], *, most: int = MAX_DUMP) -> bytes:
+    """Return what `read_dump` reads."""
     tallies = list(tallies)
-    data = _dumped(applied, tallies)
+    data = _dumped(progress, tallies)
     for keep in _KEPT:
         if len(data) <= most:
             break
-        data = _dumped(applied, [_with_fewer(tally, keep) for tally in tallies])
+        data = _dumped(progress, [_with_fewer(tally, keep) for tally in tallies])
     return data
 
 
-def read_dump(data: bytes) -> tuple[dict[str, int], list[Tally]]:
-    """Return the windows applied by engine, and the tallies. Raises: ValueError when it is something else."""
+def read_dump(data: bytes) -> tuple[Progress, list[Tally]]:
+    """Return what was packed. Raises: ValueError when it is something else."""
     try:
         parsed = orjson.loads(data)
         if parsed["version"] != DUMP_VERSION:
             raise ValueError(f"version {parsed['version']} of a comparison is not known, {DUMP_VERSION} is")
         tallies = [Tally.unpack(packed) for packed in parsed["tallies"]]
-        return {str(engine): int(number) for engine, number in parsed["applied"].items()}, tallies
+        return Progress(_numbers(parsed["applied"]), _numbers(parsed["reached"])), tallies
     except (KeyError, TypeError, IndexError, AttributeError) as error:
         raise ValueError(f"not a comparison: {type(error).__name__} at {error}") from error
 
 
-def _dumped(applied: Mapping[str, int], tallies: Iterable[Tally]) -> bytes:
+def _numbers(parsed: Mapping[str, int]) -> dict[str, int]:
+    return {str(engine): int(number) for engine, number in parsed.items()}
+
+
+def _dumped(progress: Progress, tallies: Iterable[Tally]) -> bytes:
     packed = [tally.pack() for tally in tallies]
-    return orjson.dumps({"version": DUMP_VERSION, "applied": dict(applied), "tallies": packed})
+    applied, reached = dict(progress.applied), dict(progress.reached)
+    return orjson.dumps({"version": DUMP_VERSION, "applied": applied, "reached": reached, "tallies": packed})
 
 
 def _with_fewer(tally: Tally, keep: int) -> Tally:

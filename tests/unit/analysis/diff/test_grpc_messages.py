@@ -12,6 +12,7 @@ from xds_server.analysis.diff.compare import compare
 from xds_server.analysis.diff.descriptors import Descriptors, check_descriptor_set
 from xds_server.analysis.diff.expressions import BadRuleError
 from xds_server.analysis.diff.rules import RuleBook
+from xds_server.analysis.kinds import Reason
 from xds_server.model.analysis import Analysis, Ignore
 
 FIELD = descriptor_pb2.FieldDescriptorProto
@@ -69,6 +70,26 @@ def test_streams_are_arrays_of_messages() -> None:
     one = frames(ITEM(price=1), ITEM(price=2))
     assert found(one, frames(ITEM(price=1), ITEM(price=3)), method="List") == [("$[*].price", "value")]
     assert found(one, frames(ITEM(price=1)), method="List") == [("$", "array_length")]
+
+
+def asked(*messages: bytes) -> Reason | None:
+    """Return why a call whose request was this is not judged."""
+    said = {"headers": {"content-type": "application/grpc"}, "trailers": {"grpc-status": "0"}, "method": 3}
+    return compare(*pair(said, {**said, "asked": {"te": "trailers"}, "sent_body": b"".join(messages)}), RULES).reason
+
+
+@pytest.mark.parametrize("pack", [False, True])
+@pytest.mark.parametrize("size", [0, 1, 20_000])
+def test_a_call_whose_request_goes_on_after_its_first_message_is_streaming(size: int, *, pack: bool) -> None:
+    one = frames(b"x" * size, pack=pack)
+    assert asked(one) is None
+    assert asked(one, frames(b"", pack=pack)) is Reason.STREAMING
+    assert asked(one, frames(b"y" * 20_000, pack=pack)) is Reason.STREAMING
+
+
+@pytest.mark.parametrize("request_", [b"", b"\0", b"\0\0\0\0", b"\0\0\0\0\x09a"])
+def test_a_call_whose_request_is_not_whole_is_judged(request_: bytes) -> None:
+    assert asked(request_) is None
 
 
 def test_compressed_messages_are_read() -> None:

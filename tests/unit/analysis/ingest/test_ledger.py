@@ -199,3 +199,57 @@ def test_losses_of_several_lives_of_an_envoy_add_up() -> None:
         books.settle(T0 + at)
     assert books.ledger.missing() == {"envoy": 12}
     assert books.lost[Lost.OVERFLOW] == 6
+
+
+def test_what_arrived_before_the_books_were_loaded_is_added_to_them() -> None:
+    earlier = Books()
+    earlier.arrive(T0 + 1, T0 + 2)
+    earlier.push(T0 + 3, 3)
+    assert earlier.settle(T0 + 3) == 1
+    books = Books()
+    books.arrive(T0 + 5)
+    books.push(T0 + 6, 5)
+    books.ledger.load(orjson.loads(earlier.kept()))
+    books.arrive(T0 + 7)
+    books.push(T0 + 8, 6)
+    assert books.settle(T0 + 6) == 1
+    assert books.settle(T0 + 8) == 1
+
+
+def test_more_than_can_be_pending_before_the_books_are_loaded_is_added_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("xds_server.analysis.ingest.ledger.MAX_PENDING", 3)
+    earlier = Books()
+    earlier.arrive(T0 + 1)
+    books = Books()
+    books.arrive(*(T0 + 2 + number for number in range(5)))
+    books.ledger.load(orjson.loads(earlier.kept()))
+    books.push(T0 + 10, 7)
+    assert books.settle(T0 + 10) == 1
+
+
+def test_an_envoy_that_the_books_do_not_know_is_kept_when_they_are_loaded() -> None:
+    books = Books()
+    books.arrive(T0 + 1)
+    books.push(T0 + 2, 3)
+    books.ledger.load({"another": {"uptime": None, "at": 0.0, "overflows": {}, "series": {}}})
+    assert books.settle(T0 + 2) == 2
+
+
+def test_pushes_that_are_not_settled_are_joined_by_life_of_the_envoy_and_nothing_is_forgotten(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("xds_server.analysis.ingest.ledger.MAX_PUSHES", 5)
+    books = Books()
+    for second in range(100):
+        life = second // 50
+        uptime = float(second % 50)
+        ended = {"http__shadow-j__downstream_rq_total": 4.0} if second < 10 else {}
+        if second % 2:
+            books.arrive(T0 + second - 0.5)
+        books.push(T0 + second, uptime + life, uptime=uptime, **ended)
+    assert len(books.ledger._nodes["envoy"].pushes) < 5 + GRACE + 2
+    lost: Counter[str] = Counter()
+    monkeypatch.setattr(books.ledger, "_report", lambda _, instance, change: lost.update({instance: change}))
+    books.settle(T0 + 100)
+    # 49 and 50 copies, of which 25 and 25 arrived; those of a shadow that ended were last told of long ago.
+    assert lost == {"i": 49 - 25 + 50 - 25, "j": 4}

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.unit.analysis.differing import a_tally, judged, seen
-from xds_server.analysis.windows.dump import pack_dump, read_dump
+from xds_server.analysis.windows.dump import Progress, pack_dump, read_dump
 from xds_server.analysis.windows.tally import Tally
 
 
@@ -21,24 +21,25 @@ def examples(data: bytes) -> list[int]:
 
 
 def test_what_is_dumped_is_read_again() -> None:
-    applied, (tally,) = read_dump(pack_dump({"engine": 7}, [much()]))
-    assert (applied, tally.instance, tally.pack()) == ({"engine": 7}, "i1", much().pack())
+    progress = Progress({"engine": 7}, {"engine": 3})
+    read, (tally,) = read_dump(pack_dump(progress, [much()]))
+    assert (read, tally.instance, tally.pack()) == (progress, "i1", much().pack())
 
 
 @pytest.mark.parametrize("keep", [5, 1, 0])
 def test_a_dump_that_is_too_large_leaves_out_examples_and_no_counts(keep: int) -> None:
     tally = much()
-    sizes = {5: 10**9, 1: len(pack_dump({}, [tally])) - 1, 0: 1}
-    data = pack_dump({}, [tally], most=sizes[keep])
+    sizes = {5: 10**9, 1: len(pack_dump(Progress(), [tally])) - 1, 0: 1}
+    data = pack_dump(Progress(), [tally], most=sizes[keep])
     assert set(examples(data)) == {keep}
     (read,) = read_dump(data)[1]
     endpoint = read.endpoints["GET /items/{id}"]
     assert (endpoint.pairs, sum(f.count for f in endpoint.fields.values()), read.keep) == (1000, 200, 5)
-    assert examples(pack_dump({}, [tally])) == [5] * 20  # the original has all of them still
+    assert examples(pack_dump(Progress(), [tally])) == [5] * 20  # the original has all of them still
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"{}", b"[]", b'{"version": 1}', b'{"version": 2, "tallies": [1], "applied": {}}']
+    "data", [b"", b"{}", b"[]", b'{"version": 1}', b'{"version": 3, "tallies": [1], "applied": {}, "reached": {}}']
 )
 def test_what_is_something_else_is_refused(data: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
