@@ -17,7 +17,7 @@ from xds_server.analysis.kinds import Lost
 from xds_server.analysis.link.collector import Collector
 from xds_server.analysis.profile_config import ProfileConfig
 from xds_server.analysis.windows.comparison import comparison_of, measured_by
-from xds_server.analysis.windows.tally import Tally
+from xds_server.analysis.windows.tally import EndpointTally, FieldTally, Tally, versions_of
 from xds_server.config import EngineSettings
 from xds_server.lifecycle.clock import SystemClock
 
@@ -235,3 +235,70 @@ def test_equal_fields_of_many_notes_are_one_object() -> None:
     made = [controls.meet(None, "a", "GET /", {("$." + "x" * 3, "value"): ""})[0] for _ in range(2)]
     first, second = (next(iter(notes["a"][1])) for notes in made if notes is not None)
     assert first is second
+
+
+def test_a_control_that_fails_does_not_make_noise_look_like_the_shadows_own() -> None:
+    engine = analyser()
+    noise = frozenset("x")
+    for number in range(100):
+        engine.feed(batch(leg(number, ""), leg(number, "a", noise), leg(number, CONTROL, noise)), 0.0)
+    for number in range(100, 200):
+        failed = entry(pair=str(number), shadow=CONTROL, status=503, body=b'{"error":"down"}')
+        engine.feed(batch(leg(number, ""), leg(number, "a", noise), failed), 0.0)
+    tallies = merged(engine.take())
+    assert counted(tallies["a"]) == (200, {"$.x": (100, 0, 0), "status": (0, 0, 100)})
+    comparison = comparison_of(tallies["a"], control=measured_by(tallies.values()))
+    assert (comparison.noise, comparison.discrepancies) == (200, 0)
+    assert "the control itself failed in 100 of its 200 pairs" in comparison.noise_measured["summary"]
+
+
+def test_a_shadow_that_fails_takes_nothing_from_what_the_control_has_shown() -> None:
+    engine = analyser()
+    for number in range(20):
+        failed = entry(pair=str(number), shadow="a", status=503, body=b"")
+        engine.feed(batch(leg(number, ""), failed, leg(number, CONTROL, frozenset("x"))), 0.0)
+    assert counted(merged(engine.take())["a"]) == (20, {"status": (0, 20, 0)})
+
+
+@pytest.mark.parametrize(
+    ("mine", "own", "expected"),
+    [
+        (b'{"o":{"x":1}}', b"{}", {"$.o": (0, 0, 1)}),
+        (b"{}", b'{"o":{"x":1}}', {"$.o": (0, 1, 0)}),
+        (b'{"o":{"x":1}}', b'{"o":[]}', {"$.o": (0, 0, 1)}),
+        (b'{"o":{"x":1}}', b'{"o":{"x":0},"oo":1}', {"$.o.x": (0, 1, 0), "$.oo": (0, 0, 1)}),
+        (b'{"o":{"x":1}}', b'["o"]', {"$": (0, 0, 1)}),
+    ],
+)
+def test_what_lies_where_the_other_copy_has_nothing_is_not_booked(
+    mine: bytes, own: bytes, expected: dict[str, tuple[int, int, int]]
+) -> None:
+    engine = analyser()
+    legs = (("", b'{"o":{"x":0}}'), ("a", mine), (CONTROL, own))
+    engine.feed(batch(*(entry(pair="1", shadow=name, body=body) for name, body in legs)), 0.0)
+    assert counted(merged(engine.take())["a"]) == (1, expected)
+
+
+def test_versions_that_share_a_control_are_judged_each_for_itself() -> None:
+    # What the control alone differs in stands in the tally of each version; together it would be too many observations.
+    one = Tally(PROFILE, "a")
+    endpoint = one.endpoints["GET /"] = EndpointTally()
+    endpoint.pairs = endpoint.trios = 100
+    endpoint.differing = 9
+    found = endpoint.fields["$.x", "value"] = FieldTally(9)
+    found.alone, found.both, found.control = 8, 1, 0
+    endpoint.sign((("$.x", "value"),), 9)
+    other = Tally.unpack(orjson.loads(orjson.dumps(one.pack())))
+    alone, both = comparison_of(one), comparison_of(one, other)
+    assert (alone.undecided, alone.discrepancies) == (9, 0)
+    assert (both.pairs, both.undecided, both.discrepancies) == (200, 18, 0)
+    (shown,) = both.as_json()["endpoints"]
+    assert (shown["differences"][0]["count"], shown["differences"][0]["nature"]) == (18, "undecided")
+
+
+def test_instances_of_one_version_are_one_version() -> None:
+    tallies = [Tally(PROFILE, name, control=name == CONTROL) for name in ("a", "b", "c", CONTROL)]
+    for number, tally in enumerate(tallies):
+        tally.lost[Lost.LATE] = 10**number
+    found = versions_of(tallies, {"a": "v2", "b": "v2"})
+    assert sorted(tally.lost[Lost.LATE] for tally in found) == [11, 100]

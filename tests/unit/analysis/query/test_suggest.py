@@ -127,6 +127,17 @@ def test_no_rule_hides_what_a_control_has_shown_to_be_the_new_versions_doing() -
     assert one("$.tags", "array_order", alone=3) != []
 
 
+def test_no_rule_for_noise_hides_another_class_of_the_same_field_that_is_no_noise() -> None:
+    tally = a_tally()
+    judged(tally, 1000, trios=500)
+    seen(tally, "$.a", "value", **NOISE, values=[('"a"', '"b"')])
+    seen(tally, "$.b", "value", **NOISE, values=[('"a"', '"b"')])
+    seen(tally, "$.a", "type", count=500, alone=400)
+    seen(tally, "$.b.c", "missing", count=500, alone=400)
+    seen(tally, "$.bc", "value", **NOISE, values=[('"a"', '"b"')])
+    assert [s.rule["path"] for s in suggested(tally)] == ["$.bc"]
+
+
 def test_what_is_printed_is_accepted_as_it_stands_and_what_is_not_valid_is_left_out() -> None:
     tally = a_tally()
     judged(tally, 1000, trios=500)
