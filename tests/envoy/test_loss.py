@@ -46,6 +46,13 @@ async def mirroring(mesh: Mesh, one: AnalysisEngine) -> None:
     await mesh.start_envoy(state(component(port=mesh.original.port), profiles=(each,)))
 
 
+async def opened(mesh: Mesh, one: AnalysisEngine) -> None:
+    """Send a request and wait for its pair: from then on Envoy's stream to the engine is open."""
+    pairs = one.analyser.pairs
+    await ask(mesh, 1)
+    await until(lambda: one.analyser.pairs > pairs)
+
+
 async def test_what_envoy_logged_while_the_engine_was_away_is_counted_exactly(mesh: Mesh, tmp_path: Path) -> None:
     async with Manager() as manager:
         manager.collector.configure([CONFIG])
@@ -80,16 +87,18 @@ async def test_with_the_engine_there_nothing_is_lost_under_load_and_over_a_resta
     async with Manager() as manager, engine(manager, tmp_path) as one:
         manager.collector.configure([CONFIG])
         await mirroring(mesh, one)
+        await opened(mesh, one)
         for _ in range(5):
             await ask(mesh, 100)
-        await until(lambda: manager.collector.summary(PROFILE).pairs == 500)
+        await until(lambda: manager.collector.summary(PROFILE).pairs == 501)
         mesh.envoy.kill()
         await asyncio.to_thread(mesh.envoy._process.wait)
         # The next one would be taken for ready at the address of this one.
         mesh.envoy._admin.unlink()
         await mesh.start_envoy()
-        await ask(mesh, 50)
-        await until(lambda: manager.collector.summary(PROFILE).pairs == 550)
+        await opened(mesh, one)
+        await ask(mesh, 49)
+        await until(lambda: manager.collector.summary(PROFILE).pairs == 551)
         before = one.ledger._nodes["envoy-1"].last_at
         await until(lambda: one.ledger._nodes["envoy-1"].last_at > before + 1)
         series = one.ledger._nodes["envoy-1"].series[INSTANCE]
