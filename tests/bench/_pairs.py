@@ -5,16 +5,20 @@ The leg of a copy carries the request too, as the engine's own capture does: its
 
 import base64
 import random
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import orjson
 from envoy.service.accesslog.v3 import als_pb2
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from tests.unit.analysis.entries import INSTANCE, PROFILE
+from xds_server.analysis.ingest.metrics import ALS_WRITTEN, Counters
 from xds_server.analysis.profile_config import ProfileConfig
+from xds_server.analysis.record import Record
 from xds_server.model.analysis import Analysis, ArrayKey, Ignore, Normalize, Tolerance
 from xds_server.model.names import CAPTURE_METADATA, PAIR_HEADER, SHADOW_HEADER
 
@@ -115,6 +119,31 @@ def messages(
                     _ask(entry, instance, b"" if body is catalogue else ORDERED)
         made.append(message.SerializeToString())
     return made
+
+
+class Pushes:
+    """The counters of the Envoy that logged the messages; each says when its requests ended, so time moves on there."""
+
+    def __init__(self, data: list[bytes]) -> None:
+        first = als_pb2.StreamAccessLogsMessage.FromString(data[0]).http_logs.log_entry[0]
+        self._began = first.common_properties.start_time.seconds
+        self._totals: Counter[str] = Counter()
+
+    def in_second(self, second: int) -> tuple[bytes, bytes]:
+        """Return what to replace in a message by what, so that its requests end in that second."""
+        moments = (Timestamp(seconds=self._began + more).SerializeToString() for more in (0, second))
+        return next(moments), next(moments)
+
+    def logged(self, records: Sequence[Record]) -> None:
+        """Count entries, as the Envoy did when it logged them."""
+        self._totals.update(record.shadow for record in records)
+
+    def counters(self, second: int) -> Counters:
+        """Return what is pushed at the beginning of a second."""
+        values: dict[str, float] = {
+            f"http.shadow-{instance}.downstream_rq_total": total for instance, total in self._totals.items() if instance
+        }
+        return Counters("node-1", self._began + second, second, values | {ALS_WRITTEN: self._totals.total()})
 
 
 def _path(body: Body, number: int) -> str:

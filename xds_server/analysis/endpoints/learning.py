@@ -1,18 +1,18 @@
 """Templates by cardinality: a position of the path with very many names in it is a parameter, `/users/{*}`.
 
-The names are a tree of segments, with the hits of each. A position collapses when it has more than `MOST` names in it;
-or more than `MANY`, where by far the most hits go to few of them (a mean of `BUSY` a name, and three quarters of the
-names at a quarter of the mean or less): routes that are there, and a scan for routes that are not. The names that are
-seen often keep their own place: at least `OFTEN` hits, and `AHEAD` times as many as the tenth of the names that is
-seen least. All others become `{*}`, and so do names that come later. What was beneath them is united, and looked at in
-the same way.
+The names are a tree of segments, with the hits of each. A position collapses when it has more than `MOST` names in it,
+and not before, however uneven their hits are: the first hit of a route looks like a probe for one that is not there,
+beside one hot route all others look rare, and what has collapsed never comes back. The names that are seen often keep
+their own place: at least `OFTEN` hits, and `AHEAD` times as many as the tenth of the names that is seen least. All
+others become `{*}`, and so do names that come later. What was beneath them is united, and looked at in the same way.
 
-Guarantees: memory is bounded whatever the names: `MAX_NODES` positions, `limit` names told apart, the rest `other`.
-What is kept depends on names and hits alone, never on what was found to differ. A name that changed is told with the
-new one (`settle`), so that counts can move; it never changes back. Names that another learner has collapsed (`{*}`)
-collapse here too.
-Not guaranteed: a route that is first used after its position collapsed gets no name of its own; a pattern of the user
-does that. Two learners that saw the same in another order may keep other names.
+Guarantees: memory is bounded whatever the names: `MAX_NODES` positions, `limit` names told apart, the rest `other`. A
+position with up to `MOST` names keeps them, whatever their hits, while there is room. What is kept depends on names and
+hits alone, never on what was found to differ. A name that changed is told with the new one (`settle`), so that counts
+can move; it never changes back. Names that another learner has collapsed (`{*}`) collapse here too.
+Not guaranteed: that a scan for routes that are not there leaves no names, up to `MOST` in a position. A route that is
+first used after its position collapsed gets no name of its own; a pattern of the user does that. Two learners that saw
+the same in another order may keep other names.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,10 +22,6 @@ from xds_server.analysis.kinds import OTHER
 
 MOST = 100
 """Names in a position, at most."""
-MANY = 30
-"""Names in a position from which on it is looked at."""
-BUSY = 10
-"""Hits a name from which on rare names are told from frequent ones."""
 OFTEN = 10
 """Hits of a name that keeps its place."""
 AHEAD = 8
@@ -122,7 +118,7 @@ class Learner:
                     return self._no_room()
                 self._nodes += 1
                 child = node.children[segment] = _Node()
-                if len(node.children) > MANY or segment == WILD:
+                if len(node.children) > MOST or segment == WILD:
                     self._touched.append(tuple(segments[:depth]))
             node = child
         leaf = node.leaves.get(method)
@@ -205,16 +201,7 @@ def _names(node: _Node) -> dict[str, int]:
 
 
 def _is_parameter(node: _Node) -> bool:
-    if node.wild:
-        return False
-    if WILD in node.children:
-        return True
-    crowd = node.crowd
-    if crowd > MOST or crowd <= MANY:
-        return crowd > MOST
-    hits = _names(node).values()
-    mean = sum(hits) / crowd
-    return mean >= BUSY and sum(count <= mean / 4 for count in hits) * 4 >= crowd * 3
+    return not node.wild and (WILD in node.children or node.crowd > MOST)
 
 
 def _unite(node: _Node) -> None:

@@ -6,7 +6,7 @@ Not guaranteed: that every identifier looks like one; those that do not are lear
 
 from urllib.parse import unquote
 
-from xds_server.analysis.recognise import kind_of_text
+from xds_server.analysis.recognise import kind_of_segment
 
 DEEPEST = 12
 """Segments of a template; the rest is `…`."""
@@ -32,13 +32,13 @@ def template(path: str) -> str:
 
 
 def _segment(segment: str) -> str:
-    kind = kind_of_text(segment)
+    kind = kind_of_segment(segment)
     if not kind and "%" in segment:
-        kind = kind_of_text(unquote(segment))
+        kind = kind_of_segment(unquote(segment))
     if kind:
         return _SHOWN[kind]
     stem, dot, suffix = segment.rpartition(".")
-    if dot and suffix.isalpha() and (kind := kind_of_text(stem)):
+    if dot and suffix.isalpha() and (kind := kind_of_segment(stem)):
         return f"{_SHOWN[kind]}.{suffix}"
     # A client that writes the sign itself must not be taken for one who has learnt something.
     return "%7B*%7D" if segment == WILD else segment

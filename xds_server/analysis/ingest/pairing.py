@@ -13,8 +13,13 @@ from collections.abc import Callable, Sequence
 from xds_server.analysis.kinds import Lost
 from xds_server.analysis.record import Record
 
-REMEMBERED = 50_000
-"""Keys of finished and of given-up pairs remembered, at least (at most twice as many)."""
+REMEMBERED = 20_000
+"""Keys of finished and of given-up pairs remembered, at least (at most twice as many).
+
+Two seconds of the most requests an engine is made for: an Envoy sends each entry once and the legs of a request within
+its flush interval of each other, so a duplicate comes at once or never. A key costs 200 bytes, so more of them would be
+most of what an engine grows by in its first million pairs.
+"""
 
 ANYONE: frozenset[str] = frozenset()
 

@@ -3,7 +3,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from xds_server.analysis.endpoints import learning
@@ -60,9 +60,58 @@ def test_a_scan_for_routes_that_are_not_there_leaves_those_that_are() -> None:
     assert found.total() == len(paths)
 
 
-def test_names_that_are_few_among_many_hits_of_others_collapse_early() -> None:
-    paths = [path for word in WORDS[:60] for path in (f"/{word}.php", *["/items", "/cart"] * 20)]
-    assert set(named(paths)) == {"GET /{*}", "GET /items", "GET /cart"}
+def test_a_scan_beside_a_hot_route_leaves_it_and_those_used_often() -> None:
+    routes = [f"/{word}" for word in WORDS[:20]]
+    used = [path for route in routes for path in [route] * 30]
+    scan = [path for word in WORDS[100:300] for path in (f"/{word}.php", *["/hot"] * 50)]
+    assert set(named([*used, *scan])) == {"GET /{*}", "GET /hot", *(f"GET {route}" for route in routes)}
+
+
+def test_routes_that_come_after_a_hot_one_stay() -> None:
+    routes = [f"/api/{word}" for word in WORDS[:40]]
+    hot = ["/api/search"] * 500
+    expected = {"GET /api/search": 500} | {f"GET {route}": 50 for route in routes}
+    assert named([*hot, *(route for route in routes for _ in range(50))]) == expected
+    assert named([*hot, *routes * 50]) == expected
+
+
+@pytest.mark.parametrize("share", [0.9, 0.95, 0.999])
+def test_one_hot_route_takes_no_name_from_others(share: float) -> None:
+    routes = [f"/api/{word}" for word in WORDS[:60]]
+    weights = [share, *[(1 - share) / 59] * 59]
+    drawn = random.Random(1).choices(routes, weights, k=20_000)
+    assert named(drawn) == Counter(f"GET {path}" for path in drawn)
+
+
+def test_new_routes_beside_several_that_have_long_been_hot_stay() -> None:
+    old, new = ([f"/api/{word}" for word in words] for words in (WORDS[:10], WORDS[10:90]))
+    assert len(named([*old * 5_000, *new])) == 90
+
+
+def test_identifiers_collapse_though_a_few_are_hot() -> None:
+    hot = [f"/u/{word}" for word in WORDS[:3]]
+    paths = [path for word in WORDS[3:203] for path in (*hot * 5, f"/u/{word}")]
+    assert named(paths) == {"GET /u/{*}": 200, **{f"GET {one}": 1_000 for one in hot}}
+
+
+@given(
+    routes=st.integers(2, learning.MOST),
+    hot=st.lists(st.integers(0, 3_000), max_size=3),
+    shuffled=st.booleans(),
+    chance=st.randoms(use_true_random=False),
+)
+@example(routes=learning.MOST, hot=[5_000], shuffled=True, chance=random.Random(1))
+@example(routes=learning.MOST, hot=[5_000], shuffled=False, chance=random.Random(1))
+@settings(max_examples=30)
+def test_routes_never_collapse_up_to_the_limit_in_whatever_order(
+    *, routes: int, hot: list[int], shuffled: bool, chance: random.Random
+) -> None:
+    counts = [chance.randrange(30, 60) + more for more in [*hot, *[0] * routes][:routes]]
+    expected = Counter({f"GET /api/{word}": count for word, count in zip(WORDS, counts, strict=False)})
+    paths = [name.removeprefix("GET ") for name in expected.elements()]
+    if shuffled:
+        chance.shuffle(paths)
+    assert named(paths) == expected
 
 
 def test_a_few_very_frequent_users_do_not_keep_the_others_from_collapsing() -> None:
