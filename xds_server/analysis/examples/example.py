@@ -17,8 +17,11 @@ from xds_server.analysis.diff.decode import unbase64
 from xds_server.analysis.diff.difference import ABSENT, Difference, first_difference
 from xds_server.analysis.diff.headers import IGNORED
 from xds_server.analysis.examples.curl import Asked, curl_line
-from xds_server.analysis.examples.excerpt import Captured, captured, excerpt, redacted_text
+from xds_server.analysis.examples.excerpt import Captured, captured, excerpt, parsed, redacted_text
+from xds_server.analysis.examples.places import exact_steps_of
 from xds_server.analysis.examples.redact import ELIDED, Redactor
+from xds_server.analysis.examples.secret_beside import is_value
+from xds_server.analysis.examples.sensitive import Level
 from xds_server.analysis.record import Record
 
 EXCERPT = 2_000
@@ -168,6 +171,8 @@ class _Texts:
         self._bodies = bodies
         self._redactor = redactor
         self._made: tuple[list[str], dict[str, str]] | None = None
+        self._documents: list[Any] | None = None
+        self._in_documents: dict[str, str] = {}
 
     def get(self) -> tuple[list[str], dict[str, str]]:
         """Return both texts, and what stands in the place of each secret."""
@@ -177,11 +182,34 @@ class _Texts:
             self._made = texts, dict(sorted(secrets.items(), key=lambda item: -len(item[0])))
         return self._made
 
+    def level_at(self, place: str) -> Level:
+        """Return what is hidden at a place of JSON by a name that stands beside it, in either body."""
+        if self._documents is None:
+            self._documents = [parsed(body) for body in self._bodies]
+            with self._redactor.recording() as secrets:
+                for document in self._documents:
+                    self._redactor.value(document)
+            self._in_documents = secrets
+        steps = exact_steps_of(place)
+        return max(self._redactor.level_inside(document, steps) for document in self._documents)
+
+    def without(self, place: str, value: Any) -> Any:
+        """Return a value of JSON without what a name beside it hides, where the sides have it in another order."""
+        steps = exact_steps_of(place)
+        last = steps[-1] if steps else ""
+        if not isinstance(value, str) or not (last == 1 or is_value(str(last))):
+            return value
+        return self._in_documents.get(value, value)
+
 
 def _difference(difference: Difference, texts: _Texts, redactor: Redactor) -> dict[str, Any]:
     field = difference.field
-    values = [redactor.difference(field, difference.at, each) for each in (difference.original, difference.shadow)]
-    if field == "body" and str(difference.kind) in _TEXTUAL:
+    level = texts.level_at(difference.at or field) if field.startswith("$") else Level.SHOWN
+    sides = (difference.original, difference.shadow)
+    values = [redactor.difference(field, difference.at, each, level=level) for each in sides]
+    if field.startswith("$"):
+        values = [texts.without(difference.at or field, each) for each in values]
+    elif field == "body" and str(difference.kind) in _TEXTUAL:
         # What the comparison cut around the difference may have lost the name before a secret, or half of one.
         values = list(_around(*texts.get()[0]))
     elif field.startswith("body:"):

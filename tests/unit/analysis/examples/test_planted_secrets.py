@@ -106,6 +106,38 @@ PLACES: dict[str, Place] = {
     "beyond what is shown of a value": _bodies(
         {"x": "w " * 90 + "planted@example.com " + "w " * 99}, {"x": "v"}, "planted@", "planted"
     ),
+    "a value whose name stands beside it": _bodies(
+        {"fields": [{"name": "user", "value": "a"}, {"name": "password", "value": "planted-v1"}]},
+        {"fields": [{"name": "user", "value": "a"}, {"name": "password", "value": "planted-v2"}]},
+        "planted-v",
+    ),
+    "a value whose name stands beside it, elsewhere on each side": _bodies(
+        {"f": [{"key": "a", "value": "1"}, {"key": "pw", "value": "planted-v1"}, {"key": "a", "value": "2"}]},
+        {"f": [{"key": "pw", "value": "planted-v2"}, {"key": "b", "value": "3"}, {"key": "a", "value": "4"}]},
+        "planted-v",
+    ),
+    "below a value whose name stands beside it": _bodies(
+        {"name": "session", "value": {"x": "planted-v1"}},
+        {"name": "session", "value": {"x": "planted-v2"}},
+        "planted-v",
+    ),
+    "pairs of names and values": _bodies(
+        {"headers": [["cookie", "planted-p1"]]}, {"headers": [["cookie", "planted-p2"]]}, "planted-p"
+    ),
+    "CSV": _text(
+        "user,password,age\nbob,planted-1,5\n", "user,password,age\nbob,planted-2,6\n", "planted-", kind="text/csv"
+    ),
+    "CSV in JSON": _bodies({"x": "a,pass\nb,planted-1\n"}, {"x": "a,pass\nb,planted-2\n"}, "planted-"),
+    "the code of a sign-in in a text": _bodies(
+        {"x": "at https://a.example/callback?code=planted-1&state=s"},
+        {"x": "at https://a.example/callback?code=planted-2&state=s"},
+        "planted-",
+    ),
+    "the code of a sign-in in a redirect": _headers(
+        "location", "/x?code=planted-l1&state=a", "/x?code=planted-l2&state=a", "planted-l"
+    ),
+    "the code of a sign-in in the query": _request("/x?code=planted-c&state=a", "planted-c"),
+    "recovery codes": _bodies({"recovery_codes": [918273]}, {"recovery_codes": [645546]}, "918273", "645546"),
     "HTML": _text(HTML.format("one"), HTML.format("two"), "planted-csrf", kind="text/html"),
     "the value of a field beside its name": _text(
         '<input name="csrf_token" value="planted&amp;1"><p>x</p>',
