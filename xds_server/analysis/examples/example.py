@@ -14,10 +14,12 @@ from typing import Any
 import orjson
 
 from xds_server.analysis.diff.decode import unbase64
+from xds_server.analysis.diff.descriptors import Descriptors
 from xds_server.analysis.diff.difference import ABSENT, Difference, first_difference
 from xds_server.analysis.diff.headers import IGNORED
 from xds_server.analysis.examples.curl import Asked, curl_line
-from xds_server.analysis.examples.excerpt import Captured, captured, excerpt, parsed, redacted_text
+from xds_server.analysis.examples.document import document, level_at
+from xds_server.analysis.examples.excerpt import Captured, captured, excerpt, redacted_text
 from xds_server.analysis.examples.places import exact_steps_of
 from xds_server.analysis.examples.redact import ELIDED, Redactor
 from xds_server.analysis.examples.secret_beside import is_value
@@ -81,12 +83,27 @@ def unpack_example(packed: list[Any]) -> Example:
 
 
 def make_example(
-    original: Record, shadow: Record, *, endpoint: str, differences: Sequence[Difference], redactor: Redactor
+    original: Record,
+    shadow: Record,
+    *,
+    endpoint: str,
+    differences: Sequence[Difference],
+    redactor: Redactor,
+    descriptors: Descriptors | None = None,
 ) -> Example:
-    """Return the example of a differing pair; `endpoint` is a name without secrets."""
+    """Return the example of a differing pair.
+
+    Args:
+        original: the leg of the original.
+        shadow: the leg of the copy.
+        endpoint: a name without secrets.
+        differences: what the comparison found.
+        redactor: of the profile.
+        descriptors: by which the comparison read messages.
+    """
     bodies = [captured(r.head, unbase64(r.headers), size=r.size, cut_off=r.cut_off) for r in (original, shadow)]
     answers = [_answer(r, body, redactor) for r, body in zip((original, shadow), bodies, strict=True)]
-    texts = _Texts(bodies, redactor)
+    texts = _Texts(bodies, (original, shadow), redactor, descriptors)
     listed = [_difference(each, texts, redactor) for each in differences[:MAX_DIFFERENCES]]
     data: dict[str, Any] = {
         "endpoint": endpoint,
@@ -167,8 +184,16 @@ def _shown_headers(headers: _Headers, redactor: Redactor) -> dict[str, str]:
 class _Texts:
     """The texts of both bodies without their secrets, and which secrets those were; made when first asked for."""
 
-    def __init__(self, bodies: Sequence[Captured], redactor: Redactor) -> None:
+    def __init__(
+        self,
+        bodies: Sequence[Captured],
+        records: Sequence[Record],
+        redactor: Redactor,
+        descriptors: Descriptors | None,
+    ) -> None:
         self._bodies = bodies
+        self._records = records
+        self._descriptors = descriptors
         self._redactor = redactor
         self._made: tuple[list[str], dict[str, str]] | None = None
         self._documents: list[Any] | None = None
@@ -185,13 +210,15 @@ class _Texts:
     def level_at(self, place: str) -> Level:
         """Return what is hidden at a place of JSON by a name that stands beside it, in either body."""
         if self._documents is None:
-            self._documents = [parsed(body) for body in self._bodies]
+            self._documents = [
+                document(body, unbase64(record.headers), path=record.path, descriptors=self._descriptors)
+                for body, record in zip(self._bodies, self._records, strict=True)
+            ]
             with self._redactor.recording() as secrets:
-                for document in self._documents:
-                    self._redactor.value(document)
+                for each in self._documents:
+                    self._redactor.value(each)
             self._in_documents = secrets
-        steps = exact_steps_of(place)
-        return max(self._redactor.level_inside(document, steps) for document in self._documents)
+        return level_at(self._documents, exact_steps_of(place), self._redactor)
 
     def without(self, place: str, value: Any) -> Any:
         """Return a value of JSON without what a name beside it hides, where the sides have it in another order."""

@@ -186,22 +186,6 @@ class Redactor:
         """
         return _Walk(self, [*steps], nodes).shown(value, max(level, self._level_at(steps)))
 
-    def level_inside(self, document: Any, steps: Sequence[str | int]) -> Level:
-        """Return what names that stand beside the values on the way to a place hide there."""
-        level = Level.SHOWN
-        for step in steps:
-            if isinstance(document, dict):
-                if is_value(str(step)):
-                    level = max(level, level_beside(document, self.level))
-                document = document.get(step)
-            elif isinstance(document, list) and isinstance(step, int) and step < len(document):
-                if step == 1:
-                    level = max(level, level_in_pair(document, self.level))
-                document = document[step]
-            else:
-                break
-        return level
-
     def at(self, place: str) -> str:
         """Return a place in a document without the secrets that are keys."""
         return self._keys(place, lambda key: f"['{self.mark('', key)}']")
