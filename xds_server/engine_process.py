@@ -19,6 +19,7 @@ import structlog
 from xds_server import __version__
 from xds_server.config import Settings
 from xds_server.listening import bound
+from xds_server.private_files import make_folder, opener, tighten, write_private
 
 log = structlog.get_logger(__name__)
 
@@ -54,7 +55,8 @@ class EngineProcess:
             ConflictError: the engine's port is taken.
         """
         self._manager = manager
-        self._folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self._folder)
+        tighten(self._folder)
         self._process = await self._find()
         if self._process is None:
             # The engine itself would only say in its log that it cannot.
@@ -131,7 +133,7 @@ class EngineProcess:
         log_path = self._folder / "log"
         if log_path.exists() and log_path.stat().st_size > LOG_LIMIT:
             log_path.replace(self._folder / "log.1")
-        with log_path.open("ab") as output:
+        with open(log_path, "ab", opener=opener) as output:
             # Its own session: a Ctrl-C in the manager's terminal is the manager's to handle.
             self._process = psutil.Popen(
                 [sys.executable, "-m", "xds_server.cli", "analyze"],
@@ -147,7 +149,7 @@ class EngineProcess:
             "port": self.port,
             "wanted": self._wanted(),
         }
-        self._record.write_bytes(orjson.dumps(record))
+        write_private(self._record, orjson.dumps(record))
         log.info("started the analysis engine", pid=self._process.pid, log=str(log_path))
 
 

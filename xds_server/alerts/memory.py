@@ -1,10 +1,10 @@
 """What fires, on disk: so that a manager that starts again neither tells twice nor forgets to tell of the end.
 
-Guarantees: the file is replaced as a whole; one that cannot be read is left out, said in the log, and written anew.
+Guarantees: the file is replaced as a whole, and only its owner reads it (`private_files`); one
+that cannot be read is left out, said in the log, and written anew.
 Not guaranteed: the last look before a crash. An alert is then told again, or its beginning is a look later.
 """
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,6 +15,7 @@ import orjson
 import structlog
 
 from xds_server.alerts.alert import Alert, Labels
+from xds_server.private_files import tighten, write_private
 
 log = structlog.get_logger(__name__)
 
@@ -60,6 +61,7 @@ def unpack(data: bytes) -> Remembered:
 
 def read(path: Path) -> Remembered:
     """Return what the file holds; nothing when there is none, or one that cannot be read."""
+    tighten(path)
     try:
         return unpack(path.read_bytes())
     except FileNotFoundError:
@@ -71,10 +73,7 @@ def read(path: Path) -> Remembered:
 
 def write(path: Path, data: bytes) -> None:
     """Replace the file. Raises: OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_suffix(".new")
-    fresh.write_bytes(data)
-    os.replace(fresh, path)  # noqa: PTH105 - pathlib's does the same with less to say
+    write_private(path, data)
 
 
 def _labels(given: Any) -> Labels:

@@ -306,7 +306,13 @@ class Analyser:
             # What it wants redacted is not known yet.
             return None
         try:
-            return make_example(*pair, endpoint=endpoint, differences=outcome.differences, redactor=profile.redactor)
+            return make_example(
+                *pair,
+                endpoint=endpoint,
+                differences=outcome.differences,
+                redactor=profile.redactor,
+                descriptors=profile.rules.of(endpoint).descriptors,
+            )
         except Exception as error:  # noqa: BLE001 - the pair is counted all the same, and nothing unredacted goes out
             if not self._failed:
                 _say_failed(pair[0].pair, error)

@@ -29,6 +29,7 @@ from xds_server.analysis.profile_config import unpack_profile
 from xds_server.cache.cache import SnapshotCache
 from xds_server.config import EngineSettings, XdsSettings
 from xds_server.errors import ConflictError
+from xds_server.private_files import tighten
 from xds_server.protocol.board import StatusBoard
 from xds_server.protocol.node import Grouping, NodeInfo
 from xds_server.protocol.server import XdsServer
@@ -113,6 +114,7 @@ class AnalysisEngine:
 
     async def start(self) -> None:
         """Read the state, serve, and look for the manager. Raises: ConflictError when the port is taken."""
+        tighten(self._state)
         self._last_good.load()
         self._load("profiles.json", self._configure)
         self._load("books.json", self._shelf.load)

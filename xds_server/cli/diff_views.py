@@ -6,6 +6,7 @@ Guarantees: lines fit the terminal; when they go elsewhere nothing is cut.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from rich.cells import cell_len, set_cell_size
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -89,14 +90,14 @@ def _label(item: JSON) -> str:
     words = (
         ", ".join(item["classes"]) if "fields" not in item else f"{item['fields']} field{'s' * (item['fields'] != 1)}"
     )
-    return words if len(words) <= _CLASS else f"{len(item['classes'])} classes"
+    return words if cell_len(words) <= _CLASS else f"{len(item['classes'])} classes"
 
 
 def _example(example: JSON, names: "Short", width: int | None) -> Iterator[Text]:
     name = names.of(example["pairID"])
     before, after = (_shown(example[side]) for side in ("original", "shadow"))
     room = None if width is None else width - 7
-    if room is None or len(before) + len(after) + len(name) + 13 <= room:
+    if room is None or cell_len(before) + cell_len(after) + cell_len(name) + 13 <= room:
         yield Text.assemble(
             "       ",
             ("- ", ORIGINAL),
@@ -109,7 +110,7 @@ def _example(example: JSON, names: "Short", width: int | None) -> Iterator[Text]
         return
     yield Text.assemble("       ", ("- ", ORIGINAL), (_fit(before, room, 2), ORIGINAL))
     yield Text.assemble(
-        "       ", ("+ ", SHADOW), (_fit(after, room, len(name) + 9), SHADOW), (f"  pair {name}", "dim")
+        "       ", ("+ ", SHADOW), (_fit(after, room, cell_len(name) + 9), SHADOW), (f"  pair {name}", "dim")
     )
 
 
@@ -119,7 +120,8 @@ def _shown(value: Any) -> str:
 
 def _fit(text: str, width: int | None, taken: int) -> str:
     room = None if width is None else max(width - taken, 8)
-    return clean(text) if room is None or len(text) <= room else clean(text)[: room - 1] + "…"
+    text = clean(text)
+    return text if room is None or cell_len(text) <= room else set_cell_size(text, room - 1).rstrip() + "…"
 
 
 def spark(counts: Sequence[int]) -> str:
@@ -185,11 +187,11 @@ def _pair(one: JSON, names: "Short", width: int | None) -> Iterator[Text]:
     told = f"{one['surprise']:.1f} bits" if real else one["nature"]
     end = f"  {clean(one['variant'])}  {told}  {since(one['time'])} ago"
     name = names.of(one["pairID"])
-    request = _fit(f"{one['method']} {one['path']}", width, len(name) + len(end) + 2)
+    request = _fit(f"{one['method']} {one['path']}", width, cell_len(name) + cell_len(end) + 2)
     yield Text.assemble((name, "cyan"), "  ", (request, "bold"), (end, "dim"))
     for each in one["differences"]:
         style = "" if each.get("nature", "difference") in OPEN else "dim"
-        at = _fit(each["field"], width, len(each["class"]) + 7)
+        at = _fit(each["field"], width, cell_len(each["class"]) + 7)
         yield Text.assemble(
             ("   ! " if not style else "   ~ ", "yellow"), (at, style), (f"  {clean(each['class'])}", "dim")
         )
@@ -201,7 +203,7 @@ def _pair(one: JSON, names: "Short", width: int | None) -> Iterator[Text]:
 def _values(each: JSON, width: int | None, *, dim: bool) -> Iterator[Text]:
     before, after = (_shown(each.get(side)) for side in ("original", "shadow"))
     sides = ((f"- {before}", "dim" if dim else ORIGINAL), (f"+ {after}", "dim" if dim else SHADOW))
-    if width is None or len(before) + len(after) + 13 <= width:
+    if width is None or cell_len(before) + cell_len(after) + 13 <= width:
         yield Text.assemble("       ", sides[0], "  ", sides[1])
         return
     for text, style in sides:

@@ -1,6 +1,7 @@
 """One pair in full: both answers side by side, what differs marked by colour and by a letter between them.
 
-Guarantees: nothing is cut (long lines go on in the next row); control characters do not reach the terminal; bounded
+Guarantees: nothing is cut (long lines go on in the next row); the sides stay apart also where characters are two cells
+wide, or none; control characters do not reach the terminal; bounded
 time whatever the bodies are: beyond `MOST_LINES` they stand side by side unaligned.
 """
 
@@ -9,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from rich.cells import cell_len, chop_cells
 from rich.console import RenderableType
 from rich.text import Text
 
@@ -213,18 +215,21 @@ def _left_out(count: int) -> list[Row]:
 def _line(row: Row, columns: int, style: str = "") -> list[Text]:
     """Return a row in as many lines as its longer side needs."""
     room = (columns - 3) // 2
-    sides = [_wrapped(clean(side or ""), room) for side in (row.original, row.shadow)]
+    sides = [_wrapped(_plain(side), room) for side in (row.original, row.shadow)]
     marks = (_spans(row.original, row.shadow), _spans(row.shadow, row.original)) if row.mark == "replace" else ((), ())
     colours = [style, style] if row.mark == "equal" else [ORIGINAL, SHADOW]
     lines = []
+    starts = [0, 0]
     for index in range(max(map(len, sides))):
         made = Text(no_wrap=True)
         for number_of_side, (side, colour) in enumerate(zip(sides, colours, strict=True)):
             piece = side[index] if index < len(side) else ""
             text = Text(piece, style=colour)
             for begin, end in marks[number_of_side]:
-                text.stylize("reverse", max(begin - index * room, 0), max(end - index * room, 0))
-            text.pad_right(room - len(piece) if number_of_side == 0 else 0)
+                before = starts[number_of_side]
+                text.stylize("reverse", max(begin - before, 0), max(end - before, 0))
+            starts[number_of_side] += len(piece)
+            text.pad_right(room - cell_len(piece) if number_of_side == 0 else 0)
             made.append_text(text)
             if number_of_side == 0:
                 made.append(f" {_MARKS[row.mark]} ", "bold yellow")
@@ -234,12 +239,18 @@ def _line(row: Row, columns: int, style: str = "") -> list[Text]:
 
 
 def _wrapped(text: str, room: int) -> list[str]:
-    return [text[at : at + room] for at in range(0, len(text), room)] or [""]
+    """Return a text in pieces of at most `room` cells."""
+    return chop_cells(text, room) if text else [""]
+
+
+def _plain(text: str | None) -> str:
+    """Return a line without what would move the other side."""
+    return clean(text or "").replace("\t", "    ").replace("\n", "\\n")
 
 
 def _spans(text: str | None, other: str | None) -> Iterable[tuple[int, int]]:
     """Return where a line differs from its counterpart: between what they begin and end with alike."""
-    one, two = clean(text or ""), clean(other or "")
+    one, two = _plain(text), _plain(other)
     begin = next((i for i, (a, b) in enumerate(zip(one, two, strict=False)) if a != b), min(len(one), len(two)))
     end = 0
     while end < min(len(one), len(two)) - begin and one[-1 - end] == two[-1 - end]:

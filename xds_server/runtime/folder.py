@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from xds_server.model.ids import InstanceID
+from xds_server.private_files import make_folder
 from xds_server.runtime.base import LOG_LINE_LIMIT, LOG_LINES, Condition, Ending, Life
 from xds_server.runtime.processes import Identity
 from xds_server.runtime.supervisor import boot_id
@@ -68,7 +69,8 @@ class Folder:
     def create(self, spec: dict[str, Any]) -> None:
         """Make it anew, with `spec`; what was there is gone."""
         self.remove()
-        self.path.mkdir(mode=0o700, parents=True)
+        make_folder(self.path.parent)
+        self.path.mkdir(mode=0o700)
         self._replace("spec.json", json.dumps(spec))
 
     def remove(self) -> None:

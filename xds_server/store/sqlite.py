@@ -9,6 +9,7 @@ Why sqlite3 of the standard library and one thread: docs/decisions/0010-sqlite-i
 
 import asyncio
 import fcntl
+import glob
 import os
 import sqlite3
 from collections.abc import Callable, Iterable
@@ -19,6 +20,7 @@ from typing import Any, TypeVar
 
 from xds_server.errors import StoreError, cut
 from xds_server.model.ids import NetworkID, ProfileID
+from xds_server.private_files import make_folder, tighten
 from xds_server.store import codec, schema
 from xds_server.store.base import Changes, Contents, IdempotencyRecord
 from xds_server.store.codec_time import time_from, time_to
@@ -111,7 +113,9 @@ class SqliteStore:
     # Everything below runs in the thread.
 
     def _open(self) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(self._path.parent)
+        for ours in self._path.parent.glob(f"{glob.escape(self._path.name)}*"):
+            tighten(ours)
         self._lock = os.open(self._path.with_name(self._path.name + ".lock"), os.O_CREAT | os.O_RDWR, 0o600)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

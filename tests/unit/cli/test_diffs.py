@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import yaml
+from rich.cells import cell_len
 from rich.console import Console
 
 from api.schemas.analysis import AnalysisBody
@@ -15,7 +16,7 @@ from tests.unit.cli.conftest import Shell
 from xds_server.analysis.query.diff_page import page_of, pair_of
 from xds_server.analysis.query.diff_query import DiffQuery, Group
 from xds_server.cli import diff_views
-from xds_server.cli.pair_view import aligned, folded, laid_out, pair
+from xds_server.cli.pair_view import PIPED, aligned, folded, laid_out, pair
 
 UNIQUE = "0a4a5f4e-2d2f-4d6e-9f64-0d6f2f3a7b01"
 ENDPOINT = "GET /items/{id}"
@@ -171,6 +172,37 @@ def test_every_line_fits_the_terminal(width: int) -> None:
         assert max(map(len, lines)) <= width
     # Without a terminal nothing is cut.
     assert long.strip('"') in "".join(rendered(diff_views.classes(page, width=None), 5000))
+
+
+@pytest.mark.parametrize("width", [80, 81, None])
+def test_the_sides_stay_apart_where_characters_are_two_cells_wide_or_none(width: int | None) -> None:
+    tally = a_tally()
+    wide = "日本語のとても長い名前" * 5
+    found = seen(tally, f"$.{wide}", values=[(f"{wide}一", f"{wide}二")])
+    found.examples[0].data["original"]["body"] = f'{{"a":"{wide}一","b":"e\u0301","c":1}}'
+    found.examples[0].data["shadow"]["body"] = f'{{"a":"{wide}二","b":"e\u0301","c":2}}'
+    found.examples[0].data["original"]["headers"] = {"x": "a\tb 你"}
+    found.examples[0].data["shadow"]["headers"] = {"x": "a\tb 我"}
+    sources = versions(tally)
+    page = page_of(sources, DiffQuery(group=Group.CLASS))
+    one = pair_of(sources, page["items"][0]["example"]["pairID"])
+    columns = width or PIPED
+    lines = rendered(pair(one, width=width), columns)
+    sides = lines[next(at for at, line in enumerate(lines) if line.startswith("ORIGINAL")) :]
+    assert max(map(cell_len, sides)) <= columns
+    room = (columns - 3) // 2
+    changed = [line.rpartition(" | ")[0] for line in sides if " | " in line]
+    assert len(changed) >= 4
+    assert {cell_len(each) for each in changed} == {room}
+    (equal,) = [each for each in sides if "e\u0301" in each]
+    # An equal line has no mark: its right side begins where that of a changed one does.
+    assert cell_len(equal[: equal.rindex('"b"')]) == room + 3 + len("  ")
+    if width:
+        for parts in (
+            diff_views.classes(page, width=width),
+            diff_views.pairs(page_of(sources, DiffQuery()), width=width),
+        ):
+            assert max(map(cell_len, rendered(parts, 500))) <= width
 
 
 def test_the_part_of_a_line_that_differs_is_marked_in_colour_too() -> None:

@@ -1,8 +1,9 @@
 """The `curl` line that sends a captured request again.
 
 Guarantees: quoted for a POSIX shell whatever the request holds, so running it runs nothing but curl (with `printf` and
-`base64` for a body that is not text); a value that was redacted stands as a variable of the environment; what could not
-be kept is said in comments before the line. At most about `LIMIT` bytes of body.
+`base64` for a body that is not text); a value that was redacted stands as a variable of the environment, and those in
+the URL must be set, or the shell sends nothing: no request goes to a place that nobody meant. What could not be kept is
+said in comments before the line. At most about `LIMIT` bytes of body.
 Not guaranteed: the same bytes on the wire where the body was compressed, cut, or held secrets.
 """
 
@@ -11,7 +12,7 @@ import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from xds_server.analysis.examples.excerpt import Captured, excerpt, redacted_text
 from xds_server.analysis.examples.redact import ELIDED, Redactor
@@ -20,6 +21,8 @@ LIMIT = 4_000
 """Bytes of a body."""
 MOST_HEADERS = 40
 HEADER_LIMIT = 1_000
+MOST_OF_NAME = 40
+"""Characters of a variable's name."""
 
 _LEFT_OUT = frozenset(
     {
@@ -32,6 +35,14 @@ _LEFT_OUT = frozenset(
 _SIMPLE = re.compile(r"[a-z0-9-]+")
 _VARIABLE = re.compile(r"[^A-Z0-9]")
 _PATH_SAFE = "/?#[]@!$&'()*+,;=:%-._~|{}^`\\\"<>"
+_TAKEN = frozenset(
+    {
+        *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "PWD", "OLDPWD", "IFS", "SESSION", "MAIL", "HOST", "HOSTNAME"),
+        *("UID", "LANG", "TERM", "ENV"),
+    }
+)
+"""Variables that a shell has already, with another value."""
+_MARK = re.compile(r"(?:(?<=[?&])([^?&=/\[\]]{1,64})=)?(\[redacted(?: ([a-z-][a-z -]{0,20}))? [0-9a-f]{6}\])")
 _CONTROL = re.compile(r"[\x00-\x20\x7f]")
 
 
@@ -70,12 +81,34 @@ def _url(asked: Asked, authority: str, redactor: Redactor, comments: list[str]) 
     scheme = next((value for name, value in asked.headers if name == "x-forwarded-proto"), "http")
     scheme = scheme if scheme in {"http", "https"} else "http"
     path = redactor.path(asked.path)
-    if path != asked.path:
-        comments.append("the URL held secrets: put them in where it says [redacted ...], percent-encoded here")
-        path = _CONTROL.sub(lambda found: quote(found[0]), path.replace("[", "%5B").replace("]", "%5D"))
-    if not path.startswith("/"):
-        return f"--request-target {shlex.quote(path)} {shlex.quote(f'{scheme}://{authority}/')}"
-    return shlex.quote(f"{scheme}://{authority}{path}")
+    base = f"{scheme}://{authority}"
+    if path == asked.path:
+        variables: list[str] = []
+        word = shlex.quote(path if not path.startswith("/") else f"{base}{path}")
+    else:
+        word, variables = _with_variables(path if not path.startswith("/") else f"{base}{path}")
+        told = f": set {', '.join(variables)}, percent-encoded" if variables else ", which are left out"
+        comments.append(f"the URL held secrets{told}")
+    return word if path.startswith("/") else f"--request-target {word} {shlex.quote(f'{base}/')}"
+
+
+def _with_variables(url: str) -> tuple[str, list[str]]:
+    """Return a word of the shell with a variable in the place of each mark, and the names of the variables."""
+    word, end = "", 0
+    names: dict[str, str] = {}
+    for found in _MARK.finditer(url):
+        if found[0] not in names:
+            # Of a parameter, its own name says most.
+            name = _variable(unquote(found[1] or (found[3] or "secret").replace("-", "")))[:MOST_OF_NAME]
+            taken = sum(each.rstrip("_0123456789") == name.rstrip("_0123456789") for each in names.values())
+            names[found[0]] = f"{name}_{taken + 1}" if taken else name
+        word += _literal(url[end : found.start(2)]) + f'"${{{names[found[0]]}:?}}"'
+        end = found.end()
+    return word + _literal(url[end:]), list(names.values())
+
+
+def _literal(text: str) -> str:
+    return shlex.quote(_CONTROL.sub(lambda found: quote(found[0]), text)) if text else ""
 
 
 def _headers(asked: Asked, redactor: Redactor) -> list[str]:
@@ -106,6 +139,8 @@ def _header(name: str, value: str, redactor: Redactor) -> str:
 
 def _variable(name: str) -> str:
     variable = _VARIABLE.sub("_", name.upper())
+    if variable in _TAKEN:
+        return f"MY_{variable}"
     return variable if variable[:1].isalpha() else f"H_{variable}"
 
 

@@ -14,11 +14,16 @@ from typing import Any
 import orjson
 
 from xds_server.analysis.diff.decode import unbase64
+from xds_server.analysis.diff.descriptors import Descriptors
 from xds_server.analysis.diff.difference import ABSENT, Difference, first_difference
 from xds_server.analysis.diff.headers import IGNORED
 from xds_server.analysis.examples.curl import Asked, curl_line
+from xds_server.analysis.examples.document import document, level_at
 from xds_server.analysis.examples.excerpt import Captured, captured, excerpt, redacted_text
+from xds_server.analysis.examples.places import exact_steps_of
 from xds_server.analysis.examples.redact import ELIDED, Redactor
+from xds_server.analysis.examples.secret_beside import is_value
+from xds_server.analysis.examples.sensitive import Level
 from xds_server.analysis.record import Record
 
 EXCERPT = 2_000
@@ -78,12 +83,27 @@ def unpack_example(packed: list[Any]) -> Example:
 
 
 def make_example(
-    original: Record, shadow: Record, *, endpoint: str, differences: Sequence[Difference], redactor: Redactor
+    original: Record,
+    shadow: Record,
+    *,
+    endpoint: str,
+    differences: Sequence[Difference],
+    redactor: Redactor,
+    descriptors: Descriptors | None = None,
 ) -> Example:
-    """Return the example of a differing pair; `endpoint` is a name without secrets."""
+    """Return the example of a differing pair.
+
+    Args:
+        original: the leg of the original.
+        shadow: the leg of the copy.
+        endpoint: a name without secrets.
+        differences: what the comparison found.
+        redactor: of the profile.
+        descriptors: by which the comparison read messages.
+    """
     bodies = [captured(r.head, unbase64(r.headers), size=r.size, cut_off=r.cut_off) for r in (original, shadow)]
     answers = [_answer(r, body, redactor) for r, body in zip((original, shadow), bodies, strict=True)]
-    texts = _Texts(bodies, redactor)
+    texts = _Texts(bodies, (original, shadow), redactor, descriptors)
     listed = [_difference(each, texts, redactor) for each in differences[:MAX_DIFFERENCES]]
     data: dict[str, Any] = {
         "endpoint": endpoint,
@@ -164,10 +184,20 @@ def _shown_headers(headers: _Headers, redactor: Redactor) -> dict[str, str]:
 class _Texts:
     """The texts of both bodies without their secrets, and which secrets those were; made when first asked for."""
 
-    def __init__(self, bodies: Sequence[Captured], redactor: Redactor) -> None:
+    def __init__(
+        self,
+        bodies: Sequence[Captured],
+        records: Sequence[Record],
+        redactor: Redactor,
+        descriptors: Descriptors | None,
+    ) -> None:
         self._bodies = bodies
+        self._records = records
+        self._descriptors = descriptors
         self._redactor = redactor
         self._made: tuple[list[str], dict[str, str]] | None = None
+        self._documents: list[Any] | None = None
+        self._in_documents: dict[str, str] = {}
 
     def get(self) -> tuple[list[str], dict[str, str]]:
         """Return both texts, and what stands in the place of each secret."""
@@ -177,11 +207,36 @@ class _Texts:
             self._made = texts, dict(sorted(secrets.items(), key=lambda item: -len(item[0])))
         return self._made
 
+    def level_at(self, place: str) -> Level:
+        """Return what is hidden at a place of JSON by a name that stands beside it, in either body."""
+        if self._documents is None:
+            self._documents = [
+                document(body, unbase64(record.headers), path=record.path, descriptors=self._descriptors)
+                for body, record in zip(self._bodies, self._records, strict=True)
+            ]
+            with self._redactor.recording() as secrets:
+                for each in self._documents:
+                    self._redactor.value(each)
+            self._in_documents = secrets
+        return level_at(self._documents, exact_steps_of(place), self._redactor)
+
+    def without(self, place: str, value: Any) -> Any:
+        """Return a value of JSON without what a name beside it hides, where the sides have it in another order."""
+        steps = exact_steps_of(place)
+        last = steps[-1] if steps else ""
+        if not isinstance(value, str) or not (last == 1 or is_value(str(last))):
+            return value
+        return self._in_documents.get(value, value)
+
 
 def _difference(difference: Difference, texts: _Texts, redactor: Redactor) -> dict[str, Any]:
     field = difference.field
-    values = [redactor.difference(field, difference.at, each) for each in (difference.original, difference.shadow)]
-    if field == "body" and str(difference.kind) in _TEXTUAL:
+    level = texts.level_at(difference.at or field) if field.startswith("$") else Level.SHOWN
+    sides = (difference.original, difference.shadow)
+    values = [redactor.difference(field, difference.at, each, level=level) for each in sides]
+    if field.startswith("$"):
+        values = [texts.without(difference.at or field, each) for each in values]
+    elif field == "body" and str(difference.kind) in _TEXTUAL:
         # What the comparison cut around the difference may have lost the name before a secret, or half of one.
         values = list(_around(*texts.get()[0]))
     elif field.startswith("body:"):

@@ -98,15 +98,27 @@ def _shown(body: Captured, redactor: Redactor, *, limit: int, pretty: bool) -> s
         return ""
     if not body.is_text:
         return f"({body.size} bytes, not text, crc32 {zlib.crc32(body.data):08x})"
-    if body.type.endswith(("/json", "+json")) or (not body.type and body.data[:1] in {b"{", b"["}):
+    value = parsed(body)
+    if value is not None:
         try:
-            value = orjson.loads(body.data) if body.complete else parse_json_head(body.data)
             nodes = limit // (FEWEST_PRETTY if pretty else FEWEST)
             return _json(redactor.value(value, nodes=nodes), pretty=pretty)
-        except (orjson.JSONDecodeError, orjson.JSONEncodeError, RecursionError):
-            # It says JSON and is none, or is too odd to be written again.
+        except (orjson.JSONEncodeError, RecursionError):
+            # Too odd to be written again.
             pass
     return redacted_text(body, redactor)
+
+
+def parsed(body: Captured) -> Any:
+    """Return a body of JSON as far as it was captured; None when it is none, whatever it says."""
+    if not body.is_text or not (
+        body.type.endswith(("/json", "+json")) or (not body.type and body.data[:1] in {b"{", b"["})
+    ):
+        return None
+    try:
+        return orjson.loads(body.data) if body.complete else parse_json_head(body.data)
+    except (orjson.JSONDecodeError, RecursionError):
+        return None
 
 
 def _json(value: Any, *, pretty: bool) -> str:

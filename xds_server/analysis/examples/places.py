@@ -30,6 +30,17 @@ def steps_of(path: str) -> list[str]:
     return steps
 
 
+def exact_steps_of(path: str) -> list[str | int]:
+    """Return the steps of a path below `$` to one place: keys and positions; as far as it is exact."""
+    steps: list[str | int] = []
+    for found in _STEP.finditer(path.removeprefix("$")):
+        if found[1] or found[3] == "*":
+            break
+        key = _ESCAPE.sub(r"\1", found[4]) if found[4] is not None else found[2]
+        steps.append(int(found[3]) if found[3] else key)
+    return steps
+
+
 class Patterns:
     """JSONPaths of the user."""
 

@@ -26,7 +26,9 @@ from xds_server.analysis.diff.difference import ABSENT
 from xds_server.analysis.diff.json_diff import CUT
 from xds_server.analysis.examples import secret_looks as looks
 from xds_server.analysis.examples.places import INDEX, Patterns, steps_of
+from xds_server.analysis.examples.secret_beside import hide_beside, is_value, level_beside, level_in_pair
 from xds_server.analysis.examples.secret_text import MARKED, hide_named
+from xds_server.analysis.examples.secret_urls import CODE, hide_codes, is_sign_in
 from xds_server.analysis.examples.sensitive import Level, Names
 
 SCANNED = 16 * 1024
@@ -43,7 +45,7 @@ _TAIL = 320
 """Characters at the end of a cut text in which the start of its last word is looked for."""
 _BREAK = re.compile(r"""[\s"'<>;&,](?:(?<![\d\s-]\s)|(?![\s\d-]*\Z))""")
 """Where a word ends; not inside a run of digits and gaps, which may be a card."""
-_PROBABLE = re.compile(r"""[@:=<]|%40|%3d|&#|\d{4}|eyj|bearer|basic|akia|asia|_|-""", re.IGNORECASE)
+_PROBABLE = re.compile(r"""[@:=<]|%40|%3[ad]|&#|\d{4}|eyj|bearer|basic|akia|asia|_|-|\[|\n""", re.IGNORECASE)
 """What a text must hold to be worth a closer look."""
 _CAPABILITY = frozenset(
     {"reset", "verify", "verification", "confirm", "confirmation", "invite", "magic", "unsubscribe"}
@@ -136,7 +138,8 @@ class Redactor:
         text, cut = _bounded(text, whole=whole)
         names = self._in_documents if document else self._names
         if _PROBABLE.search(text):
-            text = looks.hide(hide_named(text, names.level, self.mark), self.mark)
+            text = hide_named(hide_beside(text, names.level, self.mark), names.level, self.mark)
+            text = looks.hide(hide_codes(text, self.mark), self.mark)
         return text + ELIDED if cut else text
 
     def header(self, name: str, value: str) -> str:
@@ -171,33 +174,37 @@ class Redactor:
         for step in path.split("/"):
             steps.append(self._step(step, before))
             before = unquote(step)
-        shown = "/".join(steps) + (f"?{self.form(query)}" if mark else "")
+        shown = "/".join(steps) + (f"?{self.form(query, path=path)}" if mark else "")
         return shown + ELIDED if cut else shown
 
-    def form(self, text: str) -> str:
+    def form(self, text: str, *, path: str = "") -> str:
         """Return a query or a form (`application/x-www-form-urlencoded`), as much of it as may be shown."""
-        return "&".join(self._parameter(each) for each in text.split("&"))
+        parts = text.split("&")
+        names = {unquote_plus(each.partition("=")[0]).lower() for each in parts}
+        secret = CODE if is_sign_in(names, path) else ""
+        return "&".join(self._parameter(each, secret) for each in parts)
 
-    def value(self, value: Any, steps: Sequence[str] = (), *, nodes: int = NODES) -> Any:
+    def value(self, value: Any, steps: Sequence[str] = (), *, nodes: int = NODES, level: Level = Level.SHOWN) -> Any:
         """Return a JSON value without its secrets, cut to `nodes` values and `DEPTH`.
 
         Args:
             value: as parsed.
             steps: where it stands in its document.
             nodes: how many values are shown.
+            level: what is hidden of it for other reasons.
         """
-        return _Walk(self, [*steps], nodes).shown(value, self._level_at(steps))
+        return _Walk(self, [*steps], nodes).shown(value, max(level, self._level_at(steps)))
 
     def at(self, place: str) -> str:
         """Return a place in a document without the secrets that are keys."""
         return self._keys(place, lambda key: f"['{self.mark('', key)}']")
 
-    def difference(self, field: str, at: str, value: Any) -> Any:
-        """Return one of the two values of a difference."""
+    def difference(self, field: str, at: str, value: Any, *, level: Level = Level.SHOWN) -> Any:
+        """Return one of the two values of a difference; `level`: what is hidden there by what stands beside it."""
         if value is ABSENT:
             return value
         if field.startswith("$"):
-            return self.value(value, steps_of(at or field))
+            return self.value(value, steps_of(at or field), level=level)
         if not isinstance(value, str):
             return self.value(value)
         kind, _, name = field.partition(":")
@@ -214,6 +221,9 @@ class Redactor:
     def _of_header(self, name: str, value: str) -> str:
         if name.startswith("set-cookie"):
             return self.header("set-cookie", value)
+        if name.endswith(f".query.{CODE}"):
+            # Of a redirect: what stood beside it is not known here.
+            return self.mark("", value)
         return self.path(value) if name.endswith(".path") else self.header(name, value)
 
     def _endpoint(self, name: str) -> str:
@@ -265,10 +275,10 @@ class Redactor:
         shown = self.text(plain)
         return step if shown == plain else shown
 
-    def _parameter(self, text: str) -> str:
+    def _parameter(self, text: str, secret: str) -> str:
         name, equals, value = text.partition("=")
-        plain = unquote_plus(value)
-        level = self._names.level(unquote_plus(name))
+        plain, said = unquote_plus(value), unquote_plus(name)
+        level = Level.ALL if secret and said.lower() == secret else self._names.level(said)
         if value and (level is Level.ALL or (level is Level.TEXTS and not plain.isdigit())):
             return f"{self._shown(name)}{equals}{self.mark('', plain)}"
         return f"{self._shown(name)}{equals}{self._shown(value)}"
@@ -324,6 +334,7 @@ class _Walk:
 
     def _object(self, value: dict[str, Any], level: Level, depth: int) -> dict[str, Any]:
         redactor, out = self._redactor, {}
+        beside = level_beside(value, redactor.level)
         for key, inside in value.items():
             if self._left <= 0 or key == CUT:
                 # The mark of a container whose end was cut off, see `json_head`.
@@ -331,8 +342,9 @@ class _Walk:
                 break
             name = redactor.text(key) if level is Level.SHOWN or _WORDLIKE.fullmatch(key) else redactor.mark("", key)
             self._steps.append(key)
-            below = redactor.level(key)
-            below = max(below, level)
+            below = max(level, redactor.level(key))
+            if beside is not Level.SHOWN and is_value(key):
+                below = max(below, beside)
             if self._chooses and redactor.is_chosen(self._steps):
                 below = Level.ALL
             out[name] = self.shown(inside, below, depth + 1)
@@ -343,11 +355,12 @@ class _Walk:
         out: list[Any] = []
         self._steps.append(INDEX)
         below = Level.ALL if self._redactor.is_chosen(self._steps) else level
-        for inside in value:
+        second = max(below, level_in_pair(value, self._redactor.level))
+        for at, inside in enumerate(value):
             if self._left <= 0 or inside == CUT:
                 out.append(ELIDED)
                 break
-            out.append(self.shown(inside, below, depth + 1))
+            out.append(self.shown(inside, second if at == 1 else below, depth + 1))
         self._steps.pop()
         return out
 

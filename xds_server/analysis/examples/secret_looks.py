@@ -23,7 +23,7 @@ CARD: Final = "card number"
 
 _AT = r"(?:@|%40|&#64;|&#x40;|\\u0040)"
 _EMAIL = re.compile(
-    rf"(?<![\w.+-])[\w.+\-%']{{1,64}}?{_AT}(?:[^\W_](?:[\w\-]{{0,62}})\.){{1,8}}[^\W\d_]{{2,24}}", re.IGNORECASE
+    rf"(?<![A-Za-z0-9_.+-])[\w.+\-%']{{1,64}}?{_AT}(?:[^\W_](?:[\w\-]{{0,62}})\.){{1,8}}[^\W\d_]{{2,24}}", re.IGNORECASE
 )
 _AT_SIGN = re.compile(_AT, re.IGNORECASE)
 _JWT = re.compile(r"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{5,}+\.[A-Za-z0-9_-]{5,}+(?:\.[A-Za-z0-9_-]*+){0,3}")

@@ -10,6 +10,7 @@ looked into again.
 
 import re
 from collections.abc import Callable
+from urllib.parse import unquote
 
 from xds_server.analysis.examples.sensitive import Level
 
@@ -18,7 +19,9 @@ Mark = Callable[[str, str], str]
 MARKED = "[redacted"
 
 _NAME = re.compile(
-    r"""(?<![\w.-])([A-Za-z_$][\w.$-]{0,63}(?:\[[\w-]{0,40}\]){0,3})["']?((?:\\?["'])?\s{0,8}(?::=|=>|[:=]|%3D)\s{0,8})""",
+    # Before a name stands no letter of ASCII; any other does not hide it.
+    r"""(?:(?<![A-Za-z0-9_$])|(?<=%[0-9a-f]{2}))((?:[\w$]|%(?!3[AD])[0-9a-f]{2})(?:[\w.$-]|%(?!3[AD])[0-9a-f]{2}){0,63}"""
+    r"""(?:\[[\w-]{0,40}\]){0,3})["']?((?:\\?["'])?\s{0,8}(?::=|=>|[:=]|%3D|%3A)\s{0,8})""",
     re.IGNORECASE,
 )
 _VALUE = re.compile(
@@ -56,14 +59,14 @@ def _assignments(text: str, level_of: LevelOf, mark: Mark) -> str:
     for found in _NAME.finditer(text):
         if found.start() < shown:
             continue
-        level = level_of(found[1])
+        level = level_of(unquote(found[1]))
         if level is Level.SHOWN:
             continue
         begin, end = found.end(), _end_of_value(text, found)
         value = text[begin:end]
-        if value.startswith(MARKED) or not _secret(value, level):
+        if value.startswith(MARKED) or not is_secret(value, level):
             continue
-        out += [text[shown:begin], _quoted(value, mark)]
+        out += [text[shown:begin], quoted(value, mark)]
         shown = end
     return "".join([*out, text[shown:]])
 
@@ -73,6 +76,11 @@ def _end_of_value(text: str, found: re.Match[str]) -> int:
     if ":" in found[2] and found[1].lower() in _LINES and text[at : at + 1] not in {'"', "'", "[", "{"}:
         line = _LINE.match(text, at)
         return line.end() if line else at
+    return value_end(text, at)
+
+
+def value_end(text: str, at: int) -> int:
+    """Return where the value that begins here ends: a text, a word, or a container of JSON."""
     if text[at : at + 1] in {"{", "["}:
         return _end_of_container(text, at)
     value = _VALUE.match(text, at)
@@ -96,14 +104,15 @@ def _end_of_container(text: str, at: int) -> int:
     return len(text)
 
 
-def _secret(value: str, level: Level) -> bool:
+def is_secret(value: str, level: Level) -> bool:
+    """Whether a value under a name of this level is hidden."""
     bare = value.strip("\"'\\ ")
     if bare.lower() in _PLAIN or bare.startswith(MARKED):
         return False
     return level is Level.ALL or not _NUMBER.fullmatch(bare)
 
 
-def _quoted(value: str, mark: Mark) -> str:
+def quoted(value: str, mark: Mark) -> str:
     """Keep the quotes, so that the text around stays readable."""
     quote = value[:1] if value[:1] in {'"', "'"} else ""
     closed = quote if quote and len(value) > 1 and value.endswith(quote) else ""
@@ -124,7 +133,7 @@ def _tag(found: re.Match[str], level_of: LevelOf, mark: Mark) -> str:
 
     def attribute(one: re.Match[str]) -> str:
         if one[1].lower() in {"value", "content"} and one[2].strip("\"'"):
-            return one[0][: one.start(2) - one.start()] + _quoted(one[2], mark)
+            return one[0][: one.start(2) - one.start()] + quoted(one[2], mark)
         return one[0]
 
     return found[0][: found.start(1) - found.start()] + _ATTRIBUTE.sub(attribute, inside)

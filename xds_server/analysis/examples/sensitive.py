@@ -30,10 +30,15 @@ def words_of(name: str) -> tuple[str, ...]:
 _TERMS = frozenset(
     {
         *("authorization", "auth", "cookie", "credential", "bearer", "jwt", "otp", "totp", "mfa code", "security code"),
-        *("token", "secret", "password", "passwd", "pwd", "passphrase", "passcode", "passwort"),
+        *("token", "secret", "password", "passwd", "pwd", "pw", "passphrase", "passcode", "passwort"),
         *("session", "sid", "jsessionid", "phpsessid", "connect sid", "csrf", "xsrf"),
         *("api key", "access key", "private key", "secret key", "signing key", "encryption key", "master key"),
         *("credit card", "card number", "card no", "cc number", "cc num", "cvv", "cvc", "csc"),
+        *("recovery code", "recovery codes", "recovery key", "backup code", "backup codes"),
+        *("code verifier", "device code", "authorization code"),
+        *("user pass", "userpass", "db pass", "dbpass", "database pass", "admin pass", "root pass", "smtp pass"),
+        *("mail pass", "ftp pass", "proxy pass", "http pass", "ssh pass", "ldap pass", "redis pass", "mysql pass"),
+        *("old pass", "new pass", "current pass", "confirm pass", "login pass", "key pass", "store pass"),
         *("ssn", "social security", "iban", "signature", "sig"),
     }
 )
@@ -57,6 +62,11 @@ _ABOUT = frozenset(
 """Words that, right behind a term, say that the value is not the secret itself."""
 
 
+_STEPS = re.compile(r"[\[\].]+")
+_ALONE = frozenset({"pass"})
+"""Sensitive when they are all of a name's last step (`user[pass]`, `pass2`): a boarding pass is none."""
+
+
 class Level(IntEnum):
     """What is hidden under a name."""
 
@@ -71,6 +81,9 @@ def level_of(name: str) -> Level:
     """Return what the built-in list hides under a name."""
     words = words_of(name)
     found = Level.SHOWN
+    last = next((step for step in reversed(_STEPS.split(name)) if step), "")
+    if [word for word in words_of(last) if not word.isdigit()] in [[word] for word in _ALONE]:
+        return Level.ALL
     for at, word in enumerate(words):
         two = f"{words[at - 1]} {word}" if at else ""
         if at + 1 < len(words) and words[at + 1] in _ABOUT:

@@ -22,6 +22,7 @@ from xds_server.cache.cache import SnapshotCache
 from xds_server.cache.resource import RUNTIME, Resource, make_resource
 from xds_server.cache.snapshot import Snapshot, make_snapshot
 from xds_server.errors import InconsistentError
+from xds_server.private_files import make_folder, write_private
 
 log = structlog.get_logger(__name__)
 
@@ -38,7 +39,7 @@ class LastGoodStore:
 
     def load(self) -> None:
         """Put everything on disk in force."""
-        self._folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self._folder)
         for path in sorted(self._folder.glob("*.json")):
             try:
                 kept = orjson.loads(path.read_bytes())
@@ -100,10 +101,8 @@ def _zeroed(body: bytes) -> bytes:
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Replace a file in one step; a disk that is full is logged, not raised: the engine goes on without it."""
+    """Replace a file in one step, for its owner only; a full disk is logged: the engine goes on without it."""
     try:
-        fresh = path.with_suffix(".tmp")
-        fresh.write_bytes(data)
-        fresh.replace(path)
+        write_private(path, data)
     except OSError as error:
         log.warning("cannot write", path=str(path), error=str(error))

@@ -131,10 +131,38 @@ def test_a_body_with_secrets_stays_json_and_says_so(shell: Shell) -> None:
     assert "abcdef" not in text
     assert text.startswith("# the URL held secrets")
     assert "# values of the body that are secret" in text
+    shell.environment = {"TOKEN": "t"}
     words, _ = shell.run(text)
+    assert f"http://{AUTHORITY}/login?token=t" in words
     sent = json.loads(words[-1])
     assert (sent["user"], sent["n"]) == ("bob", [1, 2])
     assert sent["password"].startswith("[redacted")
+
+
+def test_secrets_of_the_url_are_variables_without_which_nothing_is_sent(shell: Shell) -> None:
+    path = "/users/bob@example.com/[x]/bob@example.com/al@example.com/reset/a8f3b"
+    path += "?q=it's&user%5Bpw%5D=p1&pw=p2&pwd=p3&x=$HOME"
+    text = line(path=path)
+    comment = "# the URL held secrets: set EMAIL, EMAIL_2, SECRET, USER_PW_, PW, MY_PWD, percent-encoded\n"
+    assert text.startswith(comment)
+    given = {"EMAIL": "a%40b", "EMAIL_2": "c%40d", "SECRET": "$(id)", "USER_PW_": "`id`", "PW": "' \"", "MY_PWD": "*"}
+    shell.environment = given
+    words, _ = shell.run(text)
+    wanted = "/users/a%40b/[x]/a%40b/c%40d/reset/$(id)?q=it's&user%5Bpw%5D=`id`&pw=' \"&pwd=*&x=$HOME"
+    assert f"http://{AUTHORITY}{wanted}" in words
+    for name in given:
+        (shell.folder / "told").unlink(missing_ok=True)
+        environment = {"PATH": f"{shell.folder}:/usr/bin:/bin", **given, name: ""}
+        done = subprocess.run(["/bin/sh", "-c", text], check=False, env=environment, capture_output=True, timeout=30)
+        assert done.returncode != 0
+        assert f"{name}:" in done.stderr.decode()
+        assert not (shell.folder / "told").exists()
+
+
+def test_a_target_that_is_no_path_has_variables_too(shell: Shell) -> None:
+    shell.environment = {"TOKEN": "t"}
+    words, _ = shell.run(line(path="*?token=planted"))
+    assert value_of(words, "--request-target") == ["*?token=t"]
 
 
 def test_places_that_the_profile_names_are_hidden_in_the_body(shell: Shell) -> None:

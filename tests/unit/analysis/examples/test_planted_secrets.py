@@ -1,11 +1,14 @@
 """Secrets planted wherever a request or an answer can hold one: nothing that leaves the engine shows one, or half."""
 
+import base64
+import struct
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import orjson
 import pytest
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from structlog.testing import capture_logs
 
 from tests.unit.analysis.conftest import CONFIG
@@ -23,7 +26,29 @@ JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJwbGFudGVkLWp3dC0xIn0.c2lnbmF0dXJlLXBsYW50
 CARD = "4012 8888 8888 1881"
 PEM = "-----BEGIN PRIVATE KEY-----\nplantedpemplantedpemplantedpem\n-----END PRIVATE KEY-----"
 HTML = '<form><input type="hidden" name="csrf_token" value="planted-csrf-{0}"></form><p>{0}</p>'
-CHOSEN = Analysis(redact=("x-tenant", "$.customer.name", "nickname"))
+FIELD = descriptor_pb2.FieldDescriptorProto
+
+
+def _proto() -> descriptor_pb2.FileDescriptorProto:
+    made = descriptor_pb2.FileDescriptorProto(name="shop.proto", package="shop", syntax="proto3")
+    message = made.message_type.add(name="User")
+    for number, name in enumerate(("note", "api_token", "nickname", "name", "value"), 1):
+        message.field.add(name=name, number=number, type=FIELD.TYPE_STRING, label=FIELD.LABEL_OPTIONAL)
+    message.field.add(name="pins", number=6, type=FIELD.TYPE_INT64, label=FIELD.LABEL_REPEATED)
+    message.field.add(name="by", number=7, type=FIELD.TYPE_MESSAGE, type_name=".shop.User", label=FIELD.LABEL_REPEATED)
+    service = made.service.add(name="Users")
+    service.method.add(name="Get", input_type=".shop.User", output_type=".shop.User")
+    service.method.add(name="List", input_type=".shop.User", output_type=".shop.User", server_streaming=True)
+    return made
+
+
+POOL = descriptor_pool.DescriptorPool()
+POOL.AddSerializedFile(_proto().SerializeToString())
+USER: Any = message_factory.GetMessageClass(POOL.FindMessageTypeByName("shop.User"))
+CHOSEN = Analysis(
+    redact=("x-tenant", "$.customer.name", "nickname"),
+    descriptor_set=base64.b64encode(descriptor_pb2.FileDescriptorSet(file=[_proto()]).SerializeToString()).decode(),
+)
 
 Place = tuple[Mapping[str, Any], Mapping[str, Any], tuple[str, ...]]
 """What the original's leg and the copy's leg are, and the secrets in them."""
@@ -50,7 +75,40 @@ def _request(path: str, *secrets: str, headers: Mapping[str, str] | None = None,
     return ours, {"path": path, "body": b'{"a":2}', "method": 2, "asked": asked, "sent_body": body}, secrets
 
 
+def _messages(left: Any, right: Any, *secrets: str, method: str = "Get") -> Place:
+    sides = []
+    for user in (left, right):
+        data = user.SerializeToString()
+        body = struct.pack(">BI", 0, len(data)) + data
+        shared = {"path": f"/shop.Users/{method}", "method": 3, "headers": {"content-type": "application/grpc"}}
+        sides.append({**shared, "body": body})
+    asked = {":authority": "shop.example", "content-type": "application/grpc"}
+    return sides[0], {**sides[1], "asked": asked, "sent_body": sides[0]["body"]}, secrets
+
+
 PLACES: dict[str, Place] = {
+    "a field of a gRPC message by its name": _messages(
+        USER(api_token="planted-one", by=[USER(api_token="planted-aside")]),
+        USER(api_token="planted-two", by=[USER(api_token="planted-aside")]),
+        "planted-",
+    ),
+    "a field of a gRPC message by its looks": _messages(
+        USER(note="ask planted@example.com"), USER(note=f"paid by {CARD}"), "planted@", CARD
+    ),
+    "a field of a gRPC message that the profile names": _messages(
+        USER(by=[USER(nickname="PlantedN")]), USER(by=[USER(nickname="PlantedM")]), "Planted"
+    ),
+    "a field of a stream of gRPC messages": _messages(
+        USER(api_token="planted-one"),
+        USER(api_token="planted-two"),
+        "planted-",
+        method="List",
+    ),
+    "a field of a gRPC message whose name stands beside it": _messages(
+        USER(by=[USER(name="password", value="planted-v1")]),
+        USER(by=[USER(name="password", value="planted-v2")]),
+        "planted-",
+    ),
     "a value by its name": _bodies({"accessToken": "planted-one"}, {"accessToken": "planted-two"}, "planted-"),
     "numbers by their name": _bodies({"cvv": 918273}, {"cvv": 645546}, "918273", "645546"),
     "far below a sensitive name": _bodies(
@@ -106,6 +164,50 @@ PLACES: dict[str, Place] = {
     "beyond what is shown of a value": _bodies(
         {"x": "w " * 90 + "planted@example.com " + "w " * 99}, {"x": "v"}, "planted@", "planted"
     ),
+    "a value whose name stands beside it": _bodies(
+        {"fields": [{"name": "user", "value": "a"}, {"name": "password", "value": "planted-v1"}]},
+        {"fields": [{"name": "user", "value": "a"}, {"name": "password", "value": "planted-v2"}]},
+        "planted-v",
+    ),
+    "a value whose name stands beside it, elsewhere on each side": _bodies(
+        {"f": [{"key": "a", "value": "1"}, {"key": "pw", "value": "planted-v1"}, {"key": "a", "value": "2"}]},
+        {"f": [{"key": "pw", "value": "planted-v2"}, {"key": "b", "value": "3"}, {"key": "a", "value": "4"}]},
+        "planted-v",
+    ),
+    "below a value whose name stands beside it": _bodies(
+        {"name": "session", "value": {"x": "planted-v1"}},
+        {"name": "session", "value": {"x": "planted-v2"}},
+        "planted-v",
+    ),
+    "a value whose name stands beside it, in events": _text(
+        'data: {"name":"password","value":"planted-1"}\n\n',
+        'data: {"name":"password","value":"planted-2"}\n\n',
+        "planted-",
+        kind="text/event-stream",
+    ),
+    "a value whose name stands beside it, in JSON one a line": _text(
+        '{"name":"password","value":"planted-1"}\n{}\n',
+        '{"name":"password","value":"planted-2"}\n{}\n',
+        "planted-",
+        kind="application/x-ndjson",
+    ),
+    "pairs of names and values": _bodies(
+        {"headers": [["cookie", "planted-p1"]]}, {"headers": [["cookie", "planted-p2"]]}, "planted-p"
+    ),
+    "CSV": _text(
+        "user,password,age\nbob,planted-1,5\n", "user,password,age\nbob,planted-2,6\n", "planted-", kind="text/csv"
+    ),
+    "CSV in JSON": _bodies({"x": "a,pass\nb,planted-1\n"}, {"x": "a,pass\nb,planted-2\n"}, "planted-"),
+    "the code of a sign-in in a text": _bodies(
+        {"x": "at https://a.example/callback?code=planted-1&state=s"},
+        {"x": "at https://a.example/callback?code=planted-2&state=s"},
+        "planted-",
+    ),
+    "the code of a sign-in in a redirect": _headers(
+        "location", "/x?code=planted-l1&state=a", "/x?code=planted-l2&state=a", "planted-l"
+    ),
+    "the code of a sign-in in the query": _request("/x?code=planted-c&state=a", "planted-c"),
+    "recovery codes": _bodies({"recovery_codes": [918273]}, {"recovery_codes": [645546]}, "918273", "645546"),
     "HTML": _text(HTML.format("one"), HTML.format("two"), "planted-csrf", kind="text/html"),
     "the value of a field beside its name": _text(
         '<input name="csrf_token" value="planted&amp;1"><p>x</p>',

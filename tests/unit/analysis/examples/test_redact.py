@@ -57,6 +57,33 @@ HIDDEN = [
     "<password><![CDATA[planted]]></password>",
     '<string name="api_key">planted</string>',
     'name="secret"\r\n\r\nplanted\r\n--',
+    "ÿþpassword=planted",
+    "ключpassword=planted",
+    "9password=planted",
+    "--password=planted",
+    "spring.config.password=planted",
+    "pass: planted",
+    "user%5Bpassword%5D=planted&a=1",
+    "user[pass]=planted",
+    "x%26pa%73sword%3Dplanted",
+    "%7B%22password%22%3A%22planted%22%7D",
+    '{"name": "password", "value": "planted"}',
+    '{"name": "password", "type": "text", "newValue": "planted", ',
+    '{"value": "pla{nted", "name": "password"}',
+    '{"key":"session","value":{"id":["planted"]}}',
+    '{\\"name\\":\\"password\\",\\"value\\":\\"planted\\"}',
+    '[["user", "bob"], ["password", "planted"]]',
+    "['password', 'planted'",
+    "\nuser,password\nbob,planted\nal,planted2\n",
+    '\n\ufeffpassword;user\r\n"pla;""nted";bob\r\nplanted;x',
+    "\nuser,password\nbob,pla,nted",
+    "\nuser\tpassword\tn\nbob\tplanted\t1",
+    "https://a.example/x?code=planted&state=1",
+    "https://a.example/x?state=1&code=planted",
+    "https://a.example/x?redirect_uri=%2F&code=planted#x",
+    "https://a.example/oauth2/return?code=planted",
+    "next=https%3A%2F%2Fa.example%2Fcallback%3Fcode%3Dplanted%26x%3D1",
+    "ÿ" * 70 + "planted@example.com",
 ]
 
 
@@ -84,6 +111,14 @@ PLAIN = [
     "<p>hello <b>world</b></p>",
     "3.4012888888881881",
     "x4012888888881881y",
+    '{"code": "E42", "state": "open"} code=5; state=failed',
+    "https://a.example/vouchers?code=SUMMER&page=2",
+    '{"name": "price", "value": 5} {"name": "token_count", "value": "5"}',
+    '{"name": "password"}, {"name": "age", "value": "5"}',
+    '["user", "bob"] ["password", "user", "age"]',
+    "\nuser,age\nbob,5\n",
+    "\nEnter a password.\nThen go on, and wait.\n",
+    "the pass rate: 5, boarding_pass: 12A",
 ]
 
 
@@ -143,6 +178,17 @@ SLOW: dict[str, Callable[[int], str]] = {
     "CDATA": lambda n: "<a><![CDATA[" * (n // 12),
     "spaces": lambda n: "token" + " " * n,
     "brackets": lambda n: "a[" * (n // 2),
+    "percents of names": lambda n: "%61" * (n // 3),
+    "siblings": lambda n: '{"name":"password","value":{' * (n // 28),
+    "siblings behind": lambda n: '"value":{"a","name":"password"' * (n // 30),
+    "names without values": lambda n: '"name":"password",' * (n // 18),
+    "pairs": lambda n: '["password",[' * (n // 13),
+    "pairs that are none": lambda n: "[" * (n // 2) + '["password",[' * (n // 26) + "]" * (n // 2),
+    "tables": lambda n: "password,a\n" * (n // 11),
+    "headers": lambda n: "password," * (n // 9),
+    "open cells": lambda n: "password,a\n" + '",' * (n // 2),
+    "codes": lambda n: "code=" * (n // 5),
+    "codes of one URL": lambda n: "&code=1" * (n // 7),
 }
 
 
@@ -232,3 +278,38 @@ def test_large_and_deep_values_are_cut(redactor: Redactor) -> None:
     assert ELIDED in str(redactor.value(deep))
     assert len(redactor.value(list(range(100_000)))) < 3_000
     assert redactor.value({"password": deep})["password"].startswith("[redacted ")
+
+
+def test_under_a_sensitive_key_all_is_hidden_whatever_the_keys_below_it(redactor: Redactor) -> None:
+    shown = redactor.value({"tokens": {"a": "planted", "b": [{"c": "planted"}]}, "a": "b"})
+    assert "planted" not in str(shown)
+    assert shown["a"] == "b"
+
+
+def test_a_value_is_hidden_by_the_name_beside_it(redactor: Redactor) -> None:
+    for named in (
+        {"name": "password", "value": "planted"},
+        {"value": {"x": ["planted"]}, "Key": "api_key"},
+        {"field": "recovery_codes", "oldValue": 1, "values": ["planted"]},
+        {"headers": [["accept", "a"], ["cookie", "planted"]]},
+        {"name": "x-tenant", "value": "planted"},
+    ):
+        assert "planted" not in str(redactor.value(named))
+    for shown in (
+        {"name": "password", "type": "text", "required": True},
+        {"name": "price", "value": "5"},
+        {"name": "tokens", "value": 5},
+        {"required": ["password", "user", "age"]},
+        [["user", "bob"], ["age", 5]],
+    ):
+        assert redactor.value(shown) == shown
+
+
+def test_a_code_is_secret_in_the_query_of_a_sign_in_only(redactor: Redactor) -> None:
+    for path in ("/x?code=planted&state=a", "/x?session_state=a&code=planted", "/auth/callback?code=planted"):
+        assert "planted" not in redactor.path(path)
+    assert "planted" not in redactor.form("grant_type=authorization_code&code=planted")
+    assert redactor.difference("header:location.query.code", "", "planted").startswith("[redacted ")
+    for path in ("/vouchers?code=SUMMER", "/x?country_code=de&state=a", "/x?state=a"):
+        assert redactor.path(path) == path
+    assert redactor.value({"code": "E42", "state": "a"}) == {"code": "E42", "state": "a"}

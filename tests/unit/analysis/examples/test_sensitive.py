@@ -11,6 +11,7 @@ x-xsrf-token secret client_secret clientSecret secret_key aws_secret_access_key 
 user_password password_hash passwordConfirmation newPassword2 session session_id sessionId sessionid JSESSIONID
 PHPSESSID sid connect.sid csrf
 xsrf csrfmiddlewaretoken private_key privateKey credit_card creditCardNumber card_number cardNumber
+pass Pass pass2 user[pass] userPass db_pass pw user_pw recovery_codes recoveryCode backup_codes code_verifier
 cvv cvv2 ssn customer_ssn iban IBAN social_security_number X-Amz-Signature X-Amz-Credential accesstoken clientsecret otp
 """
 SHOWN = """
@@ -19,6 +20,8 @@ session_count session_duration session_timeout secretary author authority author
 sidebar residence passage assignment design designated signature_valid key keys card cards
 auth_time card_type id name price
 status address number host accept content-type cookies_accepted private public api access assign monkey ssnake
+passed passes passing boarding_pass pass_rate passCount pass_through bypass compass code codes discount_code error_code
+recovery_email recovery power pwm
 """
 
 
