@@ -43,18 +43,17 @@ class _Where:
 class IgnoreRule(_Where):
     """Differences that do not count."""
 
-    __slots__ = ("_field", "value")
+    __slots__ = ("_field", "everything", "value")
 
     def __init__(self, rule: Ignore) -> None:
         """Compile. Raises: BadRuleError."""
         super().__init__(rule.endpoint, rule.path, rule.header)
         self._field = Expression(rule.field) if rule.field else None
         self.value = Expression(rule.value) if rule.value else None
-
-    @property
-    def everything(self) -> bool:
+        self.everything = not (rule.path or rule.header or rule.field or rule.value)
         """Nothing but the endpoint is given."""
-        return self.path is None and not self.header and self._field is None and self.value is None
+        if self.everything and not rule.endpoint:
+            raise BadRuleError("ignores nothing in particular", "at least one of endpoint, path, header, field, value")
 
     @property
     def whole_header(self) -> str:

@@ -95,6 +95,12 @@ def test_with_only_an_endpoint_nothing_of_it_counts() -> None:
     assert answers(*legs, Ignore(endpoint="GET /other")) == [("status", "status")]
 
 
+def test_a_rule_that_says_nothing_ignores_nothing() -> None:
+    legs = {"body": b"1"}, {"status": 500, "body": b"2"}
+    assert answers(*legs, Ignore()) == [("status", "status")]
+    assert not rules(Ignore()).everything
+
+
 def test_a_status_can_be_ignored_by_its_field() -> None:
     assert answers({}, {"status": 500}, Ignore(field="status")) == []
     assert answers({}, {"status": 500}, Ignore(field="status", value="^2")) == [("status", "status")]
