@@ -25,6 +25,7 @@ BAD: list[tuple[dict[str, Any], str, str, str]] = [
     ({"normalize": [{"regex": "[", "path": "$"}]}, "analysis.normalize[0].regex", "missing ]", "RE2"),
     ({"normalize": [{"regex": "(a)", "replace": r"\2"}]}, "analysis.normalize[0].replace", "group 2", "1 groups"),
     ({"normalize": [{"regex": "a", "replace": r"\x"}]}, "analysis.normalize[0].replace", "", r"\0 to \9"),
+    ({"normalize": [{"regex": "a", "replace": "\\0" * 11}]}, "analysis.normalize[0].replace", "11 ref", "at most 10"),
     ({"tolerance": [{"path": "$..", "absolute": 1}]}, "analysis.tolerance[0].path", "cannot be read", "$.items"),
     ({"arrayKeys": [{"path": "$.a b", "key": "k"}]}, "analysis.arrayKeys[0].path", "cannot be read", "$.items"),
     ({"descriptorSet": "eA=="}, "analysis.descriptorSet", "FileDescriptorSet", "protoc"),

@@ -297,7 +297,10 @@ class _Comparer:
             at = rules.at(shape.field)
             if rules.exhausted(at, a, b):
                 raise _TooComplexError
-            if not at.counts(a, b) or (kind is not Kind.TYPE and at.same(a, b)):
+            same = not at.counts(a, b) or (kind is not Kind.TYPE and at.same(a, b, rules.meter))
+            if rules.meter.exhausted:
+                raise _TooComplexError
+            if same:
                 return
         kinds.add(kind)
         if kind is Kind.VALUE and Kind.SAME_KIND in kinds:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable
 from typing import Protocol, TypeVar
 
-from xds_server.analysis.diff.expressions import BadRuleError, Expression, compile_replacement
+from xds_server.analysis.diff.expressions import BadRuleError, Expression, Meter, compile_replacement
 from xds_server.analysis.diff.jsonpath import JSONPath, compile_path
 from xds_server.model.analysis import ArrayKey, Ignore, Normalize, Tolerance
 
@@ -90,10 +90,10 @@ class NormalizeRule(_Where):
             return self.path.matches(field)
         return self._in_header(field) if self.header else field.startswith(_BODY)
 
-    def normal(self, text: str) -> str:
+    def normal(self, text: str, meter: Meter) -> str:
         """Return the text evened out."""
         if self._regex is not None:
-            text = self._regex.replaced(text, self._by)
+            text = self._regex.replaced(text, self._by, meter)
         return text.casefold() if self._ignore_case else text
 
 

@@ -6,9 +6,10 @@ import pytest
 from tests.unit.analysis.entries import pair
 from tests.unit.analysis.work import calls
 from xds_server.analysis.diff.compare import compare
-from xds_server.analysis.diff.expressions import BadRuleError, Expression, compile_replacement
+from xds_server.analysis.diff.expressions import LONGEST_VALUE, BadRuleError, Expression, Meter, compile_replacement
 from xds_server.analysis.diff.json_diff import json_differences
 from xds_server.analysis.diff.rules import RuleBook, Rules
+from xds_server.analysis.kinds import Kind
 from xds_server.model.analysis import Analysis, ArrayKey, Ignore, Normalize, Tolerance
 
 ENDPOINT = "GET /items/{id}"
@@ -194,10 +195,10 @@ def test_a_catastrophic_expression_and_a_long_value_cost_no_time() -> None:
     assert not Expression("(a+)+$").found_in("a" * 60_000 + "!")
     assert not Expression("a").found_in("a" * 70_000)
     assert not Expression("a").found_in("\ud800")
-    assert Expression("a").replaced("a\ud800", ("b",)) == "a\ud800"
+    assert Expression("a").replaced("a\ud800", ("b",), Meter(99)) == "a\ud800"
 
 
-@pytest.mark.parametrize("text", [r"\2", r"\x", "a\\", r"\g<1>"])
+@pytest.mark.parametrize("text", [r"\2", r"\x", "a\\", r"\g<1>", r"\0" * 11])
 def test_a_replacement_with_a_bad_reference_is_refused(text: str) -> None:
     with pytest.raises(BadRuleError):
         compile_replacement(text, 1)
@@ -205,8 +206,8 @@ def test_a_replacement_with_a_bad_reference_is_refused(text: str) -> None:
 
 def test_a_replacement_is_text_and_groups() -> None:
     by = compile_replacement(r"<\1\\$2>", 2)
-    assert Expression("(a)(b)?").replaced("xab-a", by) == r"x<a\$2>-<a\$2>"
-    assert Expression("(a)|(b)").replaced("b", compile_replacement(r"[\1\2\0]", 2)) == "[bb]"
+    assert Expression("(a)(b)?").replaced("xab-a", by, Meter(99)) == r"x<a\$2>-<a\$2>"
+    assert Expression("(a)|(b)").replaced("b", compile_replacement(r"[\1\2\0]", 2), Meter(99)) == "[bb]"
 
 
 @pytest.mark.parametrize("kind", ["application/json", "text/html", "text/plain"])
@@ -224,6 +225,26 @@ def test_many_rules_on_many_values_cost_bounded_work(kind: str, rule: Ignore | N
     made = rules(*[rule] * 200)
     for _ in range(2):
         assert calls(lambda: compare(*legs, made)) < 3_000_000
+
+
+@pytest.mark.parametrize("regex", ["a", "(a)" + "()" * 300, "b*?"])
+def test_replacing_costs_bounded_work(regex: str) -> None:
+    made = rules(*[Normalize(regex=regex, replace=r"\0" * 10)] * 20)
+    values = "a" * 60_000, "a" * 59_999 + "c"
+    (difference,) = json_differences(*({"x": value} for value in values), rules=made)
+    assert difference.kind is Kind.TOO_COMPLEX
+    made.begin()
+    assert calls(lambda: json_differences(*({"x": value} for value in values), rules=made)) < 3_000_000
+
+
+def test_what_becomes_too_long_is_left_as_it_is() -> None:
+    ten = compile_replacement(r"\0" * 10, 0)
+    meter = Meter(50_000)
+    assert len(Expression("a").replaced("a" * 6_000, ten, meter)) == 60_000
+    assert 0 < meter.spent < 50_000
+    assert Expression("a").replaced("a" * 7_000, ten, meter) == "a" * 7_000
+    assert Expression("a").replaced("aab", ("x" * LONGEST_VALUE,), meter) == "aab"
+    assert Expression("a").replaced("a" * 100, ("b",), Meter(1)) == "a" * 100
 
 
 def test_rules_that_cannot_be_compiled_are_left_out() -> None:
