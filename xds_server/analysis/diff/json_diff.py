@@ -233,14 +233,15 @@ class _Comparer:
             return True
         if len(a) != len(b):
             self._add_here(place, Kind.ARRAY_LENGTH, len(a), len(b))
-        both = Counter(left_codes) & Counter(right_codes)
-        left_same, left_rest = _split(left_codes, both)
-        right_same, right_rest = _split(right_codes, both)
+        left, right = _unlike(left_codes, right_codes)
+        both = Counter(left_codes[i] for i in left) & Counter(right_codes[i] for i in right)
+        left_same, left_rest = _split(left_codes, left, both)
+        right_same, right_rest = _split(right_codes, right, both)
         if self._rules.normalizers and self._rules.at(place.shaped().field).unordered:
             # The like of each stands where it is sorted to, if anywhere.
             left_rest.sort(key=lambda i: _sortable(a[i], left_codes[i]))
             right_rest.sort(key=lambda i: _sortable(b[i], right_codes[i]))
-        elif left_same != right_same:
+        elif left_same != right_same and not _in_order(left_codes, left, right_codes, right):
             self._add_here(place, Kind.ARRAY_ORDER, a, b)
         for i, j in zip(left_rest, right_rest, strict=False):
             self._pair(place, i, a[i], b[j])
@@ -361,17 +362,37 @@ def _whole(value: Any) -> Any:
     return {key: _whole(x) for key, x in value.items()} if kind is dict else value
 
 
-def _split(codes: list[bytes], both: Counter[bytes]) -> tuple[list[bytes], list[int]]:
+def _unlike(left: list[bytes], right: list[bytes]) -> tuple[list[int], list[int]]:
+    """Return the positions of elements that do not stand against their like: from the front, from the end, alike."""
+    if len(left) == len(right):
+        unlike = [i for i, (a, b) in enumerate(zip(left, right, strict=True)) if a != b]
+        return unlike, unlike
+    shorter = min(len(left), len(right))
+    start = next((i for i in range(shorter) if left[i] != right[i]), shorter)
+    end = next((i for i in range(shorter - start) if left[-1 - i] != right[-1 - i]), shorter - start)
+    return list(range(start, len(left) - end)), list(range(start, len(right) - end))
+
+
+def _split(codes: list[bytes], positions: list[int], both: Counter[bytes]) -> tuple[list[bytes], list[int]]:
     """Return the elements that the other side has too, in order, and the positions of the others."""
     left = both.copy()
     same, rest = [], []
-    for index, code in enumerate(codes):
+    for index in positions:
+        code = codes[index]
         if left[code] > 0:
             left[code] -= 1
             same.append(code)
         else:
             rest.append(index)
     return same, rest
+
+
+def _in_order(left: list[bytes], ours: list[int], right: list[bytes], theirs: list[int]) -> bool:
+    """Say whether those that both have are in order after all, when of some that repeat the last are meant."""
+    both = Counter(left[i] for i in ours) & Counter(right[i] for i in theirs)
+    first = _split(left, ours, both)[0], _split(right, theirs, both)[0]
+    last = _split(left, ours[::-1], both)[0][::-1], _split(right, theirs[::-1], both)[0][::-1]
+    return last[0] in (last[1], first[1]) or first[0] == last[1]
 
 
 def _sortable(value: Any, code: bytes) -> tuple[int, float, bytes]:

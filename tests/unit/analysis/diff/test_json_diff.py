@@ -100,6 +100,26 @@ def test_one_element_replaced_is_one_gone_and_one_new() -> None:
     assert found([{"id": 1}, {"id": 2}], [{"id": 1}, {"id": 3}]) == {("$[*]", "missing"), ("$[*]", "extra")}
 
 
+@pytest.mark.parametrize(
+    ("original", "shadow", "expected"),
+    [
+        ([0, 3, 0], [9, 3, 0], ("$[*]", "value")),
+        ([{"q": 1}, {"q": 2}, {"q": 1}], [{"q": 9}, {"q": 2}, {"q": 1}], ("$[*].q", "value")),
+        (["a", "b"], ["b", "a", "b"], ("$", "array_length")),
+        (["a", "b", "a"], ["b", "a"], ("$", "array_length")),
+        ([0, 0, 1, 0, 7], [0, 1, 0, 7], ("$", "array_length")),
+        ([[0, 1], [1, 0], [0, 1]], [[5, 1], [1, 0], [0, 1]], ("$[*][*]", "value")),
+    ],
+)
+def test_elements_that_repeat_are_no_other_order(original: Any, shadow: Any, expected: tuple[str, str]) -> None:
+    assert found(original, shadow) == found(shadow, original) == {expected}
+
+
+def test_of_elements_that_repeat_the_last_may_be_meant() -> None:
+    assert found(["y", "n", "y", "y"], ["n", "y", "y", "x"]) == {("$[*]", "value")}
+    assert found(["y", "n"], ["n", "y"]) == {("$", "array_order")}
+
+
 def test_keys_that_are_identifiers_are_one_field() -> None:
     original = {"users": {str(i): {"age": i} for i in range(10_000, 11_000)}}
     shadow = {"users": {str(i): {"age": i + 1} for i in range(10_000, 11_000)}}
