@@ -14,12 +14,14 @@ doubles, and of a key that is there twice only the last value is compared here (
 
 import re
 from collections import Counter
+from contextlib import suppress
 from operator import itemgetter
 from typing import Any
 
 import orjson
 
 from xds_server.analysis.diff.difference import ABSENT, Difference
+from xds_server.analysis.diff.evened import EnoughError, Evener
 from xds_server.analysis.diff.json_text import Literal
 from xds_server.analysis.diff.jsonpath import LONGEST_KEY, exact_step, general_step
 from xds_server.analysis.diff.looks import same_kind
@@ -36,7 +38,7 @@ LONGEST_FIELD = 300
 """Characters of a generalised path."""
 CUT = "\0cut"
 """Marks, in a value parsed from a cut text, the containers whose end was not seen (see `json_head`)."""
-IDENTITIES = ("id", "uuid", "key", "sku", "code", "slug", "name")
+IDENTITIES = ("id", "_id", "uuid", "key", "sku", "code", "slug", "name")
 """Keys that may tell the elements of an array apart, best first."""
 
 _NUMBERS = frozenset({int, float, Literal})
@@ -128,6 +130,7 @@ class _Comparer:
     def __init__(self, budget: int, rules: Rules, *, booleans: bool) -> None:
         self._left = budget
         self._rules = rules
+        self._evener = Evener(rules) if rules.evens else None
         self._booleans = booleans
         self._prune = MATCHED_DEPTH
         """Containers above this depth are asked whether they are equal before they are taken apart."""
@@ -208,7 +211,7 @@ class _Comparer:
                 if CUT not in (left, right):
                     self._pair(place, index, left, right)
             return
-        if (found := _identities(a, b, self._key(place))) is not None:
+        if (found := self._identities(place, a, b)) is not None:
             self._by_identity(place, (a, found[0]), (b, found[1]))
         elif place.depth >= MATCHED_DEPTH or not self._by_codes(place, a, b):
             if len(a) != len(b):
@@ -216,8 +219,23 @@ class _Comparer:
             for index, (left, right) in enumerate(zip(a, b, strict=False)):
                 self._pair(place, index, left, right)
 
-    def _key(self, place: _Place) -> str:
-        return self._rules.at(place.shaped().field).key if self._rules.array_keys else ""
+    def _identities(self, place: _Place, a: list[Any], b: list[Any]) -> tuple[list[Any], list[Any]] | None:
+        """Return the values that tell the elements of both arrays apart, best first: what a rule names."""
+        if not a or not b or type(a[0]) is not dict or type(b[0]) is not dict:
+            return None
+        first, evener = a[0], self._evener
+        key = self._rules.at(place.shaped().field).key if self._rules.array_keys else ""
+        for name in (key, *IDENTITIES) if key else IDENTITIES:
+            if name in first:
+                ours = _telling_apart(a, name)
+                theirs = _telling_apart(b, name) if ours is not None else None
+                if evener is not None and ours is not None and theirs is not None:
+                    field = place.shaped().at(0).at(name).field
+                    ours = evener.identities(ours, field, chosen=name == key)
+                    theirs = evener.identities(theirs, field, chosen=name == key)
+                if ours is not None and theirs is not None:
+                    return ours, theirs
+        return None
 
     def _by_codes(self, place: _Place, a: list[Any], b: list[Any]) -> bool:
         """Compare by content; False when the elements cannot be encoded (nested too deep)."""
@@ -231,6 +249,12 @@ class _Comparer:
         left_codes, right_codes = _one_kind_of_number(a, left_codes), _one_kind_of_number(b, right_codes)
         if left_codes == right_codes:
             return True
+        if self._evener is not None:
+            with suppress(EnoughError):
+                shape = place.shaped()
+                left_codes, right_codes = self._evener.codes(a, shape), self._evener.codes(b, shape)
+            if left_codes == right_codes:
+                return True
         if len(a) != len(b):
             self._add_here(place, Kind.ARRAY_LENGTH, len(a), len(b))
         left, right = _unlike(left_codes, right_codes)
@@ -397,20 +421,6 @@ def _in_order(left: list[bytes], ours: list[int], right: list[bytes], theirs: li
 
 def _sortable(value: Any, code: bytes) -> tuple[int, float, bytes]:
     return (0, float(value), code) if type(value) is int or type(value) is float else (1, 0.0, code)
-
-
-def _identities(a: list[Any], b: list[Any], key: str) -> tuple[list[Any], list[Any]] | None:
-    """Return the values that tell the elements of both arrays apart; of `key` first, if it does."""
-    if not a or not b or type(a[0]) is not dict or type(b[0]) is not dict:
-        return None
-    first = a[0]
-    for name in (key, *IDENTITIES) if key else IDENTITIES:
-        if name in first:
-            ours = _telling_apart(a, name)
-            theirs = _telling_apart(b, name) if ours is not None else None
-            if ours is not None and theirs is not None:
-                return ours, theirs
-    return None
 
 
 _TELLING = frozenset({str, int})

@@ -56,6 +56,14 @@ class At:
         texts = _text(original), _text(shadow)
         return not any(rule.value is not None and all(map(rule.value.found_in, texts)) for rule in self.values)
 
+    def evened(self, value: Any, meter: Meter) -> Any:
+        """Return what stands for a value: alike for two of which the rules say that they do not differ."""
+        text = _text(value) if self.values else ""
+        for number, rule in enumerate(self.values):
+            if rule.value is not None and rule.value.found_in(text):
+                return f"\0ignored by {number}"
+        return self.normal(value, meter) if type(value) is str else value
+
     def normal(self, text: str, meter: Meter) -> str:
         """Return a text evened out, as far as the meter allows."""
         for rule in self.normalizers:
@@ -94,6 +102,8 @@ class Rules:
     """By which gRPC messages are read."""
     plain: bool = field(init=False)
     """There are no rules of fields."""
+    evens: bool = field(init=False)
+    """There are rules by which values in bodies that are not equal may count as equal."""
     meter: Meter = field(init=False, repr=False, compare=False)
     """What trying rules has cost for this pair."""
     _size: int = field(init=False, default=0, repr=False, compare=False)
@@ -103,6 +113,7 @@ class Rules:
         sorts = self.ignores, self.normalizers, self.tolerances, self.array_keys
         self._size = sum(map(len, sorts))
         self.plain = not self._size
+        self.evens = any(not rule.header for rule in (*self.ignores, *self.normalizers))
         self.meter = Meter(MOST_ASKED)
 
     def begin(self) -> None:

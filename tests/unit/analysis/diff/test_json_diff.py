@@ -96,6 +96,14 @@ def test_elements_are_matched_by_their_identity_even_when_all_have_moved_and_cha
     assert found(original, shadow) == {("$", "array_order"), ("$[*].price", "type")}
 
 
+def test_the_identity_of_a_document_store_counts() -> None:
+    original = [{"_id": i, "v": i} for i in range(9)]
+    assert found(original, [{"_id": 99, "v": 0}, *original[:4], {"_id": 4, "v": 7}, *original[5:]]) == {
+        ("$", "array_length"),
+        ("$[*].v", "value"),
+    }
+
+
 def test_one_element_replaced_is_one_gone_and_one_new() -> None:
     assert found([{"id": 1}, {"id": 2}], [{"id": 1}, {"id": 3}]) == {("$[*]", "missing"), ("$[*]", "extra")}
 

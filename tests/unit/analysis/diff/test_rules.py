@@ -139,6 +139,55 @@ def test_the_order_of_an_array_may_mean_nothing() -> None:
     assert found([1.001, 2.001, 3], [3, 2.0, 1.0], *rough) == []
 
 
+AT = Ignore(path="$..at")
+VERSION = Normalize(path="$[*].name", regex=r" \(v\d\)")
+ANY_ORDER = Normalize(path="$", unordered=True)
+
+
+def test_elements_are_matched_without_what_is_ignored() -> None:
+    ours, theirs = ([{"at": n, "v": f"v{n % 9}"} for n in range(start, start + 9)] for start in (0, 900))
+    assert found(ours, theirs[::-1], AT, ANY_ORDER) == []
+    assert found(ours, theirs[::-1], AT) == [("$", "array_order")]
+    assert found(ours, [{"at": 1, "v": "new"}, *theirs], AT) == [("$", "array_length")]
+    tmp = Ignore(path="$[*].at", value="^tmp")
+    assert found([{"at": "tmp1", "v": 1}, {"at": "x", "v": 2}], [{"at": "x", "v": 2}, {"at": "tmp2", "v": 1}], tmp) == [
+        ("$", "array_order")
+    ]
+    nested = [{"t": [1, 2], "v": 1}, {"t": [3], "v": 2}], [{"t": [3], "v": 2}, {"t": [2, 1], "v": 1}]
+    assert found(*nested, Normalize(unordered=True)) == []
+    assert found([1, 2], [3, 4], Ignore(path="$[*]")) == []
+
+
+def test_an_ignored_identity_tells_nothing_apart_unless_a_rule_names_it() -> None:
+    ours, theirs = ([{"id": n + start, "v": f"v{n}"} for n in range(5)] for start in (10, 13))
+    assert found(ours, theirs, Ignore(path="$..id")) == []
+    assert found(ours, theirs, Ignore(path="$..id"), ArrayKey("$", "id"))
+
+
+def test_identities_are_evened_out() -> None:
+    ours, theirs = (
+        [{"name": f"a (v{n})", "v": 1}, {"name": f"b (v{n})", "v": 2}, {"name": "c", "v": 3}] for n in (1, 2)
+    )
+    assert found(ours, theirs, VERSION) == []
+    assert found(ours, theirs[::-1], VERSION) == [("$", "array_order")]
+    twice = [{"name": "a (v1)", "v": 1}, {"name": "a (v2)", "v": 2}]
+    assert found(twice, [*twice[:1], {"name": "a (v3)", "v": 2}], VERSION) == []
+    case = Normalize(path="$[*].name", ignore_case=True)
+    assert found([{"name": "A", "v": 1}, {"name": "b"}], [{"name": "a", "v": 1}, {"name": "b"}], case) == []
+
+
+def test_texts_without_an_order_are_matched_evened_out() -> None:
+    digits = Normalize(path="$[*]", regex="[0-9]-")
+    assert found(["1-a", "2-b"], ["3-b", "4-a"], ANY_ORDER, digits) == []
+
+
+def test_evening_out_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("xds_server.analysis.diff.evened.MOST", 10)
+    ours, theirs = ([{"at": n + start, "v": n} for n in range(50)] for start in (0, 90))
+    assert found(ours, theirs, AT) == []
+    assert found(ours, theirs[::-1], AT, ANY_ORDER) == [("$[*].v", "value")]
+
+
 def test_numbers_within_the_tolerance_are_equal() -> None:
     assert found({"a": 0.3}, {"a": 0.2}, Tolerance(path="$.a", absolute=0.1)) == []
     assert found({"a": 0.31}, {"a": 0.2}, Tolerance(path="$.a", absolute=0.1)) == [("$.a", "value")]
