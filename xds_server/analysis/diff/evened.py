@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import orjson
 
+from xds_server.analysis.diff.codes import whole
 from xds_server.analysis.diff.rules import Rules
 
 MOST = 100_000
@@ -74,19 +75,14 @@ class Evener:
             below = shape.at(0)
             elements = [None if (each := self._even(x, below)) is _LEFT_OUT else each for x in value]
             return sorted(elements, key=_code) if at.unordered else elements
-        return self._leaf(value, shape.field) if at.values or at.normalizers else _number(value)
+        return self._leaf(value, shape.field) if at.values or at.normalizers else whole(value)
 
     def _leaf(self, value: Any, field: str) -> Any:
         rules = self._rules
         at = rules.at(field)
         if rules.exhausted(at, value, ""):
             raise EnoughError
-        return at.evened(_number(value), rules.meter)
-
-
-def _number(value: Any) -> Any:
-    """Return 1 for 1.0, which JSON does not tell apart."""
-    return int(value) if type(value) is float and value.is_integer() and abs(value) < 2.0**63 else value
+        return at.evened(whole(value), rules.meter)
 
 
 def _code(value: Any) -> bytes:

@@ -8,11 +8,11 @@ Guarantees: no recursion of our own, so no depth breaks it; at most `budget` val
 found, then one `too_complex` says so. Of a field and class, the first place that counts is returned; values of the same
 recognised kind only where no other value of the field differs. `true` is not `1`, but `1` is `1.0`: JSON has one kind
 of number.
-Not guaranteed: the smallest possible set of differences; integers beyond 64 bits are told apart no better than as
-doubles, and of a key that is there twice only the last value is compared here (RFC 8259, 4 and 6).
+Not guaranteed: the smallest possible set of differences; of a key that is there twice only the last value is compared
+here (RFC 8259, 4 and 6).
 """
 
-import re
+import secrets
 from collections import Counter
 from contextlib import suppress
 from operator import itemgetter
@@ -20,6 +20,7 @@ from typing import Any
 
 import orjson
 
+from xds_server.analysis.diff.codes import in_order, one_kind_of_number, sortable, split, unlike
 from xds_server.analysis.diff.difference import ABSENT, Difference
 from xds_server.analysis.diff.evened import EnoughError, Evener
 from xds_server.analysis.diff.json_text import Literal
@@ -36,14 +37,15 @@ MATCHED_DEPTH = 12
 """Arrays nested deeper are compared by position: matching encodes each element, which would be quadratic in depth."""
 LONGEST_FIELD = 300
 """Characters of a generalised path."""
-CUT = "\0cut"
-"""Marks, in a value parsed from a cut text, the containers whose end was not seen (see `json_head`)."""
+CUT = f"\0cut {secrets.token_hex(8)}"
+"""Marks, in a value parsed from a cut text, the containers whose end was not seen (see `json_head`).
+
+Another one in each process, so that no answer has it for a key.
+"""
 IDENTITIES = ("id", "_id", "uuid", "key", "sku", "code", "slug", "name")
 """Keys that may tell the elements of an array apart, best first."""
 
 _NUMBERS = frozenset({int, float, Literal})
-_INTEGRAL = re.compile(rb"\d(?:\.0|e\d)")
-_LARGEST = 2.0**63
 _SORTED = orjson.OPT_SORT_KEYS
 
 
@@ -119,7 +121,7 @@ def json_differences(
     return _Comparer(budget, rules, booleans=booleans).run(original, shadow)
 
 
-_TOO_COMPLEX = Difference("$", Kind.TOO_COMPLEX, ABSENT, ABSENT)
+TOO_COMPLEX = Difference("$", Kind.TOO_COMPLEX, ABSENT, ABSENT)
 
 
 class _TooComplexError(Exception):
@@ -149,7 +151,7 @@ class _Comparer:
             place, a, b = todo.pop()
             self._left -= len(a) + len(b) + 1
             if self._left < 0:
-                found.append(_TOO_COMPLEX)
+                found.append(TOO_COMPLEX)
                 break
             try:
                 if type(a) is dict:
@@ -157,7 +159,7 @@ class _Comparer:
                 else:
                     self._arrays(place, a, b)
             except _TooComplexError:
-                found.append(_TOO_COMPLEX)
+                found.append(TOO_COMPLEX)
                 break
             except RecursionError:
                 # Python compares nested values by recursion. Again without that; what was found is not found twice.
@@ -246,7 +248,7 @@ class _Comparer:
             return False
         if left_codes == right_codes:
             return True
-        left_codes, right_codes = _one_kind_of_number(a, left_codes), _one_kind_of_number(b, right_codes)
+        left_codes, right_codes = one_kind_of_number(a, left_codes), one_kind_of_number(b, right_codes)
         if left_codes == right_codes:
             return True
         if self._evener is not None:
@@ -257,15 +259,15 @@ class _Comparer:
                 return True
         if len(a) != len(b):
             self._add_here(place, Kind.ARRAY_LENGTH, len(a), len(b))
-        left, right = _unlike(left_codes, right_codes)
+        left, right = unlike(left_codes, right_codes)
         both = Counter(left_codes[i] for i in left) & Counter(right_codes[i] for i in right)
-        left_same, left_rest = _split(left_codes, left, both)
-        right_same, right_rest = _split(right_codes, right, both)
+        left_same, left_rest = split(left_codes, left, both)
+        right_same, right_rest = split(right_codes, right, both)
         if self._rules.normalizers and self._rules.at(place.shaped().field).unordered:
             # The like of each stands where it is sorted to, if anywhere.
-            left_rest.sort(key=lambda i: _sortable(a[i], left_codes[i]))
-            right_rest.sort(key=lambda i: _sortable(b[i], right_codes[i]))
-        elif left_same != right_same and not _in_order(left_codes, left, right_codes, right):
+            left_rest.sort(key=lambda i: sortable(a[i], left_codes[i]))
+            right_rest.sort(key=lambda i: sortable(b[i], right_codes[i]))
+        elif left_same != right_same and not in_order(left_codes, left, right_codes, right):
             self._add_here(place, Kind.ARRAY_ORDER, a, b)
         for i, j in zip(left_rest, right_rest, strict=False):
             self._pair(place, i, a[i], b[j])
@@ -366,61 +368,6 @@ def _same_bytes(a: Any, b: Any) -> bool:
         return orjson.dumps(a) == orjson.dumps(b)
     except (orjson.JSONEncodeError, RecursionError):
         return False
-
-
-def _one_kind_of_number(elements: list[Any], codes: list[bytes]) -> list[bytes]:
-    """Encode 1.0 as 1, where there is any, so that elements which are equal are encoded alike."""
-    return [
-        orjson.dumps(_whole(element), option=_SORTED) if _INTEGRAL.search(code) else code
-        for element, code in zip(elements, codes, strict=True)
-    ]
-
-
-def _whole(value: Any) -> Any:
-    """Return the value with integral floats as integers; it could be encoded, so it is not nested deep."""
-    kind = type(value)
-    if kind is float:
-        return int(value) if value.is_integer() and abs(value) < _LARGEST else value
-    if kind is list:
-        return [_whole(x) for x in value]
-    return {key: _whole(x) for key, x in value.items()} if kind is dict else value
-
-
-def _unlike(left: list[bytes], right: list[bytes]) -> tuple[list[int], list[int]]:
-    """Return the positions of elements that do not stand against their like: from the front, from the end, alike."""
-    if len(left) == len(right):
-        unlike = [i for i, (a, b) in enumerate(zip(left, right, strict=True)) if a != b]
-        return unlike, unlike
-    shorter = min(len(left), len(right))
-    start = next((i for i in range(shorter) if left[i] != right[i]), shorter)
-    end = next((i for i in range(shorter - start) if left[-1 - i] != right[-1 - i]), shorter - start)
-    return list(range(start, len(left) - end)), list(range(start, len(right) - end))
-
-
-def _split(codes: list[bytes], positions: list[int], both: Counter[bytes]) -> tuple[list[bytes], list[int]]:
-    """Return the elements that the other side has too, in order, and the positions of the others."""
-    left = both.copy()
-    same, rest = [], []
-    for index in positions:
-        code = codes[index]
-        if left[code] > 0:
-            left[code] -= 1
-            same.append(code)
-        else:
-            rest.append(index)
-    return same, rest
-
-
-def _in_order(left: list[bytes], ours: list[int], right: list[bytes], theirs: list[int]) -> bool:
-    """Say whether those that both have are in order after all, when of some that repeat the last are meant."""
-    both = Counter(left[i] for i in ours) & Counter(right[i] for i in theirs)
-    first = _split(left, ours, both)[0], _split(right, theirs, both)[0]
-    last = _split(left, ours[::-1], both)[0][::-1], _split(right, theirs[::-1], both)[0][::-1]
-    return last[0] in (last[1], first[1]) or first[0] == last[1]
-
-
-def _sortable(value: Any, code: bytes) -> tuple[int, float, bytes]:
-    return (0, float(value), code) if type(value) is int or type(value) is float else (1, 0.0, code)
 
 
 _TELLING = frozenset({str, int})

@@ -26,6 +26,9 @@ _SURROGATE = re.compile(
     r"(?P<whole>\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|\\u[dD][89a-fA-F][0-9a-fA-F]{2}"
 )
 
+LARGE = re.compile(rb"[1-9][0-9]{18}")
+"""The beginning of an integer that may need more than 64 bits."""
+
 NOT_JSON: Any = object()
 
 
@@ -61,6 +64,11 @@ def parse_json(data: bytes) -> Parsed:
         return Parsed(orjson.loads(data))
     except orjson.JSONDecodeError:
         return _tolerant(data)
+
+
+def exact(data: bytes) -> Any:
+    """Return what a whole text says, integers of any length as they are written; slower than `parse_json`."""
+    return _tolerant(data).value
 
 
 def _tolerant(data: bytes) -> Parsed:

@@ -13,6 +13,7 @@ from xds_server.analysis.diff.jsonpath import JSONPath, compile_path
 from xds_server.model.analysis import ArrayKey, Ignore, Normalize, Tolerance
 
 _BODY = ("$", "body")
+_STATUS = frozenset({"status", "grpc-status"})
 
 
 class _Where:
@@ -66,6 +67,9 @@ class IgnoreRule(_Where):
         if self.path is not None and not self.path.covers(field):
             return False
         if self.header and not self._in_header(field):
+            return False
+        if field in _STATUS and self._field is None:
+            # Both of 200 and 201 match "0", and nobody meant them.
             return False
         return self._field is None or self._field.is_all_of(field)
 

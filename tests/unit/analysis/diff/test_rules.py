@@ -109,6 +109,13 @@ def test_a_status_can_be_ignored_by_its_field() -> None:
     assert answers(*calls, Ignore(field="grpc-.*")) == []
 
 
+def test_a_rule_of_values_hides_no_status() -> None:
+    rule = Ignore(value="^2|0$")
+    assert answers({"body": b"[21]"}, {"body": b"[22]", "status": 201}, rule) == [("status", "status_code")]
+    calls = [{"headers": {"content-type": "application/grpc"}, "trailers": {"grpc-status": s}} for s in ("2", "20")]
+    assert answers(*calls, rule) == [("grpc-status", "grpc_status")]
+
+
 def test_values_are_compared_after_they_were_evened_out() -> None:
     rule = Normalize(path="$.url", regex="^https?://([^/]+)", replace=r"\1")
     assert found({"url": "http://a/x"}, {"url": "https://a/x"}, rule) == []
