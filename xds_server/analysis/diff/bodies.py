@@ -154,7 +154,8 @@ def _json(ours: _Side, theirs: _Side, rules: Rules) -> list[Difference] | None:
     found = json_differences(left.value, right.value, rules=rules, booleans=booleans)
     if not found and LARGE.search(one) and LARGE.search(other):
         # Read as doubles they may have become equal; as they are written they need not be.
-        found = json_differences(*(_exact(each) for each in (ours, theirs)), rules=rules)
+        written = [_exact(each) for each in (ours, theirs)]
+        found = json_differences(*written, rules=rules) if NOT_JSON not in written else []
     if left.flaw != right.flaw:
         flaws = (f"JSON with {each.flaw}" if each.flaw else "JSON" for each in (left, right))
         found += _judged([Difference("$", Kind.INVALID, *flaws)], rules)
