@@ -24,7 +24,7 @@ from xds_server.analysis.diff.event_streams import EVENTS, LINES, read_events, r
 from xds_server.analysis.diff.grpc_frames import read_messages
 from xds_server.analysis.diff.json_diff import CUT, TOO_COMPLEX, json_differences
 from xds_server.analysis.diff.json_head import parse_json_head
-from xds_server.analysis.diff.json_text import LARGE, NOT_JSON, Parsed, exact, parse_json, twice
+from xds_server.analysis.diff.json_text import NOT_JSON, Parsed, exact, has_large, parse_json, twice
 from xds_server.analysis.diff.markup import markup_differences
 from xds_server.analysis.diff.rules import DEFAULT_RULES, Rules
 from xds_server.analysis.diff.texts import FIELD, text_differences
@@ -152,7 +152,7 @@ def _json(ours: _Side, theirs: _Side, rules: Rules) -> list[Difference] | None:
     one, other = ours.body.data, theirs.body.data
     booleans = b"true" in one or b"false" in one or b"true" in other or b"false" in other
     found = json_differences(left.value, right.value, rules=rules, booleans=booleans)
-    if not found and LARGE.search(one) and LARGE.search(other):
+    if not found and has_large(one) and has_large(other):
         # Read as doubles they may have become equal; as they are written they need not be.
         written = [_exact(each) for each in (ours, theirs)]
         found = json_differences(*written, rules=rules) if NOT_JSON not in written else []
