@@ -60,7 +60,21 @@ EndpointPattern = Annotated[
 ]
 
 
-class IgnoreBody(Document):
+class _RuleBody(Document):
+    """A rule: what is left out holds for all, so a field that is there must say something."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _said(cls, given: Any) -> Any:
+        """Refuse null: an empty `path:` in YAML was meant to narrow the rule, not to widen it."""
+        if isinstance(given, dict):
+            for name, value in given.items():
+                if value is None:
+                    refuse("is null", "a value, or leave the field out", at=str(name))
+        return given
+
+
+class IgnoreBody(_RuleBody):
     """Differences that do not count. All that is given must hold."""
 
     endpoint: EndpointGlob | None = OMITTED
@@ -98,7 +112,7 @@ class IgnoreBody(Document):
         )
 
 
-class NormalizeBody(Document):
+class NormalizeBody(_RuleBody):
     """What is done to both values before they are compared."""
 
     endpoint: EndpointGlob | None = OMITTED
@@ -159,7 +173,7 @@ class NormalizeBody(Document):
         )
 
 
-class ToleranceBody(Document):
+class ToleranceBody(_RuleBody):
     """How far numbers may be apart."""
 
     endpoint: EndpointGlob | None = OMITTED
@@ -189,7 +203,7 @@ class ToleranceBody(Document):
         )
 
 
-class ArrayKeyBody(Document):
+class ArrayKeyBody(_RuleBody):
     """How the elements of an array are told apart."""
 
     endpoint: EndpointGlob | None = OMITTED

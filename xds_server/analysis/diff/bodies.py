@@ -18,13 +18,13 @@ from typing import Any
 
 import orjson
 
-from xds_server.analysis.diff.decode import Body, content_type, decode, encodings, unbase64
+from xds_server.analysis.diff.decode import Body, charset, content_type, decode, encodings, unbase64
 from xds_server.analysis.diff.difference import ABSENT, Difference
 from xds_server.analysis.diff.event_streams import EVENTS, LINES, read_events, read_lines
 from xds_server.analysis.diff.grpc_frames import read_messages
-from xds_server.analysis.diff.json_diff import json_differences
+from xds_server.analysis.diff.json_diff import CUT, TOO_COMPLEX, json_differences
 from xds_server.analysis.diff.json_head import parse_json_head
-from xds_server.analysis.diff.json_text import NOT_JSON, Parsed, parse_json, twice
+from xds_server.analysis.diff.json_text import NOT_JSON, Parsed, exact, has_large, parse_json, twice
 from xds_server.analysis.diff.markup import markup_differences
 from xds_server.analysis.diff.rules import DEFAULT_RULES, Rules
 from xds_server.analysis.diff.texts import FIELD, text_differences
@@ -53,6 +53,7 @@ class _Side:
     applied: list[str]
     body: Body
     path: str
+    charset: str
 
     @property
     def is_json(self) -> bool:
@@ -108,16 +109,16 @@ def _too_large(left: Body, right: Body) -> Difference:
 
 def _side(record: Record, headers: bytes) -> _Side:
     raw = unbase64(record.head)
-    kind, applied = _described_by(headers)
+    kind, applied, named = _described_by(headers)
     complete = len(raw) >= record.size and not record.cut_off
     body = decode(raw, applied, complete=complete) if applied else Body(raw, complete)
-    return _Side(raw, headers, kind, applied, body, record.path)
+    return _Side(raw, headers, kind, applied, body, record.path, named)
 
 
 @lru_cache(maxsize=256)
-def _described_by(headers: bytes) -> tuple[str, list[str]]:
-    """Return media type and encodings; most answers of a service have the headers of the one before."""
-    return content_type(headers), encodings(headers)
+def _described_by(headers: bytes) -> tuple[str, list[str], str]:
+    """Return media type, encodings, charset; most answers of a service have the headers of the one before."""
+    return content_type(headers), encodings(headers), charset(headers)
 
 
 def _differences(ours: _Side, theirs: _Side, rules: Rules) -> list[Difference]:
@@ -151,6 +152,10 @@ def _json(ours: _Side, theirs: _Side, rules: Rules) -> list[Difference] | None:
     one, other = ours.body.data, theirs.body.data
     booleans = b"true" in one or b"false" in one or b"true" in other or b"false" in other
     found = json_differences(left.value, right.value, rules=rules, booleans=booleans)
+    if not found and has_large(one) and has_large(other):
+        # Read as doubles they may have become equal; as they are written they need not be.
+        written = [_exact(each) for each in (ours, theirs)]
+        found = json_differences(*written, rules=rules) if NOT_JSON not in written else []
     if left.flaw != right.flaw:
         flaws = (f"JSON with {each.flaw}" if each.flaw else "JSON" for each in (left, right))
         found += _judged([Difference("$", Kind.INVALID, *flaws)], rules)
@@ -172,6 +177,11 @@ def _parsed(side: _Side) -> Parsed:
         return Parsed(NOT_JSON)
 
 
+def _exact(side: _Side) -> Any:
+    """Return what a JSON text says, with integers beyond 64 bits as they are written."""
+    return exact(side.body.data) if side.body.complete else _parsed(side).value
+
+
 def _twice(original: tuple[bytes, Any], shadow: tuple[bytes, Any], rules: Rules) -> list[Difference]:
     ours, theirs = twice(*original), twice(*shadow)
     if ours == theirs:
@@ -184,10 +194,14 @@ def _twice(original: tuple[bytes, Any], shadow: tuple[bytes, Any], rules: Rules)
 def _stream(ours: _Side, theirs: _Side, rules: Rules) -> list[Difference] | None:
     """Compare streams of events, documents or messages; None when they are none, or cannot be read."""
     kind, sides = ours.type, (ours, theirs)
-    if kind == EVENTS:
-        return json_differences(*(read_events(s.body.data, complete=s.body.complete) for s in sides), rules=rules)
-    if kind in LINES:
-        return json_differences(*(read_lines(s.body.data, complete=s.body.complete) for s in sides), rules=rules)
+    if kind == EVENTS or kind in LINES:
+        read = read_events if kind == EVENTS else read_lines
+        documents = [read(s.body.data, complete=s.body.complete) for s in sides]
+        found = json_differences(*documents, rules=rules)
+        if not found and any(s.body.complete and CUT in read[-1:] for s, read in zip(sides, documents, strict=True)):
+            # Alike as far as was read, and not to the end.
+            return _judged([TOO_COMPLEX], rules)
+        return found
     if not kind.startswith("application/grpc") or rules.descriptors is None:
         return None
     left, right = (
@@ -237,7 +251,7 @@ def _text(side: _Side) -> str | None:
         return None
     try:
         # A head may end inside a character.
-        text = data.decode("utf-8", "strict" if side.body.complete else "ignore")
+        text = data.decode(side.charset, "strict" if side.body.complete else "ignore")
     except UnicodeDecodeError:
         return None
     known = kind.startswith(_TEXT_TYPES) or kind.endswith(("+xml", "/json", "+json"))

@@ -1,10 +1,12 @@
 """Cookies compared by name and attribute: `cookie:session`, `cookie:session.samesite`.
 
 Guarantees: the order of cookies and of attributes does not matter, nor does the day on which one expires; what a cookie
-holds is taken for a token (another one each time) unless it is a plain word, like `dark`. Bounded by the headers.
+holds is taken for a token (another one each time) unless it is a plain word or a short number, like `dark` or `1099`.
+Bounded by the headers.
 Not guaranteed: two cookies of one name for different paths; the last counts.
 """
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,6 +19,8 @@ MOST = 100
 """Cookies of one answer; browsers keep 50 to 180 a site."""
 _WORD = 16
 """Letters up to which a value may be a word."""
+_NUMBER = re.compile(r"-?[0-9]{1,8}(?:\.[0-9]{1,4})?")
+"""A count, an amount or a flag; longer numbers may be ids of sessions."""
 
 _Cookie = tuple[str, dict[str, str]]
 
@@ -51,7 +55,7 @@ def _value(field: str, left: str, right: str, rules: Rules) -> Difference | None
 
 
 def _word(value: str) -> bool:
-    return len(value) <= _WORD and value.isalpha()
+    return len(value) <= _WORD and (value.isalpha() or _NUMBER.fullmatch(value) is not None)
 
 
 def _parsed(lines: list[str]) -> dict[str, _Cookie]:

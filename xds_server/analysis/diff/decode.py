@@ -6,6 +6,7 @@ be.
 Not guaranteed: checksums inside the encodings are verified (a cut body has none).
 """
 
+import codecs
 import re
 import zlib
 from binascii import Error as Base64Error
@@ -26,6 +27,13 @@ MAX_ENCODINGS = 3
 _GZIP_MAGIC = b"\x1f\x8b"
 _ENCODING = re.compile(rb"^content-encoding:[ \t]*([^\n]*)", re.IGNORECASE | re.MULTILINE)
 _TYPE = re.compile(rb"^content-type:[ \t]*([^;\n]*)", re.IGNORECASE | re.MULTILINE)
+_CHARSET = re.compile(
+    rb"^content-type:[^\n]*;[ \t]*charset=[\"']?([A-Za-z0-9._:-]{1,40})", re.IGNORECASE | re.MULTILINE
+)
+_KNOWN = re.compile(
+    r"iso8859-\d+|cp\d+|utf-(?:16|32)(?:-[lb]e)?|koi8-[ru]|shift_jis|euc_(?:jp|kr)|gb(?:2312|k|18030)|big5"
+)
+"""Python's names of charsets in the wild; some of its other codecs are slow, or none of texts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +66,18 @@ def content_type(headers: bytes) -> str:
     """Return the media type of captured headers, in lower case without parameters; empty when there is none."""
     found = _TYPE.search(headers)
     return found[1].strip().lower().decode("latin-1") if found else ""
+
+
+def charset(headers: bytes) -> str:
+    """Return Python's name of the charset of captured headers; UTF-8 when none is given that is known."""
+    found = _CHARSET.search(headers)
+    try:
+        name = codecs.lookup(found[1].decode()).name if found else ""
+    except LookupError:
+        name = ""
+    # To browsers, and so to services, the one means the other (WHATWG Encoding, 4.2).
+    name = "cp1252" if name == "iso8859-1" else name
+    return name if _KNOWN.fullmatch(name) else "utf-8"
 
 
 def encodings(headers: bytes) -> list[str]:

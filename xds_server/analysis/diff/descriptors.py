@@ -2,7 +2,8 @@
 
 Guarantees: a set is built once; a broken set, an unknown method and bytes that are no such message give nothing and
 raise nothing (`check_descriptor_set` says what is wrong, when a profile is given).
-Not guaranteed: messages inside an `Any` of a type that the set lacks; the message is then not read at all.
+Not guaranteed: messages that cannot be written as JSON (NaN in a `Value`) and those inside an `Any` of a type that the
+set lacks; the message is then not read at all.
 """
 
 import base64
@@ -83,7 +84,8 @@ class Descriptors:
                 descriptor_pool=self._pool,
             )
             return value, message.SerializeToString(deterministic=True)
-        except (DecodeError, TypeError, KeyError, ValueError, RecursionError):
+        except (DecodeError, json_format.Error, TypeError, KeyError, ValueError, OverflowError, RecursionError):
+            # Some messages cannot be JSON: a Timestamp beyond year 9999, NaN in a Value.
             return None
 
 

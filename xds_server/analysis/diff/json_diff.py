@@ -8,18 +8,21 @@ Guarantees: no recursion of our own, so no depth breaks it; at most `budget` val
 found, then one `too_complex` says so. Of a field and class, the first place that counts is returned; values of the same
 recognised kind only where no other value of the field differs. `true` is not `1`, but `1` is `1.0`: JSON has one kind
 of number.
-Not guaranteed: the smallest possible set of differences; integers beyond 64 bits are told apart no better than as
-doubles, and of a key that is there twice only the last value is compared here (RFC 8259, 4 and 6).
+Not guaranteed: the smallest possible set of differences; of a key that is there twice only the last value is compared
+here (RFC 8259, 4 and 6).
 """
 
-import re
+import secrets
 from collections import Counter
+from contextlib import suppress
 from operator import itemgetter
 from typing import Any
 
 import orjson
 
+from xds_server.analysis.diff.codes import in_order, one_kind_of_number, sortable, split, unlike
 from xds_server.analysis.diff.difference import ABSENT, Difference
+from xds_server.analysis.diff.evened import EnoughError, Evener
 from xds_server.analysis.diff.json_text import Literal
 from xds_server.analysis.diff.jsonpath import LONGEST_KEY, exact_step, general_step
 from xds_server.analysis.diff.looks import same_kind
@@ -34,14 +37,15 @@ MATCHED_DEPTH = 12
 """Arrays nested deeper are compared by position: matching encodes each element, which would be quadratic in depth."""
 LONGEST_FIELD = 300
 """Characters of a generalised path."""
-CUT = "\0cut"
-"""Marks, in a value parsed from a cut text, the containers whose end was not seen (see `json_head`)."""
-IDENTITIES = ("id", "uuid", "key", "sku", "code", "slug", "name")
+CUT = f"\0cut {secrets.token_hex(8)}"
+"""Marks, in a value parsed from a cut text, the containers whose end was not seen (see `json_head`).
+
+Another one in each process, so that no answer has it for a key.
+"""
+IDENTITIES = ("id", "_id", "uuid", "key", "sku", "code", "slug", "name")
 """Keys that may tell the elements of an array apart, best first."""
 
 _NUMBERS = frozenset({int, float, Literal})
-_INTEGRAL = re.compile(rb"\d(?:\.0|e\d)")
-_LARGEST = 2.0**63
 _SORTED = orjson.OPT_SORT_KEYS
 
 
@@ -117,7 +121,7 @@ def json_differences(
     return _Comparer(budget, rules, booleans=booleans).run(original, shadow)
 
 
-_TOO_COMPLEX = Difference("$", Kind.TOO_COMPLEX, ABSENT, ABSENT)
+TOO_COMPLEX = Difference("$", Kind.TOO_COMPLEX, ABSENT, ABSENT)
 
 
 class _TooComplexError(Exception):
@@ -128,6 +132,7 @@ class _Comparer:
     def __init__(self, budget: int, rules: Rules, *, booleans: bool) -> None:
         self._left = budget
         self._rules = rules
+        self._evener = Evener(rules) if rules.evens else None
         self._booleans = booleans
         self._prune = MATCHED_DEPTH
         """Containers above this depth are asked whether they are equal before they are taken apart."""
@@ -146,7 +151,7 @@ class _Comparer:
             place, a, b = todo.pop()
             self._left -= len(a) + len(b) + 1
             if self._left < 0:
-                found.append(_TOO_COMPLEX)
+                found.append(TOO_COMPLEX)
                 break
             try:
                 if type(a) is dict:
@@ -154,7 +159,7 @@ class _Comparer:
                 else:
                     self._arrays(place, a, b)
             except _TooComplexError:
-                found.append(_TOO_COMPLEX)
+                found.append(TOO_COMPLEX)
                 break
             except RecursionError:
                 # Python compares nested values by recursion. Again without that; what was found is not found twice.
@@ -208,7 +213,7 @@ class _Comparer:
                 if CUT not in (left, right):
                     self._pair(place, index, left, right)
             return
-        if (found := _identities(a, b, self._key(place))) is not None:
+        if (found := self._identities(place, a, b)) is not None:
             self._by_identity(place, (a, found[0]), (b, found[1]))
         elif place.depth >= MATCHED_DEPTH or not self._by_codes(place, a, b):
             if len(a) != len(b):
@@ -216,8 +221,23 @@ class _Comparer:
             for index, (left, right) in enumerate(zip(a, b, strict=False)):
                 self._pair(place, index, left, right)
 
-    def _key(self, place: _Place) -> str:
-        return self._rules.at(place.shaped().field).key if self._rules.array_keys else ""
+    def _identities(self, place: _Place, a: list[Any], b: list[Any]) -> tuple[list[Any], list[Any]] | None:
+        """Return the values that tell the elements of both arrays apart, best first: what a rule names."""
+        if not a or not b or type(a[0]) is not dict or type(b[0]) is not dict:
+            return None
+        first, evener = a[0], self._evener
+        key = self._rules.at(place.shaped().field).key if self._rules.array_keys else ""
+        for name in (key, *IDENTITIES) if key else IDENTITIES:
+            if name in first:
+                ours = _telling_apart(a, name)
+                theirs = _telling_apart(b, name) if ours is not None else None
+                if evener is not None and ours is not None and theirs is not None:
+                    field = place.shaped().at(0).at(name).field
+                    ours = evener.identities(ours, field, chosen=name == key)
+                    theirs = evener.identities(theirs, field, chosen=name == key)
+                if ours is not None and theirs is not None:
+                    return ours, theirs
+        return None
 
     def _by_codes(self, place: _Place, a: list[Any], b: list[Any]) -> bool:
         """Compare by content; False when the elements cannot be encoded (nested too deep)."""
@@ -228,19 +248,26 @@ class _Comparer:
             return False
         if left_codes == right_codes:
             return True
-        left_codes, right_codes = _one_kind_of_number(a, left_codes), _one_kind_of_number(b, right_codes)
+        left_codes, right_codes = one_kind_of_number(a, left_codes), one_kind_of_number(b, right_codes)
         if left_codes == right_codes:
             return True
+        if self._evener is not None:
+            with suppress(EnoughError):
+                shape = place.shaped()
+                left_codes, right_codes = self._evener.codes(a, shape), self._evener.codes(b, shape)
+            if left_codes == right_codes:
+                return True
         if len(a) != len(b):
             self._add_here(place, Kind.ARRAY_LENGTH, len(a), len(b))
-        both = Counter(left_codes) & Counter(right_codes)
-        left_same, left_rest = _split(left_codes, both)
-        right_same, right_rest = _split(right_codes, both)
+        left, right = unlike(left_codes, right_codes)
+        both = Counter(left_codes[i] for i in left) & Counter(right_codes[i] for i in right)
+        left_same, left_rest = split(left_codes, left, both)
+        right_same, right_rest = split(right_codes, right, both)
         if self._rules.normalizers and self._rules.at(place.shaped().field).unordered:
             # The like of each stands where it is sorted to, if anywhere.
-            left_rest.sort(key=lambda i: _sortable(a[i], left_codes[i]))
-            right_rest.sort(key=lambda i: _sortable(b[i], right_codes[i]))
-        elif left_same != right_same:
+            left_rest.sort(key=lambda i: sortable(a[i], left_codes[i]))
+            right_rest.sort(key=lambda i: sortable(b[i], right_codes[i]))
+        elif left_same != right_same and not in_order(left_codes, left, right_codes, right):
             self._add_here(place, Kind.ARRAY_ORDER, a, b)
         for i, j in zip(left_rest, right_rest, strict=False):
             self._pair(place, i, a[i], b[j])
@@ -297,7 +324,10 @@ class _Comparer:
             at = rules.at(shape.field)
             if rules.exhausted(at, a, b):
                 raise _TooComplexError
-            if not at.counts(a, b) or (kind is not Kind.TYPE and at.same(a, b)):
+            same = not at.counts(a, b) or (kind is not Kind.TYPE and at.same(a, b, rules.meter))
+            if rules.meter.exhausted:
+                raise _TooComplexError
+            if same:
                 return
         kinds.add(kind)
         if kind is Kind.VALUE and Kind.SAME_KIND in kinds:
@@ -338,55 +368,6 @@ def _same_bytes(a: Any, b: Any) -> bool:
         return orjson.dumps(a) == orjson.dumps(b)
     except (orjson.JSONEncodeError, RecursionError):
         return False
-
-
-def _one_kind_of_number(elements: list[Any], codes: list[bytes]) -> list[bytes]:
-    """Encode 1.0 as 1, where there is any, so that elements which are equal are encoded alike."""
-    return [
-        orjson.dumps(_whole(element), option=_SORTED) if _INTEGRAL.search(code) else code
-        for element, code in zip(elements, codes, strict=True)
-    ]
-
-
-def _whole(value: Any) -> Any:
-    """Return the value with integral floats as integers; it could be encoded, so it is not nested deep."""
-    kind = type(value)
-    if kind is float:
-        return int(value) if value.is_integer() and abs(value) < _LARGEST else value
-    if kind is list:
-        return [_whole(x) for x in value]
-    return {key: _whole(x) for key, x in value.items()} if kind is dict else value
-
-
-def _split(codes: list[bytes], both: Counter[bytes]) -> tuple[list[bytes], list[int]]:
-    """Return the elements that the other side has too, in order, and the positions of the others."""
-    left = both.copy()
-    same, rest = [], []
-    for index, code in enumerate(codes):
-        if left[code] > 0:
-            left[code] -= 1
-            same.append(code)
-        else:
-            rest.append(index)
-    return same, rest
-
-
-def _sortable(value: Any, code: bytes) -> tuple[int, float, bytes]:
-    return (0, float(value), code) if type(value) is int or type(value) is float else (1, 0.0, code)
-
-
-def _identities(a: list[Any], b: list[Any], key: str) -> tuple[list[Any], list[Any]] | None:
-    """Return the values that tell the elements of both arrays apart; of `key` first, if it does."""
-    if not a or not b or type(a[0]) is not dict or type(b[0]) is not dict:
-        return None
-    first = a[0]
-    for name in (key, *IDENTITIES) if key else IDENTITIES:
-        if name in first:
-            ours = _telling_apart(a, name)
-            theirs = _telling_apart(b, name) if ours is not None else None
-            if ours is not None and theirs is not None:
-                return ours, theirs
-    return None
 
 
 _TELLING = frozenset({str, int})

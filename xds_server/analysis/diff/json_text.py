@@ -26,6 +26,10 @@ _SURROGATE = re.compile(
     r"(?P<whole>\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|\\u[dD][89a-fA-F][0-9a-fA-F]{2}"
 )
 
+_DIGITS = bytes(ord("0") if chr(byte) in "123456789" else byte for byte in range(256))
+_LARGE = b"0" * 19
+"""Digits of an integer that may need more than 64 bits."""
+
 NOT_JSON: Any = object()
 
 
@@ -61,6 +65,16 @@ def parse_json(data: bytes) -> Parsed:
         return Parsed(orjson.loads(data))
     except orjson.JSONDecodeError:
         return _tolerant(data)
+
+
+def has_large(data: bytes) -> bool:
+    """Say whether a text may hold integers beyond 64 bits."""
+    return _LARGE in data.translate(_DIGITS)
+
+
+def exact(data: bytes) -> Any:
+    """Return what a whole text says, integers of any length as they are written; slower than `parse_json`."""
+    return _tolerant(data).value
 
 
 def _tolerant(data: bytes) -> Parsed:

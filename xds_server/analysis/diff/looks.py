@@ -6,6 +6,7 @@ Guarantees: precision before completeness. A date without a time, an amount, a c
 never recognised; numbers only when both may be times since the epoch and lie within a day. Linear in the value, and
 bounded: of texts longer than `LONGEST` nothing is recognised, except a JWT.
 Timestamps that lie within a minute of each other are told apart as `clock`: they say when somebody answered.
+A value that stands for none (year 1, a UUID of zeros) is of no kind beside a real one.
 Not guaranteed: that a value which looks like a hash is one; `analysis.recognise` of a profile leaves kinds out.
 """
 
@@ -56,6 +57,8 @@ _INSIDE = re.compile(
 _PLAIN = frozenset({"timestamp", "uuid", "trace_id"})
 _DIGITS = re.compile(r'(?P<quote>"?)(?P<digits>[1-9][0-9]{9,18})(?P=quote)')
 """A time as text; in quotes as an entity tag has it, which some put into bodies too."""
+_NIL = "00000000-0000-0000-0000-000000000000"
+_NOTHING = ("0001-01-01", _NIL, f"{{{_NIL}", f"urn:uuid:{_NIL}")
 _RUNS = re.compile("[A-Z]+|[a-z]+|[0-9]+")
 
 
@@ -77,7 +80,8 @@ def same_kind(original: Any, shadow: Any, enabled: Collection[str], name: str = 
         theirs = _WHOLE.fullmatch(shadow)
         if theirs is not None and ours.lastgroup == theirs.lastgroup and ours.lastgroup in _PLAIN:
             soon = ours.lastgroup == "timestamp" and _soon(original, shadow)
-            return "" if ours.lastgroup not in enabled else CLOCK if soon else ours.lastgroup
+            other = ours.lastgroup not in enabled or _nothing(original) != _nothing(shadow)
+            return "" if other else CLOCK if soon else ours.lastgroup
         both = _kinds(ours, name), _kinds(theirs, name) if theirs is not None else ()
         if found := next((kind for kind in both[0] if kind in both[1] and kind in enabled), ""):
             return found
@@ -85,6 +89,11 @@ def same_kind(original: Any, shadow: Any, enabled: Collection[str], name: str = 
     if digits[0] is not None and digits[1] is not None:
         return _same_time(int(digits[0]["digits"]), int(digits[1]["digits"]), enabled)
     return _inside(original, shadow, enabled, name)
+
+
+def _nothing(text: str) -> bool:
+    """Tell whether it stands for no time or no id at all: year 1 (of Go and .NET), a UUID of zeros."""
+    return text.startswith(_NOTHING)
 
 
 def _same_time(original: Any, shadow: Any, enabled: Collection[str]) -> str:

@@ -2,11 +2,12 @@
 
 Fields: `body:html/body/div/p` for a text, `body:html/body/a/@href` for an attribute, `body:html/body/ul/li` too for an
 element that is missing or extra. Values of one path are compared in order; when there are more of them on one side,
-those that the other side lacks are missing or extra.
+those that the other side lacks are missing or extra. Where there are as many, but between others than before (a price
+that moved to the record beside its own), it is `array_order`, once.
 
 Guarantees: white space and the order of attributes do not matter, nor do comments; linear, bounded by `LONGEST`;
 whatever is no markup is read in some way, alike on both sides.
-Not guaranteed: the tree that a browser would build; that elements which changed places between two parents are told.
+Not guaranteed: the tree that a browser would build; that more than the first change of order is told.
 """
 
 import html
@@ -58,10 +59,16 @@ _VOID = frozenset(
 )
 _RAW = {"script": re.compile("</script", re.IGNORECASE), "style": re.compile("</style", re.IGNORECASE)}
 
+_TEXT = "/#"
 _Nodes = dict[str, list[str]]
 """Texts and attributes by path, in order."""
 _Counts = Counter[str]
 """Elements by path."""
+_Order = list[str]
+"""Paths of elements, attributes and texts as they stand; attributes by name, texts end with `_TEXT`."""
+
+
+_Read = tuple[_Nodes, _Counts, _Order]
 
 
 def markup_differences(left: str, right: str, rules: Rules, *, is_html: bool) -> list[Difference] | None:
@@ -87,7 +94,40 @@ def markup_differences(left: str, right: str, rules: Rules, *, is_html: bool) ->
             values = (shown, ABSENT) if ours[1][path] > theirs[1][path] else (ABSENT, shown)
             if rules.at(field).counts(*values):
                 found.append(Difference(field, Kind.MISSING if values[1] is ABSENT else Kind.EXTRA, *values))
+    if ours[2] != theirs[2] and len(found) < MOST and (moved := _moved(ours, theirs, rules)) is not None:
+        found.append(moved)
     return found
+
+
+def _moved(ours: _Read, theirs: _Read, rules: Rules) -> Difference | None:
+    """Return the first place where other things stand, of those of which there are as many on both sides."""
+
+    def left_out(path: str, kind: str) -> bool:
+        if kind == _TEXT:
+            path = path.removesuffix(_TEXT)
+        if kind and len(ours[0].get(path, ())) != len(theirs[0].get(path, ())):
+            return True
+        return (not kind and ours[1][path] != theirs[1][path]) or rules.at(_field(path)).ignored
+
+    kinds = {step: _TEXT if step.endswith(_TEXT) else "@" if "/@" in step else "" for step in {*ours[2], *theirs[2]}}
+    out = {step for step, kind in kinds.items() if left_out(step, kind)}
+    orders = ([step for step in read[2] if step not in out] for read in (ours, theirs))
+    for a, b in zip(*orders, strict=False):
+        if a != b:
+            field = _field(common) if (common := _common(a, b)) else "body"
+            values = f"<{a.removesuffix(_TEXT)}>", f"<{b.removesuffix(_TEXT)}>"
+            return Difference(field, Kind.ARRAY_ORDER, *values) if rules.at(field).counts(*values) else None
+    return None
+
+
+def _common(a: str, b: str) -> str:
+    """Return the path of the element that both are in."""
+    steps: list[str] = []
+    for ours, theirs in zip(a.split("/")[:-1], b.split("/")[:-1], strict=False):
+        if ours != theirs:
+            break
+        steps.append(ours)
+    return "/".join(steps)
 
 
 def _field(path: str) -> str:
@@ -116,10 +156,11 @@ def _of_path(field: str, a: list[str], b: list[str], rules: Rules) -> Iterator[D
         yield Difference(field, Kind.EXTRA, ABSENT, window(theirs_only[-1], 0))
 
 
-def _read(text: str, *, is_html: bool) -> tuple[_Nodes, _Counts] | None:
+def _read(text: str, *, is_html: bool) -> _Read | None:
     """Return what a document says; None when there is too much of it, or it is nested too deep."""
     nodes: _Nodes = {}
     counts: _Counts = Counter()
+    order: _Order = []
     stack: list[str] = []
     position, number = 0, 0
     while position < len(text):
@@ -131,7 +172,7 @@ def _read(text: str, *, is_html: bool) -> tuple[_Nodes, _Counts] | None:
             return None
         said, name = found["text"], found["name"]
         if said is not None or found["cdata"] is not None:
-            _text(nodes, stack, html.unescape(said) if said is not None else found["cdata"])
+            _text(nodes, order, stack, html.unescape(said) if said is not None else found["cdata"])
             continue
         if name is None:
             continue
@@ -141,27 +182,36 @@ def _read(text: str, *, is_html: bool) -> tuple[_Nodes, _Counts] | None:
                 del stack[len(stack) - 1 - stack[::-1].index(name) :]
             continue
         stack.append(name)
-        counts["/".join(stack[:DEEPEST])] += 1
-        _attributes(nodes, stack, found["rest"], is_html=is_html)
+        path = "/".join(stack[:DEEPEST])
+        counts[path] += 1
+        order.append(path)
+        order += sorted(_attributes(nodes, path, found["rest"], is_html=is_html))
         if is_html and name in _RAW:
             end = _RAW[name].search(text, position)
             stop = end.start() if end else len(text)
-            _text(nodes, stack, text[position:stop])
+            _text(nodes, order, stack, text[position:stop])
             position = stop
         if found["rest"].endswith("/") or (is_html and name in _VOID):
             stack.pop()
-    return nodes, counts
+    return nodes, counts, order
 
 
-def _text(nodes: _Nodes, stack: list[str], text: str) -> None:
+def _text(nodes: _Nodes, order: _Order, stack: list[str], text: str) -> None:
     if said := " ".join(text.split()):
-        nodes.setdefault("/".join(stack[:DEEPEST]) or "text()", []).append(said)
+        path = "/".join(stack[:DEEPEST]) or "text()"
+        nodes.setdefault(path, []).append(said)
+        order.append(path + _TEXT)
 
 
-def _attributes(nodes: _Nodes, stack: list[str], text: str, *, is_html: bool) -> None:
+def _attributes(nodes: _Nodes, element: str, text: str, *, is_html: bool) -> list[str]:
+    """Note the attributes of an element; return their paths."""
+    paths: list[str] = []
     for found in _ATTRIBUTE.finditer(text):
         name = (found[1].lower() if is_html else found[1])[:_NAME]
         value = next((group for group in found.groups()[1:] if group is not None), "")
         words = html.unescape(value).split()
         said = " ".join(sorted(words) if is_html and name == "class" else words)
-        nodes.setdefault("/".join([*stack[:DEEPEST], f"@{name}"]), []).append(said)
+        path = f"{element}/@{name}"
+        paths.append(path)
+        nodes.setdefault(path, []).append(said)
+    return paths

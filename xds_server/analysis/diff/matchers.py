@@ -8,11 +8,12 @@ import re
 from collections.abc import Iterable
 from typing import Protocol, TypeVar
 
-from xds_server.analysis.diff.expressions import BadRuleError, Expression, compile_replacement
+from xds_server.analysis.diff.expressions import BadRuleError, Expression, Meter, compile_replacement
 from xds_server.analysis.diff.jsonpath import JSONPath, compile_path
 from xds_server.model.analysis import ArrayKey, Ignore, Normalize, Tolerance
 
 _BODY = ("$", "body")
+_STATUS = frozenset({"status", "grpc-status"})
 
 
 class _Where:
@@ -43,18 +44,17 @@ class _Where:
 class IgnoreRule(_Where):
     """Differences that do not count."""
 
-    __slots__ = ("_field", "value")
+    __slots__ = ("_field", "everything", "value")
 
     def __init__(self, rule: Ignore) -> None:
         """Compile. Raises: BadRuleError."""
         super().__init__(rule.endpoint, rule.path, rule.header)
         self._field = Expression(rule.field) if rule.field else None
         self.value = Expression(rule.value) if rule.value else None
-
-    @property
-    def everything(self) -> bool:
+        self.everything = not (rule.path or rule.header or rule.field or rule.value)
         """Nothing but the endpoint is given."""
-        return self.path is None and not self.header and self._field is None and self.value is None
+        if self.everything and not rule.endpoint:
+            raise BadRuleError("ignores nothing in particular", "at least one of endpoint, path, header, field, value")
 
     @property
     def whole_header(self) -> str:
@@ -67,6 +67,9 @@ class IgnoreRule(_Where):
         if self.path is not None and not self.path.covers(field):
             return False
         if self.header and not self._in_header(field):
+            return False
+        if field in _STATUS and self._field is None:
+            # Both of 200 and 201 match "0", and nobody meant them.
             return False
         return self._field is None or self._field.is_all_of(field)
 
@@ -91,10 +94,10 @@ class NormalizeRule(_Where):
             return self.path.matches(field)
         return self._in_header(field) if self.header else field.startswith(_BODY)
 
-    def normal(self, text: str) -> str:
+    def normal(self, text: str, meter: Meter) -> str:
         """Return the text evened out."""
         if self._regex is not None:
-            text = self._regex.replaced(text, self._by)
+            text = self._regex.replaced(text, self._by, meter)
         return text.casefold() if self._ignore_case else text
 
 

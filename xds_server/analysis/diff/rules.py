@@ -10,7 +10,7 @@ from typing import Any
 
 from xds_server.analysis.diff.descriptors import Descriptors, descriptors_of
 from xds_server.analysis.diff.difference import ABSENT, shown
-from xds_server.analysis.diff.expressions import LONGEST_VALUE
+from xds_server.analysis.diff.expressions import LONGEST_VALUE, Meter
 from xds_server.analysis.diff.header_names import IGNORED
 from xds_server.analysis.diff.looks import same_kind
 from xds_server.analysis.diff.matchers import (
@@ -56,16 +56,26 @@ class At:
         texts = _text(original), _text(shadow)
         return not any(rule.value is not None and all(map(rule.value.found_in, texts)) for rule in self.values)
 
-    def normal(self, text: str) -> str:
-        """Return a text evened out."""
+    def evened(self, value: Any, meter: Meter) -> Any:
+        """Return what stands for a value: alike for two of which the rules say that they do not differ."""
+        text = _text(value) if self.values else ""
+        for number, rule in enumerate(self.values):
+            if rule.value is not None and rule.value.found_in(text):
+                return f"\0ignored by {number}"
+        return self.normal(value, meter) if type(value) is str else value
+
+    def normal(self, text: str, meter: Meter) -> str:
+        """Return a text evened out, as far as the meter allows."""
         for rule in self.normalizers:
-            text = rule.normal(text)
+            if meter.exhausted:
+                break
+            text = rule.normal(text, meter)
         return text
 
-    def same(self, original: Any, shadow: Any) -> bool:
+    def same(self, original: Any, shadow: Any, meter: Meter) -> bool:
         """Say whether two different values count as equal."""
         if type(original) is str and type(shadow) is str:
-            return bool(self.normalizers) and self.normal(original) == self.normal(shadow)
+            return bool(self.normalizers) and self.normal(original, meter) == self.normal(shadow, meter)
         if (self.absolute or self.relative) and type(original) in _NUMBERS and type(shadow) in _NUMBERS:
             return _near(original, shadow, self.absolute, self.relative)
         return False
@@ -92,7 +102,10 @@ class Rules:
     """By which gRPC messages are read."""
     plain: bool = field(init=False)
     """There are no rules of fields."""
-    _asked: int = field(init=False, default=0, repr=False, compare=False)
+    evens: bool = field(init=False)
+    """There are rules by which values in bodies that are not equal may count as equal."""
+    meter: Meter = field(init=False, repr=False, compare=False)
+    """What trying rules has cost for this pair."""
     _size: int = field(init=False, default=0, repr=False, compare=False)
     _cache: dict[str, At] = field(init=False, default_factory=dict, repr=False, compare=False)
 
@@ -100,17 +113,19 @@ class Rules:
         sorts = self.ignores, self.normalizers, self.tolerances, self.array_keys
         self._size = sum(map(len, sorts))
         self.plain = not self._size
+        self.evens = any(not rule.header for rule in (*self.ignores, *self.normalizers))
+        self.meter = Meter(MOST_ASKED)
 
     def begin(self) -> None:
         """Begin with another pair: what rules may cost is bounded for each."""
-        self._asked = 0
+        self.meter.spent = 0
 
     def exhausted(self, at: At, original: Any, shadow: Any) -> bool:
         """Take note that the rules of a field are about to be tried on two values; say whether that was enough."""
         if rules := len(at.values) + _REPLACING * len(at.normalizers):
             length = len(original) + len(shadow) if isinstance(original, str) and isinstance(shadow, str) else 0
-            self._asked += rules * (1 + length // 200)
-        return self._asked > MOST_ASKED
+            self.meter.spent += rules * (1 + length // 200)
+        return self.meter.exhausted
 
     def at(self, name: str) -> At:
         """Return what the rules say of a field."""
@@ -120,7 +135,7 @@ class Rules:
         if found is None:
             if len(self._cache) >= CACHED:
                 self._cache.clear()
-            self._asked += self._size
+            self.meter.spent += self._size
             found = self._cache[name] = self._made(name)
         return found
 
@@ -130,7 +145,10 @@ class Rules:
             at = self.at(name)
             if self.exhausted(at, original, shadow):
                 return Kind.TOO_COMPLEX, ""
-            if not at.counts(original, shadow) or at.same(original, shadow):
+            same = not at.counts(original, shadow) or at.same(original, shadow, self.meter)
+            if self.meter.exhausted:
+                return Kind.TOO_COMPLEX, ""
+            if same:
                 return None
         what = same_kind(original, shadow, self.recognise, name) if self.recognise else ""
         return (Kind.SAME_KIND, what) if what else (kind, "")

@@ -177,6 +177,21 @@ def test_a_head_that_cannot_be_decoded_proves_nothing() -> None:
     assert not result.differences
 
 
+def test_a_key_that_a_service_names_like_a_mark_hides_nothing() -> None:
+    assert found({"body": b'{"a":1,"b":2}'}, {"body": b'{"a":1,"\\u0000cut":1}'}) == [
+        ("$.b", "missing"),
+        ("$['\0cut']", "extra"),
+    ]
+    assert found({"body": b'["a","\\u0000cut"]'}, {"body": b'["a","b","\\u0000cut"]'}) == [("$", "array_length")]
+
+
+def test_integers_beyond_64_bits_are_compared_as_they_are_written() -> None:
+    one = b'{"a":12345678901234567890123,"b":[{"n":12345678901234567890124}]}'
+    assert found({"body": one}, {"body": one.replace(b"123,", b"122,")}) == [("$.a", "value")]
+    assert found({"body": one}, {"body": one.replace(b"124}", b"125}")}) == [("$.b[*].n", "value")]
+    assert found({"body": one}, {"body": one.replace(b":", b": ")}) == []
+
+
 def test_text_shows_the_place() -> None:
     bodies = ({"headers": TEXT, "body": b"line one\nline " + word} for word in (b"two", b"2"))
     (difference,) = outcome(*bodies).differences

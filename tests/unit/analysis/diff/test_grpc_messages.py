@@ -1,11 +1,20 @@
 import base64
 import gzip
+import math
 import struct
 from collections.abc import Iterable
 from typing import Any
 
 import pytest
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf import (
+    descriptor_pb2,
+    descriptor_pool,
+    duration_pb2,
+    field_mask_pb2,
+    message_factory,
+    struct_pb2,
+    timestamp_pb2,
+)
 
 from tests.unit.analysis.entries import pair
 from xds_server.analysis.diff.compare import compare
@@ -124,6 +133,32 @@ def test_a_frame_without_its_end_is_left_out() -> None:
 def test_what_is_no_message_never_raises(body: bytes) -> None:
     for method in ("Get", "List", "Nope"):
         assert found(frames(ITEM(price=1)), body, method=method)
+
+
+WELL_KNOWN = [
+    (struct_pb2.Value(number_value=math.nan), struct_pb2.Value(number_value=1.0)),
+    (struct_pb2.Value(number_value=math.inf), struct_pb2.Value(number_value=math.nan)),
+    (timestamp_pb2.Timestamp(seconds=10**12), timestamp_pb2.Timestamp(seconds=1)),
+    (duration_pb2.Duration(seconds=10**12), duration_pb2.Duration(seconds=1)),
+    (field_mask_pb2.FieldMask(paths=["aB"]), field_mask_pb2.FieldMask(paths=["a"])),
+]
+
+
+@pytest.mark.parametrize(("bad", "good"), WELL_KNOWN)
+def test_a_message_that_cannot_be_written_as_json_is_compared_as_bytes(bad: Any, good: Any) -> None:
+    known = descriptor_pb2.FileDescriptorProto()
+    bad.DESCRIPTOR.file.CopyToProto(known)
+    made = file(imports=[known.name])
+    made.message_type[0].field.add(
+        name="known",
+        number=4,
+        type=FIELD.TYPE_MESSAGE,
+        label=FIELD.LABEL_OPTIONAL,
+        type_name=f".{bad.DESCRIPTOR.full_name}",
+    )
+    rules = RuleBook(Analysis(descriptor_set=encoded(known, made))).of("POST /shop.Catalog/Get")
+    ours, theirs = (frames(b"\x22" + bytes([each.ByteSize()]) + each.SerializeToString()) for each in (bad, good))
+    assert found(ours, theirs, rules=rules) == found(theirs, ours, rules=rules) == [("body", "bytes")]
 
 
 def test_rules_hold_for_messages() -> None:

@@ -91,9 +91,14 @@ def test_the_day_on_which_a_cookie_expires_does_not_matter_and_its_path_does() -
     assert found(one, one.replace(b"Path=/", b"Path=/x")) == [("cookie:a.path", "/", "/x")]
 
 
-def test_what_a_cookie_holds_is_expected_to_be_another_token_unless_it_is_a_word() -> None:
-    (session,) = header_differences(b"set-cookie: s=1\n", b"set-cookie: s=2\n")
+def test_what_a_cookie_holds_is_expected_to_be_another_token_unless_it_is_a_word_or_a_number() -> None:
+    (session,) = header_differences(b"set-cookie: s=a1\n", b"set-cookie: s=b2\n")
     assert (session.field, session.kind, session.what) == ("cookie:s", Kind.SAME_KIND, "token")
+    for numbers in ((b"4", b"99"), (b"1", b"0"), (b"10.99", b"-20.99")):
+        (amount,) = header_differences(*(b"set-cookie: n=%s\n" % number for number in numbers))
+        assert (amount.field, amount.kind) == ("cookie:n", Kind.COOKIE)
+    (long,) = header_differences(b"set-cookie: s=8374658374\n", b"set-cookie: s=8374658375\n")
+    assert long.kind is Kind.SAME_KIND
     (theme,) = header_differences(b"set-cookie: theme=dark\n", b"set-cookie: theme=light\n")
     assert (theme.field, theme.kind) == ("cookie:theme", Kind.COOKIE)
     (emptied,) = header_differences(b"set-cookie: s=abc123\n", b"set-cookie: s=\n")

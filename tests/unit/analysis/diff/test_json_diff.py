@@ -96,8 +96,36 @@ def test_elements_are_matched_by_their_identity_even_when_all_have_moved_and_cha
     assert found(original, shadow) == {("$", "array_order"), ("$[*].price", "type")}
 
 
+def test_the_identity_of_a_document_store_counts() -> None:
+    original = [{"_id": i, "v": i} for i in range(9)]
+    assert found(original, [{"_id": 99, "v": 0}, *original[:4], {"_id": 4, "v": 7}, *original[5:]]) == {
+        ("$", "array_length"),
+        ("$[*].v", "value"),
+    }
+
+
 def test_one_element_replaced_is_one_gone_and_one_new() -> None:
     assert found([{"id": 1}, {"id": 2}], [{"id": 1}, {"id": 3}]) == {("$[*]", "missing"), ("$[*]", "extra")}
+
+
+@pytest.mark.parametrize(
+    ("original", "shadow", "expected"),
+    [
+        ([0, 3, 0], [9, 3, 0], ("$[*]", "value")),
+        ([{"q": 1}, {"q": 2}, {"q": 1}], [{"q": 9}, {"q": 2}, {"q": 1}], ("$[*].q", "value")),
+        (["a", "b"], ["b", "a", "b"], ("$", "array_length")),
+        (["a", "b", "a"], ["b", "a"], ("$", "array_length")),
+        ([0, 0, 1, 0, 7], [0, 1, 0, 7], ("$", "array_length")),
+        ([[0, 1], [1, 0], [0, 1]], [[5, 1], [1, 0], [0, 1]], ("$[*][*]", "value")),
+    ],
+)
+def test_elements_that_repeat_are_no_other_order(original: Any, shadow: Any, expected: tuple[str, str]) -> None:
+    assert found(original, shadow) == found(shadow, original) == {expected}
+
+
+def test_of_elements_that_repeat_the_last_may_be_meant() -> None:
+    assert found(["y", "n", "y", "y"], ["n", "y", "y", "x"]) == {("$[*]", "value")}
+    assert found(["y", "n"], ["n", "y"]) == {("$", "array_order")}
 
 
 def test_keys_that_are_identifiers_are_one_field() -> None:

@@ -70,6 +70,33 @@ def test_answers_in_html_are_compared_so() -> None:
     assert (difference.field, difference.original, difference.shadow) == ("body:html/body/p", "by us", "by them")
 
 
+RECORDS = "<o><item><id>1</id><p>5</p></item><item><id>2</id></item></o>"
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "field", "is_html"),
+    [
+        (RECORDS, RECORDS.replace("<p>5</p>", "").replace("<id>2</id>", "<id>2</id><p>5</p>"), "body:o", False),
+        ("<a class=x>1</a><a>2</a>", "<a>1</a><a class=x>2</a>", "body:a", True),
+        ("<ul><li>a</li><li>b</li></ul><ul></ul>", "<ul><li>a</li></ul><ul><li>b</li></ul>", "body", True),
+        ("<p>A</p><div>B</div>", "<div>B</div><p>A</p>", "body", True),
+    ],
+)
+def test_what_moved_to_another_element_is_another_order(one: str, other: str, field: str, *, is_html: bool) -> None:
+    assert found(one, other, is_html=is_html) == found(other, one, is_html=is_html) == [(field, "array_order")]
+    noise = found(f"<x>{one}<t>1</t></x>", f"<x>{other}<t>2</t><n>3</n></x>", is_html=is_html)
+    assert [kind for _, kind in noise] == ["text", "extra", "array_order"]
+
+
+def test_an_insertion_is_no_other_order_and_what_is_ignored_has_none() -> None:
+    assert found(PAGE, PAGE.replace("<li>one", "<li>zero</li><li>one")) == [("body:html/body/ul/li", "extra")]
+    assert found(PAGE, PAGE.replace("<ul>", "<hr><ul>")) == [("body:html/body/hr", "extra")]
+    ad = ("<x><a>1</a><b>2</b><c>3</c></x>", "<x><b>2</b><a>1</a><c>3</c></x>")
+    assert found(*ad) == [("body:x", "array_order")]
+    assert found(*ad, rules=Analysis(ignore=(Ignore(field="body:x/a"),))) == []
+    assert found(*ad, rules=Analysis(ignore=(Ignore(field="body:x"),))) == []
+
+
 def test_what_is_beyond_the_bounds_is_left_to_the_comparison_of_texts() -> None:
     assert markup_differences("<p>" * 60_000, "<p>", DEFAULT_RULES, is_html=True) is None
     assert markup_differences("<p>x</p>" * 60_000, "<p>", DEFAULT_RULES, is_html=True) is None

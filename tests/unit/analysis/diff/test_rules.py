@@ -6,9 +6,10 @@ import pytest
 from tests.unit.analysis.entries import pair
 from tests.unit.analysis.work import calls
 from xds_server.analysis.diff.compare import compare
-from xds_server.analysis.diff.expressions import BadRuleError, Expression, compile_replacement
+from xds_server.analysis.diff.expressions import LONGEST_VALUE, BadRuleError, Expression, Meter, compile_replacement
 from xds_server.analysis.diff.json_diff import json_differences
 from xds_server.analysis.diff.rules import RuleBook, Rules
+from xds_server.analysis.kinds import Kind
 from xds_server.model.analysis import Analysis, ArrayKey, Ignore, Normalize, Tolerance
 
 ENDPOINT = "GET /items/{id}"
@@ -95,11 +96,24 @@ def test_with_only_an_endpoint_nothing_of_it_counts() -> None:
     assert answers(*legs, Ignore(endpoint="GET /other")) == [("status", "status")]
 
 
+def test_a_rule_that_says_nothing_ignores_nothing() -> None:
+    legs = {"body": b"1"}, {"status": 500, "body": b"2"}
+    assert answers(*legs, Ignore()) == [("status", "status")]
+    assert not rules(Ignore()).everything
+
+
 def test_a_status_can_be_ignored_by_its_field() -> None:
     assert answers({}, {"status": 500}, Ignore(field="status")) == []
     assert answers({}, {"status": 500}, Ignore(field="status", value="^2")) == [("status", "status")]
     calls = [{"headers": {"content-type": "application/grpc"}, "trailers": {"grpc-status": s}} for s in ("0", "5")]
     assert answers(*calls, Ignore(field="grpc-.*")) == []
+
+
+def test_a_rule_of_values_hides_no_status() -> None:
+    rule = Ignore(value="^2|0$")
+    assert answers({"body": b"[21]"}, {"body": b"[22]", "status": 201}, rule) == [("status", "status_code")]
+    calls = [{"headers": {"content-type": "application/grpc"}, "trailers": {"grpc-status": s}} for s in ("2", "20")]
+    assert answers(*calls, rule) == [("grpc-status", "grpc_status")]
 
 
 def test_values_are_compared_after_they_were_evened_out() -> None:
@@ -130,6 +144,55 @@ def test_the_order_of_an_array_may_mean_nothing() -> None:
     assert found(*ids, Normalize(unordered=True)) == []
     rough = Normalize(unordered=True), Tolerance(absolute=0.01)
     assert found([1.001, 2.001, 3], [3, 2.0, 1.0], *rough) == []
+
+
+AT = Ignore(path="$..at")
+VERSION = Normalize(path="$[*].name", regex=r" \(v\d\)")
+ANY_ORDER = Normalize(path="$", unordered=True)
+
+
+def test_elements_are_matched_without_what_is_ignored() -> None:
+    ours, theirs = ([{"at": n, "v": f"v{n % 9}"} for n in range(start, start + 9)] for start in (0, 900))
+    assert found(ours, theirs[::-1], AT, ANY_ORDER) == []
+    assert found(ours, theirs[::-1], AT) == [("$", "array_order")]
+    assert found(ours, [{"at": 1, "v": "new"}, *theirs], AT) == [("$", "array_length")]
+    tmp = Ignore(path="$[*].at", value="^tmp")
+    assert found([{"at": "tmp1", "v": 1}, {"at": "x", "v": 2}], [{"at": "x", "v": 2}, {"at": "tmp2", "v": 1}], tmp) == [
+        ("$", "array_order")
+    ]
+    nested = [{"t": [1, 2], "v": 1}, {"t": [3], "v": 2}], [{"t": [3], "v": 2}, {"t": [2, 1], "v": 1}]
+    assert found(*nested, Normalize(unordered=True)) == []
+    assert found([1, 2], [3, 4], Ignore(path="$[*]")) == []
+
+
+def test_an_ignored_identity_tells_nothing_apart_unless_a_rule_names_it() -> None:
+    ours, theirs = ([{"id": n + start, "v": f"v{n}"} for n in range(5)] for start in (10, 13))
+    assert found(ours, theirs, Ignore(path="$..id")) == []
+    assert found(ours, theirs, Ignore(path="$..id"), ArrayKey("$", "id"))
+
+
+def test_identities_are_evened_out() -> None:
+    ours, theirs = (
+        [{"name": f"a (v{n})", "v": 1}, {"name": f"b (v{n})", "v": 2}, {"name": "c", "v": 3}] for n in (1, 2)
+    )
+    assert found(ours, theirs, VERSION) == []
+    assert found(ours, theirs[::-1], VERSION) == [("$", "array_order")]
+    twice = [{"name": "a (v1)", "v": 1}, {"name": "a (v2)", "v": 2}]
+    assert found(twice, [*twice[:1], {"name": "a (v3)", "v": 2}], VERSION) == []
+    case = Normalize(path="$[*].name", ignore_case=True)
+    assert found([{"name": "A", "v": 1}, {"name": "b"}], [{"name": "a", "v": 1}, {"name": "b"}], case) == []
+
+
+def test_texts_without_an_order_are_matched_evened_out() -> None:
+    digits = Normalize(path="$[*]", regex="[0-9]-")
+    assert found(["1-a", "2-b"], ["3-b", "4-a"], ANY_ORDER, digits) == []
+
+
+def test_evening_out_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("xds_server.analysis.diff.evened.MOST", 10)
+    ours, theirs = ([{"at": n + start, "v": n} for n in range(50)] for start in (0, 90))
+    assert found(ours, theirs, AT) == []
+    assert found(ours, theirs[::-1], AT, ANY_ORDER) == [("$[*].v", "value")]
 
 
 def test_numbers_within_the_tolerance_are_equal() -> None:
@@ -188,10 +251,10 @@ def test_a_catastrophic_expression_and_a_long_value_cost_no_time() -> None:
     assert not Expression("(a+)+$").found_in("a" * 60_000 + "!")
     assert not Expression("a").found_in("a" * 70_000)
     assert not Expression("a").found_in("\ud800")
-    assert Expression("a").replaced("a\ud800", ("b",)) == "a\ud800"
+    assert Expression("a").replaced("a\ud800", ("b",), Meter(99)) == "a\ud800"
 
 
-@pytest.mark.parametrize("text", [r"\2", r"\x", "a\\", r"\g<1>"])
+@pytest.mark.parametrize("text", [r"\2", r"\x", "a\\", r"\g<1>", r"\0" * 11])
 def test_a_replacement_with_a_bad_reference_is_refused(text: str) -> None:
     with pytest.raises(BadRuleError):
         compile_replacement(text, 1)
@@ -199,8 +262,8 @@ def test_a_replacement_with_a_bad_reference_is_refused(text: str) -> None:
 
 def test_a_replacement_is_text_and_groups() -> None:
     by = compile_replacement(r"<\1\\$2>", 2)
-    assert Expression("(a)(b)?").replaced("xab-a", by) == r"x<a\$2>-<a\$2>"
-    assert Expression("(a)|(b)").replaced("b", compile_replacement(r"[\1\2\0]", 2)) == "[bb]"
+    assert Expression("(a)(b)?").replaced("xab-a", by, Meter(99)) == r"x<a\$2>-<a\$2>"
+    assert Expression("(a)|(b)").replaced("b", compile_replacement(r"[\1\2\0]", 2), Meter(99)) == "[bb]"
 
 
 @pytest.mark.parametrize("kind", ["application/json", "text/html", "text/plain"])
@@ -218,6 +281,26 @@ def test_many_rules_on_many_values_cost_bounded_work(kind: str, rule: Ignore | N
     made = rules(*[rule] * 200)
     for _ in range(2):
         assert calls(lambda: compare(*legs, made)) < 3_000_000
+
+
+@pytest.mark.parametrize("regex", ["a", "(a)" + "()" * 300, "b*?"])
+def test_replacing_costs_bounded_work(regex: str) -> None:
+    made = rules(*[Normalize(regex=regex, replace=r"\0" * 10)] * 20)
+    values = "a" * 60_000, "a" * 59_999 + "c"
+    (difference,) = json_differences(*({"x": value} for value in values), rules=made)
+    assert difference.kind is Kind.TOO_COMPLEX
+    made.begin()
+    assert calls(lambda: json_differences(*({"x": value} for value in values), rules=made)) < 3_000_000
+
+
+def test_what_becomes_too_long_is_left_as_it_is() -> None:
+    ten = compile_replacement(r"\0" * 10, 0)
+    meter = Meter(50_000)
+    assert len(Expression("a").replaced("a" * 6_000, ten, meter)) == 60_000
+    assert 0 < meter.spent < 50_000
+    assert Expression("a").replaced("a" * 7_000, ten, meter) == "a" * 7_000
+    assert Expression("a").replaced("aab", ("x" * LONGEST_VALUE,), meter) == "aab"
+    assert Expression("a").replaced("a" * 100, ("b",), Meter(1)) == "a" * 100
 
 
 def test_rules_that_cannot_be_compiled_are_left_out() -> None:

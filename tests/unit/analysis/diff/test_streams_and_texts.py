@@ -61,6 +61,46 @@ def test_streams_are_bounded() -> None:
     assert len(read_events(b"data: 1\n\n" * 100_000, complete=True)) <= 20_002
 
 
+@pytest.mark.parametrize(
+    ("headers", "document"), [(LINES, b"%d\n"), (EVENTS, b"data: %d\n\n")], ids=["lines", "events"]
+)
+def test_a_difference_beyond_the_bound_of_documents_is_not_called_identical(
+    headers: Mapping[str, str], document: bytes
+) -> None:
+    one = b"".join(document % 1 for _ in range(25_000))
+    other = one[: -len(document % 1)] + document % 2
+    assert found(headers, one, other, head=10**6) == [("$", "too_complex")]
+    assert found(headers, one, one, head=10**6) == []
+    ((_, kind),) = found(headers, document % 2 + one, document % 3 + one, head=10**6)
+    assert kind == "value"
+    cut = outcome(*({"headers": headers, "body": body, "head": 30_000} for body in (one, other)))
+    assert (cut.differences, cut.head_only) == ([], True)
+
+
+@pytest.mark.parametrize("charset", ["iso-8859-1", '"windows-1252"', "utf-16", "UTF-16LE", "Shift_JIS"])
+def test_texts_are_read_in_the_charset_that_they_name(charset: str) -> None:
+    headers = {"content-type": f"text/plain; charset={charset}"}
+    words = ("caf\u00e9 1", "caf\u00e9 2") if charset != "Shift_JIS" else ("\u732b 1", "\u732b 2")
+    (difference,) = differences(headers, *(f"x\n{word}".encode(charset.strip('"')) for word in words))
+    assert (str(difference.kind), difference.original, difference.shadow) == (
+        "text",
+        *(f"x\n{word}" for word in words),
+    )
+
+
+@pytest.mark.parametrize("charset", ["utf-7", "punycode", "unicode_escape", "zlib", "nonsense", "rot13", "utf-8"])
+def test_strange_charsets_are_read_as_utf_8(charset: str) -> None:
+    headers = {"content-type": f"text/plain; charset={charset}"}
+    assert found(headers, "\u00e9".encode(), "\u00e8".encode()) == [("body", "text")]
+    assert found(headers, b"\xe9", b"\xe8") == [("body", "bytes")]
+
+
+def test_a_head_in_another_charset_may_end_inside_a_character() -> None:
+    headers = {"content-type": "text/html; charset=utf-16-le"}
+    (difference,) = differences(headers, *(f"<p>{n}{'x' * 900}</p>".encode("utf-16-le") for n in (1, 2)), head=1001)
+    assert (difference.field, difference.original[0], difference.shadow[0]) == ("body:p", "1", "2")
+
+
 def test_texts_are_compared_by_line() -> None:
     (difference,) = differences(TEXT, b"a\nb\nc", b"a\nB\nC")
     assert (difference.kind, difference.at) == (Kind.TEXT, "line 2, character 2")
