@@ -251,8 +251,8 @@ class AnalysisEngine:
                     self._last_good.keep_only(offered["groups"])
                 else:
                     self._last_good.take(offered["group"], offered["version"], offered["resources"])
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            log.warning("the manager sent what cannot be read", error=repr(error))
+        except (KeyError, TypeError, ValueError, AttributeError, OSError) as error:
+            log.warning("what the manager sent cannot be read, or not be kept", error=repr(error))
 
     def _configure(self, packed: Any) -> None:
         profiles = [unpack_profile(one) for one in packed]

@@ -21,9 +21,17 @@ Note = tuple[str, Collection[Field]]
 Notes = dict[str, Note]
 """By the instance of the copy."""
 _NOTHING: tuple[Field, ...] = ()
-_HALTS = frozenset({Kind.STATUS, Kind.GRPC_STATUS, Kind.INCOMPLETE, Kind.INVALID, Kind.TOO_LARGE, Kind.TOO_COMPLEX})
-"""Classes of difference after which nothing more is compared, or not in the same way."""
-_TORN = frozenset({Kind.MISSING, Kind.EXTRA, Kind.TYPE})
+_HALTS = frozenset({Kind.STATUS, Kind.GRPC_STATUS, Kind.INCOMPLETE})
+"""Classes of difference after which nothing more is compared."""
+_BODY_HALTS = frozenset({Kind.INVALID, Kind.TOO_LARGE, Kind.TOO_COMPLEX})
+"""Those after which nothing more of the body is."""
+_WHOLE = frozenset({Kind.TEXT, Kind.BYTES})
+"""Those of a body that was compared as a whole."""
+_TORN = frozenset({Kind.MISSING, Kind.EXTRA, Kind.TYPE, Kind.ARRAY_LENGTH})
+"""Those after which nothing more is compared at that place and below it."""
+_BELOW = frozenset({"", ".", "["})
+MOST_TORN = 50
+"""Places looked at, of one copy; with more, nothing is said of the body."""
 NOTE_BYTES = 200
 """Bytes that a note is taken to need besides its fields; a field is a pointer, since equal ones are one object."""
 FIELD_BYTES = 8
@@ -95,36 +103,37 @@ def book(endpoint: EndpointTally, shadow: Collection[Field], control: Collection
     endpoint.trios += 1
     if not (shadow or control):
         return
-    if _halted(shadow) or _halted(control):
-        # One of the two was not compared any further; that the other differs beyond says nothing.
-        shadow, control = ([field for field in fields if _halts(field)] for fields in (shadow, control))
-    out_of_sight = _torn(shadow), _torn(control)
+    by_control, by_shadow = _Hidden(control), _Hidden(shadow)
     for field in shadow:
         if field in control:
             _of(endpoint, field).both += 1
-        elif not _below(field, out_of_sight[1]):
+        elif field not in by_control:
             _of(endpoint, field).alone += 1
     for field in control:
-        if field not in shadow and not _below(field, out_of_sight[0]):
+        if field not in shadow and field not in by_shadow:
             _of(endpoint, field).control += 1
 
 
-def _halts(field: Field) -> bool:
-    return field[1] in _HALTS or field[0] == "$"
+class _Hidden:
+    """The fields of which a copy says nothing, for all that it differs in: it was not compared there."""
 
+    __slots__ = ("_body", "_everything", "_torn")
 
-def _halted(fields: Collection[Field]) -> bool:
-    return any(map(_halts, fields))
+    def __init__(self, fields: Collection[Field]) -> None:
+        self._everything = any(kind in _HALTS for _, kind in fields)
+        self._torn = tuple([name for name, kind in fields if kind in _TORN])
+        self._body = len(self._torn) > MOST_TORN or any(
+            kind in _BODY_HALTS or (name == "body" and kind in _WHOLE) or (name == "$" and kind != Kind.ARRAY_ORDER)
+            for name, kind in fields
+        )
 
-
-def _torn(fields: Collection[Field]) -> tuple[str, ...]:
-    """Return the places below which two answers could not be compared, since one of them has nothing there."""
-    return tuple(name for name, kind in fields if kind in _TORN)
-
-
-def _below(field: Field, places: tuple[str, ...]) -> bool:
-    name = field[0]
-    return any(name.startswith(place) and name[len(place) : len(place) + 1] in {".", "["} for place in places)
+    def __contains__(self, field: Field) -> bool:
+        name, kind = field
+        if self._everything:
+            return kind not in _HALTS
+        if self._body and name.startswith(("$", "body")):
+            return True
+        return any(name.startswith(place) and name[len(place) : len(place) + 1] in _BELOW for place in self._torn)
 
 
 def _of(endpoint: EndpointTally, field: Field) -> FieldTally:

@@ -100,9 +100,11 @@ def _zeroed(body: bytes) -> bytes:
     return bytes(runtime.SerializeToString(deterministic=True))
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Replace a file in one step, for its owner only; a full disk is logged: the engine goes on without it."""
+def write_whole(path: Path, data: bytes) -> bool:
+    """Replace a file in one step, for its owner only; a full disk is logged (False): the engine goes on without it."""
     try:
         write_private(path, data)
     except OSError as error:
         log.warning("cannot write", path=str(path), error=str(error))
+        return False
+    return True

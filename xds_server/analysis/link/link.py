@@ -101,6 +101,9 @@ class Link:
                     log.debug("the manager cannot be reached", manager=self._target, code=error.code().name)
                 except (asyncio.InvalidStateError, grpc.aio.UsageError) as error:
                     log.debug("the link to the manager broke", manager=self._target, error=repr(error))
+                except Exception:
+                    # Whatever it was: without a link nothing is handed over any more.
+                    log.exception("the link to the manager broke", manager=self._target)
                 if self.connected:
                     log.warning("the link to the manager ended; trying again", manager=self._target)
                 self.connected = False

@@ -70,6 +70,5 @@ class Shelf:
     def _write(self) -> None:
         entries = b",".join(b"[%d,%b]" % (closing, books) for closing, books in sorted(self._own.items()))
         whole = b'{"engine":%b,"books":[%b]}' % (orjson.dumps(self._engine), entries)
-        if whole != self._written:
+        if whole != self._written and write_whole(self._path, whole):
             self._written = whole
-            write_whole(self._path, whole)

@@ -7,12 +7,14 @@ Not guaranteed: that a rule is right: whether an order means nothing or a number
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
+from xds_server.analysis.diff.expressions import BadRuleError
+from xds_server.analysis.diff.jsonpath import compile_path
 from xds_server.analysis.kinds import OTHER, Kind
 from xds_server.analysis.windows.noise import ALPHA
 
@@ -59,7 +61,7 @@ def suggest(items: Iterable[_Json], pair: Callable[[str], _Json] = lambda _: {})
         made = _header(item) if item["field"].startswith(HEADER) else _body(item, pair)
         if made is not None and not (made.section == "ignore" and _hides(item, meant)):
             found.append(made)
-    return _without_doubles(found)
+    return _without_doubles(found, {field for _, field in meant})
 
 
 def _proven(item: _Json) -> bool:
@@ -72,11 +74,14 @@ def _hides(item: _Json, meant: Sequence[tuple[str, str]]) -> bool:
     """Tell whether leaving out the field of an item that is noise would leave out something that is not."""
     if item["nature"] in OPEN:
         return False
-    place = item["field"]
-    return any(
-        endpoint == item["endpoint"] and (field == place or (field.startswith(place) and field[len(place)] in ".["))
-        for endpoint, field in meant
-    )
+    place, here = item["field"], [field for endpoint, field in meant if endpoint == item["endpoint"]]
+    if not place.startswith("$"):
+        return place in here
+    try:
+        path = compile_path(place)
+    except BadRuleError:
+        return True
+    return any(field.startswith("$") and path.covers(field) for field in here)
 
 
 def _header(item: _Json) -> Suggestion | None:
@@ -203,15 +208,16 @@ def _at(value: Any, path: str) -> Any:
     return value
 
 
-def _without_doubles(found: Sequence[Suggestion]) -> list[Suggestion]:
-    """Return each rule once; one about a header that was found at several endpoints is about all of them."""
+def _without_doubles(found: Sequence[Suggestion], meant: Collection[str]) -> list[Suggestion]:
+    """Return each rule once; one about a header that is noise at several endpoints, and nowhere more, is about all."""
     homes: dict[tuple[str, str], set[str]] = {}
     for one in found:
         homes.setdefault((one.section, one.rule.get("header", "")), set()).add(one.rule["endpoint"])
     kept: dict[str, Suggestion] = {}
     for one in found:
         rule = dict(one.rule)
-        if "header" in rule and len(homes[one.section, rule["header"]]) > 1:
+        everywhere = "header" in rule and HEADER + rule["header"] not in meant
+        if everywhere and len(homes[one.section, rule["header"]]) > 1:
             del rule["endpoint"]
         name = orjson.dumps([one.section, {k: v for k, v in rule.items() if k != "relative"}]).decode()
         known = kept.get(name)

@@ -268,6 +268,11 @@ def test_a_shadow_that_fails_takes_nothing_from_what_the_control_has_shown() -> 
         (b'{"o":{"x":1}}', b'{"o":[]}', {"$.o": (0, 0, 1)}),
         (b'{"o":{"x":1}}', b'{"o":{"x":0},"oo":1}', {"$.o.x": (0, 1, 0), "$.oo": (0, 0, 1)}),
         (b'{"o":{"x":1}}', b'["o"]', {"$": (0, 0, 1)}),
+        (b'{"o":{"x":1}}', b'{"o":{}}', {"$.o.x": (0, 0, 1)}),
+        (b'{"o":{"x":1}}', b'{"o":{"x":null}}', {"$.o.x": (0, 0, 1)}),
+        (b'{"o":{"x":1}}', b"", {"body": (0, 0, 1)}),
+        (b'{"o":{"x":1}}', b'{"o":{"x":2}}', {"$.o.x": (1, 0, 0)}),
+        (b'{"o":{"x":"1"}}', b'{"o":{"x":2}}', {"$.o.x": (0, 1, 0)}),
     ],
 )
 def test_what_lies_where_the_other_copy_has_nothing_is_not_booked(
@@ -277,6 +282,18 @@ def test_what_lies_where_the_other_copy_has_nothing_is_not_booked(
     legs = (("", b'{"o":{"x":0}}'), ("a", mine), (CONTROL, own))
     engine.feed(batch(*(entry(pair="1", shadow=name, body=body) for name, body in legs)), 0.0)
     assert counted(merged(engine.take())["a"]) == (1, expected)
+
+
+@pytest.mark.parametrize("own", [b'{"l":[]}', b'{"l":[{}]}', b'{"l":7}', b"{}", b"", b"<html>", b'{"l":'])
+@pytest.mark.parametrize("first", ["a", CONTROL])
+def test_a_control_that_answers_otherwise_at_times_does_not_make_noise_look_real(own: bytes, first: str) -> None:
+    engine = analyser()
+    for number in range(100):
+        bodies = {"": b'{"l":[{"x":0}]}', "a": b'{"l":[{"x":1}]}', CONTROL: own if number % 2 else b'{"l":[{"x":2}]}'}
+        order = sorted(bodies, key=lambda name: (name != "", name != first))
+        engine.feed(batch(*(entry(pair=str(number), shadow=name, body=bodies[name]) for name in order)), 0.0)
+    comparison = comparison_of(merged(engine.take())["a"])
+    assert (comparison.noise, comparison.undecided, comparison.discrepancies) == (100, 0, 0)
 
 
 def test_versions_that_share_a_control_are_judged_each_for_itself() -> None:

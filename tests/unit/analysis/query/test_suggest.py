@@ -138,6 +138,23 @@ def test_no_rule_for_noise_hides_another_class_of_the_same_field_that_is_no_nois
     assert [s.rule["path"] for s in suggested(tally)] == ["$.bc"]
 
 
+def test_no_rule_for_a_header_or_a_wildcard_hides_what_is_real_elsewhere() -> None:
+    tally = a_tally()
+    for endpoint in ("GET /a", "GET /b", "GET /c"):
+        judged(tally, 1000, trios=500, endpoint=endpoint)
+    for endpoint in ("GET /a", "GET /b"):
+        seen(tally, "header:etag", "header", endpoint=endpoint, **NOISE)
+        seen(tally, "header:x-cost", "header", endpoint=endpoint, **NOISE)
+    seen(tally, "header:etag", "header", endpoint="GET /c", count=500, alone=400)
+    seen(tally, "$.m.*.t", "value", endpoint="GET /c", **NOISE, values=[('"a"', '"b"')])
+    seen(tally, "$.m.k.t", "value", endpoint="GET /c", count=500, alone=400)
+    assert [dict(s.rule) for s in suggested(tally)] == [
+        {"header": "etag", "endpoint": "GET /a"},
+        {"header": "x-cost"},
+        {"header": "etag", "endpoint": "GET /b"},
+    ]
+
+
 def test_what_is_printed_is_accepted_as_it_stands_and_what_is_not_valid_is_left_out() -> None:
     tally = a_tally()
     judged(tally, 1000, trios=500)
