@@ -11,13 +11,12 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from xds_server.analysis.windows.noise import OPEN
 from xds_server.cli.client import JSON
 from xds_server.cli.output import clean, number, rows, since, table
 
 ORIGINAL, SHADOW = "red", "green"
 """Colours of the two sides, as `diff` has them; the markers - and + say the same."""
-OPEN = frozenset({"difference", "undecided"})
-"""Natures of what may be the new version's doing."""
 _BARS = "▁▂▃▄▅▆▇█"
 _SPARK = 8
 SHORT = 8

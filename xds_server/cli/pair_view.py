@@ -14,6 +14,7 @@ from rich.cells import cell_len, chop_cells
 from rich.console import RenderableType
 from rich.text import Text
 
+from xds_server.analysis.windows.noise import OPEN
 from xds_server.cli.client import JSON
 from xds_server.cli.diff_views import ORIGINAL, SHADOW
 from xds_server.cli.output import clean, number, since
@@ -83,7 +84,7 @@ def _request(one: JSON) -> Iterator[Text]:
 def _differences(one: JSON) -> Iterator[Text]:
     for each in one["differences"]:
         nature = each.get("nature", "")
-        real = nature in {"difference", "undecided", ""}
+        real = not nature or nature in OPEN
         told = f"{each['surprise']:.1f} bits" if real and "surprise" in each else nature
         at = each.get("at") or each["field"]
         style = "bold" if real else "dim"

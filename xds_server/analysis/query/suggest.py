@@ -16,7 +16,7 @@ import orjson
 from xds_server.analysis.diff.expressions import BadRuleError
 from xds_server.analysis.diff.jsonpath import compile_path
 from xds_server.analysis.kinds import OTHER, Kind
-from xds_server.analysis.windows.noise import ALPHA
+from xds_server.analysis.windows.noise import ALPHA, OPEN
 
 HEADER = "header:"
 CLOSE = 0.02
@@ -29,9 +29,6 @@ _KEYS = ("id", "uuid", "key", "name")
 """Members by which elements are told apart without a rule."""
 _ALIKE = 0.5
 """Share of elements whose key must be in both answers."""
-
-OPEN = frozenset({"difference", "undecided"})
-"""Natures of what may be the new version's doing."""
 
 _Json = Mapping[str, Any]
 

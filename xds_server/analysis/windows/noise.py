@@ -45,6 +45,10 @@ class Nature(StrEnum):
     """A value that is another one each time, by its looks (`same_kind`); no control has contradicted it."""
 
 
+OPEN = frozenset({Nature.REAL, Nature.UNDECIDED})
+"""Natures of what may be the new version's doing; they are texts, so those in JSON are found here too."""
+
+
 @dataclass(frozen=True, slots=True)
 class Judgement:
     """What a field is taken for, and why.
@@ -65,7 +69,7 @@ class Judgement:
     @property
     def explained(self) -> bool:
         """Whether it is nothing to look at."""
-        return self.nature in {Nature.NOISE, Nature.RECOGNISED}
+        return self.nature not in OPEN
 
     @property
     def proven(self) -> bool:
