@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from xds_server.analysis.kinds import Lost
-from xds_server.analysis.windows.tally import Tally
+from xds_server.analysis.windows.tally import Tally, merged
 from xds_server.model.analysis import Alerting
 from xds_server.model.profile import CONTROL
 from xds_server.model.shadow import ShadowInstance
@@ -50,16 +50,9 @@ def by_variant(watched: Watched) -> dict[str, Tally]:
         variant = homes.get(tally.instance, rest)
         if not tally.control and variant != CONTROL:
             grouped.setdefault(variant, []).append(tally)
-    return {variant: tallies[0] if len(tallies) == 1 else _merged(tallies) for variant, tallies in grouped.items()}
+    return {variant: tallies[0] if len(tallies) == 1 else merged(tallies) for variant, tallies in grouped.items()}
 
 
 def lost_pairs(tally: Tally) -> int:
     """Return how many pairs were lost, at least: by pairing, or by Envoy's counters where those know of more."""
     return max(sum(tally.lost[kind] for kind in _PAIRING), tally.lost[Lost.ALS_GAP], 0)
-
-
-def _merged(tallies: list[Tally]) -> Tally:
-    whole = Tally(tallies[0].profile, "", keep=tallies[0].keep)
-    for tally in tallies:
-        whole.merge(tally)
-    return whole

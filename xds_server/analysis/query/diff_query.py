@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from xds_server.analysis.windows.noise import Nature
-from xds_server.analysis.windows.tally import Field, Tally
+from xds_server.analysis.windows.tally import Field, Tally, merged
 
 
 class Group(StrEnum):
@@ -112,11 +112,7 @@ def sources_of(
             by_variant.setdefault(variant, []).append(tally)
     found = []
     for variant, its in sorted(by_variant.items()):
-        whole = its[0]
-        if len(its) > 1:
-            whole = Tally(profile_id, "", keep=its[0].keep)
-            for tally in its:
-                whole.merge(tally)
+        whole = its[0] if len(its) == 1 else merged(its)
         instances = tuple(tally.instance for tally in its)
         found.append(Source(profile_id, profile, component, variant, instances, whole, archived))
     return found

@@ -7,7 +7,7 @@ Units: seconds; times are seconds since the epoch.
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from xds_server.analysis.examples.example import Example, unpack_example
@@ -289,12 +289,19 @@ def versions_of(tallies: Iterable[Tally], variants: Mapping[str, str]) -> list[T
         tallies: of the instances; they are not changed.
         variants: the version of each instance; one that is not there counts as a version of its own.
     """
-    found: dict[str, Tally] = {}
+    found: dict[str, list[Tally]] = {}
     for tally in tallies:
         if not tally.control:
-            version = variants.get(tally.instance, tally.instance)
-            found.setdefault(version, Tally(tally.profile, "", keep=tally.keep)).merge(tally)
-    return list(found.values())
+            found.setdefault(variants.get(tally.instance, tally.instance), []).append(tally)
+    return [merged(each) for each in found.values()]
+
+
+def merged(tallies: Sequence[Tally]) -> Tally:
+    """Return a new tally of what several (at least one) of a profile hold; they are not changed."""
+    whole = Tally(tallies[0].profile, "", keep=tallies[0].keep)
+    for tally in tallies:
+        whole.merge(tally)
+    return whole
 
 
 def _plain(counts: Counter[str]) -> dict[str, int]:
