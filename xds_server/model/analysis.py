@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from xds_server.model.judging import DEFAULT_JUDGING, Judging, judging_from, judging_to
+
 RECOGNISED = ("timestamp", "uuid", "trace_id", "token", "hash")
 """Kinds of values that are told by their looks; a value that differs and is of the same kind is a class of its own."""
 
@@ -98,6 +100,7 @@ class Analysis:
     endpoints: tuple[str, ...] = ()
     descriptor_set: str = ""
     alerts: Alerting = Alerting()
+    judging: Judging = DEFAULT_JUDGING
 
 
 DEFAULT_ANALYSIS = Analysis()
@@ -137,6 +140,7 @@ def analysis_to(analysis: Analysis) -> dict[str, Any]:
             "loss_rate": analysis.alerts.loss_rate,
             "dead_shadow": analysis.alerts.dead_shadow,
         },
+        "judging": judging_to(analysis.judging),
     }
 
 
@@ -168,4 +172,5 @@ def analysis_from(d: _Json) -> Analysis:
             loss_rate=d["alerts"]["loss_rate"],
             dead_shadow=d["alerts"]["dead_shadow"],
         ),
+        judging=judging_from(d["judging"]) if "judging" in d else DEFAULT_JUDGING,
     )

@@ -13,6 +13,7 @@ from enum import StrEnum
 
 from xds_server.model.analysis import DEFAULT_ANALYSIS, Analysis
 from xds_server.model.ids import FaultID, InstanceID, NetworkID, ProfileID
+from xds_server.model.rollout import Mode, Rollout, Split, Step
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 """Mirrored unless a profile chooses others (RFC 9110, 9.2.1; TRACE is never mirrored)."""
@@ -216,6 +217,12 @@ class ShadowingProfile:
     """Cap of the guard on the shadow leg: a larger copy is answered 413 by Envoy, the original is untouched."""
     analysis: Analysis = DEFAULT_ANALYSIS
     control: Control | None = None
+    mode: Mode = Mode.SHADOW
+    split: Split | None = None
+    """Who goes where in mode `split`; there may be one in mode `shadow`, for steps to come."""
+    steps: tuple[Step, ...] = ()
+    rollout: Rollout | None = None
+    """How far the steps have come; None without steps."""
     revision: int = 1
     created_at: datetime | None = None
 

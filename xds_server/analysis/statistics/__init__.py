@@ -1,0 +1,1 @@
+"""Always-valid statistics: e-processes, confidence sequences, families. Nothing of Envoy, nothing of us."""
