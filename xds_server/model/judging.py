@@ -76,7 +76,7 @@ class Judging:
     min_pairs: int = 100
     min_share: float = 0.01
     """Share of the traffic from which an endpoint is judged for itself."""
-    block: float = 5.0
+    block: float = 2.0
     """Seconds of a time block; longer than what one slow moment lasts."""
     on_fail: OnFail = OnFail.ALERT
     checks: tuple[Check, ...] = ()
