@@ -114,7 +114,7 @@ class Ratios:
 
     def as_json(self) -> list[float]:
         """Return the number of blocks and the sums, power by power."""
-        return [self.count, *(round(float(x), 9) for x in self._sums.ravel())]
+        return [self.count, *self._sums.ravel().tolist()]
 
     @classmethod
     def from_json(cls, flat: Sequence[float]) -> "Ratios":
