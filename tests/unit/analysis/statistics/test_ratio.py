@@ -62,7 +62,7 @@ def test_at_the_median_a_tenth_slower_takes_less_than_twice_what_a_test_takes_th
 
 
 def test_the_interval_seldom_misses_the_truth_at_any_time_whatever_the_load_does() -> None:
-    rng, runs, alpha, ratio = np.random.default_rng(3), 100, 0.1, GAMMA**5
+    rng, runs, alpha, ratio = np.random.default_rng(3), 80, 0.1, GAMMA**5
     misses = [0, 0]
     for _ in range(runs):
         seen, missed = Ratios(), [False, False]
@@ -110,12 +110,13 @@ def test_beyond_the_grid_there_is_no_evidence_but_what_the_grid_gives() -> None:
     assert seen.estimate() is None
 
 
-@given(st.lists(st.lists(st.integers(-20, 20), min_size=len(GRID), max_size=len(GRID)), max_size=4))
-def test_engines_may_be_merged_in_any_order(blocks: list[list[int]]) -> None:
+@given(st.lists(st.integers(0, 2**32), max_size=4))
+def test_engines_may_be_merged_in_any_order(seeds: list[int]) -> None:
     parts = []
-    for block in blocks:
+    for seed in seeds:
         parts.append(Ratios())
-        parts[-1].add([x / 4 for x in block])
+        # Quarters, whose powers are exact.
+        parts[-1].add(np.random.default_rng(seed).integers(-20, 20, len(GRID)) / 4)
     forwards, backwards = Ratios(), Ratios()
     for part in parts:
         forwards.merge(part)
