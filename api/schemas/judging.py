@@ -100,6 +100,9 @@ class CheckBody(Document):
                 refuse(f"{shown(self.name)} is the name of a metric that is there already", "another name", at="name")
             if self.query is None:
                 refuse("is required for prometheus", "PromQL that returns one series", at="query")
+            if "{variant}" not in self.query:
+                hint = '{variant} where they differ, like orders{version="{variant}"}; of the original it is "original"'
+                refuse("has no {variant}, so it asks the same of all versions", hint, at="query")
         return self
 
     def to_model(self) -> Check:
