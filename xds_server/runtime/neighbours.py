@@ -91,9 +91,7 @@ class Neighbours:
         if len(self._most) > KNOWN:
             self._most.clear()
         # A worker whose end nobody has waited for takes its figures along.
-        cpu = self._most[found.roots] = max(
-            sum(each.cpu_seconds for each in used), self._most.get(found.roots, 0.0)
-        )
+        cpu = self._most[found.roots] = max(sum(each.cpu_seconds for each in used), self._most.get(found.roots, 0.0))
         return Neighbour(found.roots, Usage(cpu_seconds=cpu, rss_bytes=sum(each.rss_bytes for each in used)))
 
     async def _look(self, address: Address) -> _Found:

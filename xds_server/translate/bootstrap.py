@@ -75,8 +75,8 @@ FAILOVER_GUARD = "envoy.restart_features.xds_failover_support"
 class BootstrapOptions:
     """What differs between Envoys.
 
-    `manager` and `engine` are where this Envoy finds them; DNS names are fine. `admin` port 0 picks a free one; any other
-    is told to the manager, which reads counters there.
+    `manager` and `engine` are where this Envoy finds them; DNS names are fine. `admin` port 0 picks a free one; any
+    other is told to the manager, which reads counters there.
     `stats_interval` is in seconds. `listen` overrides listen addresses, by component.
     """
 
