@@ -72,7 +72,7 @@ class _Answers:
     misses: int = 0
 
     def add(self, reference: float | QueryError, candidate: float | QueryError) -> None:
-        for leg, value in ((self.of, reference), ("", candidate)):
+        for leg, value in (("", candidate), (self.of, reference)):
             if isinstance(value, QueryError):
                 self.reason = f"{leg}: {value}" if leg else str(value)
                 self.misses += 1

@@ -120,6 +120,7 @@ class CpuBlocks:
     reason: str = ""
     _whose: Hashable = None
     _start: _Start | None = None
+    _last: _Start | None = None
     _samples: int = 0
     _loaded: bool = False
     _note: str = ""
@@ -156,9 +157,9 @@ class CpuBlocks:
         now = _Start(at, (reference.cpu, candidate.cpu), (reference.requests, candidate.requests))
         whose = (reference.whose, candidate.whose)
         self._samples += 1
-        start = self._start
-        if whose != self._whose or (start is not None and _fell(start, now)):
+        if whose != self._whose or _fell(self._last, now):
             self._whose, self._start, self._loaded = whose, None, False
+        self._last = now
         if counted and self._start is None:
             self._start, self._samples = now, 1
         elif counted and self._start is not None:
@@ -216,8 +217,11 @@ class PerRequest:
         return 1000 * (leg.cpu - last.cpu) / requests if requests > 0 else None
 
 
-def _fell(start: _Start, now: _Start) -> bool:
-    return any(now.cpu[leg] < start.cpu[leg] or now.requests[leg] < start.requests[leg] for leg in (0, 1))
+def _fell(last: _Start | None, now: _Start) -> bool:
+    """Tell whether a process or a count began anew."""
+    return last is not None and any(
+        now.cpu[leg] < last.cpu[leg] or now.requests[leg] < last.requests[leg] for leg in (0, 1)
+    )
 
 
 def _why_not(what: str, reference: Leg, candidate: Leg) -> str:
