@@ -118,6 +118,7 @@ class NetworkRecord:
                 address=i.address,
                 faults=self.faults_of(i.id),
                 original=isinstance(self.spec_of(i), SelfSpec),
+                since=i.created_at,
             )
             for i in running
             if i.address is not None

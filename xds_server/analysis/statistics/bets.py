@@ -121,7 +121,10 @@ def least_mean(bets: Bets, counts: tuple[float, ...], values: tuple[float, ...],
         mass = parts.sum()
         slope = -float((parts * (n * gain / factor).sum(axis=0)).sum() / mass)
         step = (target - top - math.log(mass)) / slope
-        s += step
+        # A flat start must not throw s out of a float's range; at the far left every hypothesis is refuted.
+        s += max(step, -20.0)
+        if s < -LOG_MOST:
+            return 0.0
         if abs(step) < 1e-13 * max(1.0, abs(s)):
             break
     return math.exp(s)

@@ -18,7 +18,7 @@ from typing import Final
 import numpy as np
 
 from xds_server.analysis.statistics.bets import FOREVER, LOG_MOST, Floats, growth_until
-from xds_server.analysis.statistics.symmetric import LOG_WEIGHTS, log_mixture, log_wealth
+from xds_server.analysis.statistics.symmetric import LAMBDAS, LOG_WEIGHTS, MOST, log_mixture, log_price
 
 GAMMA: Final = 1.01 / 0.99
 """Of the sketches' buckets: a ratio of the grid moves a histogram by whole buckets."""
@@ -32,30 +32,29 @@ _ROUNDING = 1e-9
 class Ratios:
     """The power sums of `symmetric.Symmetric` for each ratio of the grid."""
 
-    __slots__ = ("_above", "_below", "_sums", "count")
+    __slots__ = ("_above", "_below", "_price", "_sums", "count")
 
     def __init__(self) -> None:
         self.count = 0
         """Blocks."""
         self._sums: Floats = np.zeros((4, len(GRID)))
-        self._above: Floats | None = None
-        self._below: Floats | None = None
+        self._forget()
 
     def add(self, scores: Sequence[float]) -> None:
         """Count one block: its score at each ratio of the grid."""
-        x = np.asarray(scores, dtype=np.float64)
+        x = np.clip(np.asarray(scores, dtype=np.float64), -MOST, MOST)
         if x.shape != (len(GRID),):
             raise ValueError(f"{x.size} scores for {len(GRID)} ratios")
         square = x * x
         self._sums += np.stack((x, square, square**2, square**3))
         self.count += 1
-        self._above = self._below = None
+        self._forget()
 
     def merge(self, other: "Ratios") -> None:
         """Add the other one's blocks."""
         self._sums += other._sums  # noqa: SLF001 - the same class
         self.count += other.count
-        self._above = self._below = None
+        self._forget()
 
     def copy(self) -> "Ratios":
         """Return one that goes its own way."""
@@ -134,14 +133,22 @@ class Ratios:
     def __repr__(self) -> str:
         return f"Ratios(count={self.count}, estimate={self.estimate()})"
 
+    def _forget(self) -> None:
+        self._above: Floats | None = None
+        self._below: Floats | None = None
+        self._price: Floats | None = None
+
     def _wealth(self, sign: float) -> Floats:
-        return log_wealth(sign * self._sums[0], *self._sums[1:])
+        if self._price is None:
+            squares, fourths, sixths = self._sums[1:]
+            self._price = log_price(np.full(len(GRID), float(self.count)), squares, fourths, sixths)
+        return np.asarray(sign * self._sums[0][:, None] * LAMBDAS - self._price)
 
     def _all_above(self) -> Floats:
         """Return the evidence at each ratio. What refutes a larger ratio refutes a smaller one.
 
         That maximum is evidence still: at every ratio the exact wealth (with cosh) is at least what the power sums
-        give, and it falls with the ratio.
+        give, and it falls as the ratio rises.
         """
         if self._above is None:
             curve = np.clip(log_mixture(self._wealth(1.0)), -LOG_MOST, LOG_MOST)
