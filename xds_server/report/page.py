@@ -93,12 +93,12 @@ def page(subject: Subject) -> JSON:
         "reasons": subject.reasons,
         "sure": _sure(subject),
         "ranking": [] if subject.variant else _ranking(subject),
-        "groups": _groups(subject.checks[:MOST_CHECKS]),
+        "groups": _groups(_ranked(subject)[:MOST_CHECKS]),
         "checks_left": max(0, len(subject.checks) - MOST_CHECKS),
         "times": drawn,
         "times_left": drawn_left,
         "differences": _differences(real_ones[:MOST_CLASSES], proven),
-        "classes": len(real_ones),
+        "unlisted": not real_ones and bool(comparison.get("discrepancies")),
         "differences_left": max(0, len(real_ones) - MOST_CLASSES) + max(0, subject.total - len(subject.differences)),
         "quiet": [_quiet(each) for each in quiet[:MOST_QUIET]],
         "quiet_left": max(0, len(quiet) - MOST_QUIET),
@@ -162,6 +162,12 @@ def _ranking(subject: Subject) -> list[JSON]:
         }
         for each in subject.ranking[:MOST_ROWS]
     ]
+
+
+def _ranked(subject: Subject) -> list[JSON]:
+    """Return the checks of the best version first."""
+    ranks = {each.get("variant"): at for at, each in enumerate(subject.ranking)}
+    return sorted(subject.checks, key=lambda check: ranks.get(check.get("variant"), len(ranks)))
 
 
 def _decision(check: Mapping[str, Any]) -> str:

@@ -187,7 +187,7 @@ def hostile() -> Subject:
     )
 
 
-KEPT = {"decision", "nature", "unit", "metric", "class", "leg", "countIs", "status"}
+KEPT = {"decision", "nature", "unit", "metric", "class", "leg", "countIs", "status", "since"}
 
 
 def poisoned(value: Any, name: str = "") -> Any:

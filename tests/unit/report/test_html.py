@@ -126,7 +126,17 @@ def test_of_several_versions_the_head_names_those_that_pass() -> None:
     text = " ".join("".join(read(two()).text).split())
     assert "✓ PASS v3 of catalog" in text
     assert "v3 against v2" in text
+    assert text.index("Errors v3 critical") < text.index("Errors v2 critical")
     assert "✕ FAIL" in text
+
+
+def test_differences_that_are_not_at_hand_are_not_taken_for_none() -> None:
+    made = html(subject("fail", differences=[]))
+    assert "No difference that is not noise" not in made
+    assert "Which they are is not known here" in made
+    quiet = profile(verdict("pass"))
+    quiet["comparison"]["discrepancies"] = 0
+    assert "No difference that is not noise" in html(subject("pass", profile=quiet, differences=[]))
 
 
 def test_an_archived_profile_says_that_its_verdict_is_not_kept() -> None:
