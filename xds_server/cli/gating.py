@@ -11,8 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from xds_server.cli.client import JSON
-from xds_server.cli.reporting import check_variant
-from xds_server.errors import UnavailableError
+from xds_server.errors import NotFoundError, UnavailableError
 from xds_server.report.subject import Subject, listed
 from xds_server.report.words import FAIL, INCONCLUSIVE, PASS
 
@@ -79,6 +78,18 @@ def wait(
             return replace(seen, note=f"no decision within {_seconds(timeout)}")
         show(Look(seen, timeout - passed, str(away or "")))
         sleep(max(0.0, min(interval, timeout - passed)))
+
+
+def check_variant(profile: JSON, variant: str) -> None:
+    """Look whether a profile has a variant; an empty name is none in particular.
+
+    Raises:
+        NotFoundError: it has not.
+    """
+    names = [str(each["name"] if isinstance(each, dict) else each) for each in profile.get("variants") or ()]
+    if variant and variant not in names:
+        told = f'profile "{profile.get("name") or profile.get("profileID")}" has no variant "{variant}"'
+        raise NotFoundError(told, field="--variant", hint=f"one of {', '.join(names)}")
 
 
 def settled(subject: Subject) -> str | None:

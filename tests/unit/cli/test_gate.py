@@ -1,5 +1,6 @@
 """The gate of a pipeline: what it waits for, and what its exit code says."""
 
+import io
 import json
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from tests.unit.cli.conftest import Shell
 from tests.unit.cli.fake_manager import AWAY, HOME, Manager, running
@@ -257,21 +259,22 @@ def test_ctrl_c_ends_it(manager: Manager) -> None:
 
 
 def test_the_picture_of_the_waiting_shows_each_critical_check_against_its_limit() -> None:
-    from rich.console import Console
-
-    out = Console(width=160, record=True, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123
+    out = Console(width=160, record=True, file=io.StringIO())
     subject = Subject.now("shop", profile(verdict("fail")))
-    for part in progress(Look(subject, 245.0, away="no manager")):
+    for part in progress(Look(subject, 245.0, away="no manager"), width=160):
         out.print(part)
     text = out.export_text()
-    out.file.close()
     assert "about 240 more needed, 4m 05s left" in text
     assert "not reached: no manager" in text
     assert "Response time p50" in text
     assert "p99" not in text
     row = next(each for each in text.splitlines() if "POST /orders" in each)
-    assert "-0.71 % to +1.18 %" in row
-    assert "at most +1 %" in row
+    assert "-0.71 to +1.18 %" in row
+    assert "●━━┃─" in row
+    for part in progress(Look(subject, 245.0), width=80):
+        narrow = Console(width=80, file=io.StringIO())
+        narrow.print(part)
+        assert all(len(each.rstrip()) <= 80 for each in narrow.file.getvalue().splitlines())
 
 
 @pytest.mark.parametrize(
