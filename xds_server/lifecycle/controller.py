@@ -19,6 +19,7 @@ from xds_server.alerts.watched import Watched
 from xds_server.analysis.link.collector import Collector
 from xds_server.analysis.query.diff_page import page_of, pair_of
 from xds_server.analysis.query.diff_query import DiffQuery, Source, sources_of
+from xds_server.analysis.query.distribution import histograms_of
 from xds_server.config import Settings
 from xds_server.errors import NotFoundError, ShadowmeshError, StoreError, UnavailableError
 from xds_server.lifecycle.archive import Archive
@@ -404,6 +405,22 @@ class Controller:
         archive = self._context.archive
         record = archive.record(self._registry.find(ref).network.id, profile)
         return ArchivedComparison(record, await archive.comparison(record))
+
+    async def response_times(self, ref: str, profile: str) -> Mapping[str, Any]:
+        """Return the histograms of a profile, living or archived. Raises: NotFoundError, StoreError."""
+        record = self._registry.find(ref)
+        try:
+            living = record.profile(profile)
+        except NotFoundError as error:
+            try:
+                archived = self._context.archive.record(record.network.id, profile)
+            except NotFoundError as none:
+                raise error from none
+            return histograms_of(
+                await self._context.archive.tallies(archived), {str(i): v for i, v in archived.variants.items()}
+            )
+        variants = {str(i.id): i.variant for i in record.instances_of(living.id)}
+        return histograms_of(self._collector.tallies(living.id), variants)
 
     async def _sources(self, record: NetworkRecord, ref: str | None, version: str | None) -> list[Source]:
         if ref is None:
