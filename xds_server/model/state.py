@@ -20,6 +20,8 @@ class ActiveShadow:
     address: Address
     faults: tuple[Fault, ...] = ()
     original: bool = False
+    draining: bool = False
+    """It is about to end: in a split, nobody new is sent to it, and what is under way may finish."""
 
 
 @dataclass(frozen=True, slots=True)
