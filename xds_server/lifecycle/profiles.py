@@ -21,8 +21,10 @@ from xds_server.lifecycle.context import Context, check_open, check_revision
 from xds_server.lifecycle.controls import expiry, first_start, missing, with_control
 from xds_server.lifecycle.faults import profile_faults
 from xds_server.lifecycle.registry import NetworkRecord
+from xds_server.lifecycle.rollout import begun, gives_more, sends, under_way
 from xds_server.lifecycle.transitions import Event
 from xds_server.lifecycle.validation import check_new_profile, check_percentage, check_ttl
+from xds_server.lifecycle.verdicts import Acted
 from xds_server.lifecycle.views import ProfileChange
 from xds_server.model.ids import FaultID, InstanceID, ProfileID
 from xds_server.model.network import Address, Component
@@ -84,8 +86,9 @@ class Profiles:
             target = record.network.component(created.component_name)
             if target is not None:
                 created = with_control(created, target)
+            created = begun(created, now)
             component = self._check_new(record, created)
-            variants = created.versions if created.percentage > 0 else ()
+            variants = created.versions if sends(created) else ()
             async with self._context.places.reserved(component, [v.spec for v in variants]) as nodes:
                 instances = self._pending(created, variants, nodes)
                 faults = profile_faults(created, instances, now=now)
@@ -105,7 +108,9 @@ class Profiles:
     async def change(
         self, record: NetworkRecord, ref: str, change: ProfileChange, *, if_match: int | None
     ) -> ShadowingProfile:
-        """Change percentage, TTL or faults.
+        """Change percentage, weights, TTL or faults.
+
+        Giving a version more again, after it was taken from it because of a verdict, begins another judgement.
 
         Raises:
             NotFoundError, StaleError, InvalidError, ConflictError, UnavailableError, StoreError.
@@ -117,15 +122,54 @@ class Profiles:
             same = _changed(before, change)
             if same == before:
                 return before
+            _check_free(before, same)
             after = replace(same, revision=before.revision + 1)
-            raised = after.percentage > before.percentage
-            of_it = record.instances_of(after.id)
-            variants = missing(after, of_it, now=self._parts.clock.now()) if raised else ()
-            component = self._check_changed(record, after, revived=any(not after.is_control(v.name) for v in variants))
-            async with self._context.places.reserved(component, [v.spec for v in variants]) as nodes:
-                new = self._pending(after, variants, nodes, first=first_start(after, of_it))
-                await self._write_change(record, before, after, new)
+            raised = gives_more(before, after)
+            acted = self._context.verdicts.acted(before.id)
+            if raised and acted.reason:
+                await self.move(record, before, after, start=True, anew=True, acted=Acted())
+            else:
+                await self.move(record, before, after, start=raised)
             return after
+
+    async def move(
+        self,
+        record: NetworkRecord,
+        before: ShadowingProfile,
+        after: ShadowingProfile,
+        *,
+        start: bool,
+        anew: bool = False,
+        acted: Acted | None = None,
+    ) -> None:
+        """Make a profile what it is to be, in one transaction; the caller holds the network's lock.
+
+        Args:
+            record: its network.
+            before: what it is.
+            after: what it is to be.
+            start: it is to get an instance of each variant that has none.
+            anew: its evidence begins anew.
+            acted: what is done about its verdict; None: nothing else than before.
+
+        Raises:
+            InvalidError, ConflictError, UnavailableError, StoreError.
+        """
+        of_it = record.instances_of(after.id)
+        variants = missing(after, of_it, now=self._parts.clock.now()) if start and sends(after) else ()
+        component = self._check_changed(record, after, revived=any(not after.is_control(v.name) for v in variants))
+        async with self._context.places.reserved(component, [v.spec for v in variants]) as nodes:
+            new = self._pending(after, variants, nodes, first=first_start(after, of_it))
+            more = self._judged(after.id, acted, anew=anew)
+            await self._write_change(record, before, after, new, more)
+        if acted is not None:
+            self._context.verdicts.did(after.id, acted, anew=anew)
+
+    def _judged(self, profile: ProfileID, acted: Acted | None, *, anew: bool) -> Changes:
+        """Return what is written of the judgement."""
+        verdicts = {} if acted is None else {profile: self._context.verdicts.row(profile, acted, anew=anew)}
+        summaries = {profile: self._context.summaries.restart_evidence(profile)} if anew else {}
+        return Changes(verdicts=verdicts, summaries=summaries)
 
     async def begin_deletion(self, record: NetworkRecord, ref: str, *, if_match: int | None) -> ShadowingProfile:
         """Accept a deletion; mirroring is off when this returns. Raises: NotFoundError, StaleError, StoreError."""
@@ -148,7 +192,9 @@ class Profiles:
         instances = record.instances_of(profile)
         await self._context.shadows.gone(instances)
         async with record.lock:
-            await self._context.archive.put(record.profiles[profile], record.instances_of(profile))
+            verdict = self._context.verdicts.of(profile)
+            await self._context.archive.put(record.profiles[profile], record.instances_of(profile), verdict=verdict)
+            self._context.verdicts.forget(profile)
             for instance in record.instances_of(profile):
                 for fault in record.faults_of(instance.id):
                     record.faults.pop(fault.id, None)
@@ -257,6 +303,7 @@ class Profiles:
         before: ShadowingProfile,
         after: ShadowingProfile,
         new: tuple[ShadowInstance, ...],
+        more: Changes,
     ) -> None:
         now = self._parts.clock.now()
         live = [i for i in record.instances_of(after.id) if not i.ended]
@@ -270,7 +317,8 @@ class Profiles:
         dropped = [f for i in live for f in record.faults_of(i.id) if f.from_profile] if other_faults else []
         added = profile_faults(after, [*live, *new] if other_faults else new, now=now)
         await self._parts.store.apply(
-            Changes(
+            replace(
+                more,
                 profiles=(after,),
                 instances=(*moved, *new),
                 faults=tuple(added),
@@ -296,12 +344,31 @@ class Profiles:
 
 
 def _changed(profile: ShadowingProfile, change: ProfileChange) -> ShadowingProfile:
+    split = profile.split
+    if change.weights is not None:
+        if split is None:
+            raise InvalidError("the profile has no split", field="split.weights", hint="create one with a split")
+        split = replace(split, weights={**split.weights, **change.weights})
     return replace(
         profile,
         percentage=profile.percentage if change.percentage is None else change.percentage,
         ttl=profile.ttl if change.ttl is None else change.ttl,
         faults=profile.faults if change.faults is None else change.faults,
+        split=split,
     )
+
+
+def _check_free(before: ShadowingProfile, after: ShadowingProfile) -> None:
+    """Refuse to change what the steps decide. Raises: ConflictError."""
+    if not under_way(before) or before.rollout is None:
+        return
+    field = "trafficShadowingPercentage" if before.percentage != after.percentage else "split.weights"
+    if (before.percentage, before.split) != (after.percentage, after.split):
+        raise ConflictError(
+            f"its rollout is {before.rollout.state.value}, and decides over percentage and weights",
+            field=field,
+            hint="abort the rollout first; promote goes on to the next step",
+        )
 
 
 def _ended(record: NetworkRecord) -> set[InstanceID]:

@@ -8,7 +8,7 @@
 
 Guarantees: pure, no clock; everything it goes by is in the profile, so a restart goes on where it was. A version that
 failed, or that has not passed when others go on, gets no weight in a later step. DONE keeps the last step's weights.
-Not guaranteed: that a step lasts `hold` seconds over a pause: `resume` begins hold and timeout anew (the evidence stays).
+Not guaranteed: that a hold goes on over a pause; `resume` begins hold and timeout anew (the evidence stays).
 """
 
 from collections.abc import Collection
@@ -94,6 +94,14 @@ def sends(profile: ShadowingProfile) -> bool:
     return any(weight > 0.0 for weight in profile.split.weights.values())
 
 
+def gives_more(before: ShadowingProfile, after: ShadowingProfile) -> bool:
+    """Tell whether a change sends more to any version than before."""
+    mine = after.split.weights if after.split else {}
+    earlier = before.split.weights if before.split else {}
+    heavier = after.mode is Mode.SPLIT and any(weight > earlier.get(v, 0.0) for v, weight in mine.items())
+    return after.percentage > before.percentage or after.mode is not before.mode or heavier
+
+
 def advance(
     profile: ShadowingProfile,
     ruling: Ruling,
@@ -115,12 +123,27 @@ def advance(
     if rollout is None or rollout.state is _ABORTED:
         return None
     if ruling.decision is Decision.FAIL:
-        if rollout.state is _DONE and not (profile.mode is Mode.SPLIT and sends(profile)):
-            return None
-        where = "after the last step" if rollout.state is _DONE else f"at step {rollout.step + 1}"
-        return _ended(profile, now, out | ruling.failed, f"the verdict {where} is FAIL: {ruling.why()}")
-    if rollout.state is not _RUNNING:
+        return _failed(profile, rollout, ruling, now, out)
+    return _waited(profile, rollout, ruling, now, living, out) if rollout.state is _RUNNING else None
+
+
+def _failed(
+    profile: ShadowingProfile, rollout: Rollout, ruling: Ruling, now: datetime, out: frozenset[str]
+) -> Move | None:
+    if rollout.state is _DONE and profile.mode is not Mode.SPLIT:
         return None
+    where = "after the last step" if rollout.state is _DONE else f"at step {rollout.step + 1}"
+    return _ended(profile, now, out | ruling.failed, f"the verdict {where} is FAIL: {ruling.why()}")
+
+
+def _waited(  # noqa: PLR0917 - a part of `advance`
+    profile: ShadowingProfile,
+    rollout: Rollout,
+    ruling: Ruling,
+    now: datetime,
+    living: Collection[str],
+    out: frozenset[str],
+) -> Move | None:
     candidates = frozenset(v.name for v in profile.variants) - out
     if candidates and not candidates & frozenset(living):
         return _paused(profile, now, out, "none of its versions runs any more; resume starts them again")
