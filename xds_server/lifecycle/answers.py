@@ -15,6 +15,7 @@ from xds_server.analysis.query.diff_query import DiffQuery, Source, sources_of
 from xds_server.errors import NotFoundError
 from xds_server.lifecycle.context import Context
 from xds_server.lifecycle.registry import NetworkRecord
+from xds_server.lifecycle.verdicts import Shown
 from xds_server.lifecycle.views import ArchivedComparison, InstanceView, NetworkStatus, ProfileView
 from xds_server.lifecycle.watch import watched
 from xds_server.model.profile import ShadowingProfile
@@ -50,6 +51,7 @@ class Answers:
 
     def view(self, record: NetworkRecord, profile: ShadowingProfile) -> ProfileView:
         """Return one profile with its instances, what was compared, and the verdict."""
+        verdict = self._context.verdicts.of(profile.id)
         return ProfileView(
             profile=profile,
             instances=tuple(
@@ -64,7 +66,7 @@ class Answers:
             comparison=self._collector.summary(
                 profile.id, variants={i.id: i.variant for i in record.instances_of(profile.id)}
             ),
-            verdict=self._context.verdicts.of(profile.id),
+            verdict=None if verdict is None else Shown(verdict),
         )
 
     def watched(self) -> Iterator[Watched]:

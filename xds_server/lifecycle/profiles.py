@@ -11,7 +11,7 @@ faults: nothing is ever half created. A deletion is on disk before the first sha
 Not guaranteed: that instances are Running when `create` returns.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import uuid4
@@ -22,6 +22,7 @@ from xds_server.lifecycle.controls import expiry, first_start, missing, with_con
 from xds_server.lifecycle.faults import profile_faults
 from xds_server.lifecycle.registry import NetworkRecord
 from xds_server.lifecycle.rollout import begun, gives_more, sends, under_way
+from xds_server.lifecycle.splits import check_beside, check_split, check_weights_now
 from xds_server.lifecycle.transitions import Event
 from xds_server.lifecycle.validation import check_new_profile, check_percentage, check_ttl
 from xds_server.lifecycle.verdicts import Acted
@@ -29,6 +30,7 @@ from xds_server.lifecycle.views import ProfileChange
 from xds_server.model.ids import FaultID, InstanceID, ProfileID
 from xds_server.model.network import Address, Component
 from xds_server.model.profile import CONTROL, Fault, SelfSpec, ShadowingProfile, Variant
+from xds_server.model.rollout import Split
 from xds_server.model.shadow import InstanceStatus, ShadowInstance
 from xds_server.model.state import ActiveProfile, ActiveShadow, NetworkState
 from xds_server.runtime.factory import runtime_for
@@ -108,7 +110,7 @@ class Profiles:
     async def change(
         self, record: NetworkRecord, ref: str, change: ProfileChange, *, if_match: int | None
     ) -> ShadowingProfile:
-        """Change percentage, weights, TTL or faults.
+        """Change percentage, TTL, faults or the weights of a split.
 
         Giving a version more again, after it was taken from it because of a verdict, begins another judgement.
 
@@ -119,10 +121,10 @@ class Profiles:
             check_open(record)
             before = record.profile(ref)
             check_revision(before.revision, if_match, what=f'profile "{before.name or before.id}"')
+            _check_free(before, change)
             same = _changed(before, change)
             if same == before:
                 return before
-            _check_free(before, same)
             after = replace(same, revision=before.revision + 1)
             raised = gives_more(before, after)
             acted = self._context.verdicts.acted(before.id)
@@ -246,8 +248,11 @@ class Profiles:
         living = record.living_profiles()
         claims = revived or any(p.id == profile.id for p in living)
         others = [p for p in living if p.id != profile.id] if claims else []
+        check_split(profile)
         check_profile(record.network, others, profile)
-        return self._check_translates(record, profile)
+        component = self._check_translates(record, profile)
+        check_beside(component, others, profile)
+        return component
 
     def _check_translates(self, record: NetworkRecord, profile: ShadowingProfile) -> Component:
         """Refuse what would turn out not to be servable only once its shadows run."""
@@ -344,31 +349,37 @@ class Profiles:
 
 
 def _changed(profile: ShadowingProfile, change: ProfileChange) -> ShadowingProfile:
-    split = profile.split
-    if change.weights is not None:
-        if split is None:
-            raise InvalidError("the profile has no split", field="split.weights", hint="create one with a split")
-        split = replace(split, weights={**split.weights, **change.weights})
     return replace(
         profile,
         percentage=profile.percentage if change.percentage is None else change.percentage,
         ttl=profile.ttl if change.ttl is None else change.ttl,
         faults=profile.faults if change.faults is None else change.faults,
-        split=split,
+        split=_weighted(profile, change.weights),
     )
 
 
-def _check_free(before: ShadowingProfile, after: ShadowingProfile) -> None:
+def _weighted(profile: ShadowingProfile, weights: Mapping[str, float] | None) -> Split | None:
+    if weights is None:
+        return profile.split
+    check_weights_now(profile, weights)
+    return None if profile.split is None else replace(profile.split, weights=dict(weights))
+
+
+def _check_free(before: ShadowingProfile, change: ProfileChange) -> None:
     """Refuse to change what the steps decide. Raises: ConflictError."""
     if not under_way(before) or before.rollout is None:
         return
-    field = "trafficShadowingPercentage" if before.percentage != after.percentage else "split.weights"
-    if (before.percentage, before.split) != (after.percentage, after.split):
-        raise ConflictError(
-            f"its rollout is {before.rollout.state.value}, and decides over percentage and weights",
-            field=field,
-            hint="abort the rollout first; promote goes on to the next step",
-        )
+    weights = before.split.weights if before.split else None
+    for field, wanted, now in (
+        ("trafficShadowingPercentage", change.percentage, before.percentage),
+        ("split.weights", change.weights, weights),
+    ):
+        if wanted is not None and wanted != now:
+            raise ConflictError(
+                f"its rollout is {before.rollout.state.value}, and decides over percentage and weights",
+                field=field,
+                hint="abort the rollout first; promote goes on to the next step",
+            )
 
 
 def _ended(record: NetworkRecord) -> set[InstanceID]:

@@ -103,6 +103,17 @@ class Subject:
 
 
 @dataclass(frozen=True, slots=True)
+class Shown:
+    """A verdict as views show it."""
+
+    verdict: Verdict
+
+    def as_json(self) -> Verdict:
+        """Return its JSON form."""
+        return self.verdict
+
+
+@dataclass(frozen=True, slots=True)
 class Acted:
     """What was done about a verdict, and stays done until a person undoes it."""
 

@@ -64,8 +64,8 @@ class ProfileView:
     instances: tuple[InstanceView, ...] = ()
     comparison: Jsonable | None = None
     """`Collector.summary(profile_id)`; None while nothing was compared."""
-    verdict: Mapping[str, Any] | None = None
-    """The newest one, in its JSON form; None before anything was judged."""
+    verdict: Jsonable | None = None
+    """None while nothing was judged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,4 +103,4 @@ class ProfileChange:
     """Seconds from the moment that each live instance was created."""
     faults: FaultParameters | None = None
     weights: Mapping[str, float] | None = None
-    """Of a split; variants that are not named keep theirs."""
+    """Of a split, by variant, as a whole."""

@@ -21,6 +21,19 @@ class Metric(StrEnum):
     PROMETHEUS = "prometheus"
 
 
+LIMITS: Mapping[Metric, str] = {
+    Metric.ERROR_RATE: "maxIncrease",
+    Metric.DIFFERENCE_RATE: "maxRate",
+    Metric.RESPONSE_TIME: "maxRatio",
+    Metric.CPU: "maxRatio",
+    Metric.MEMORY: "maxRatio",
+    Metric.PROMETHEUS: "maxRatio",
+}
+"""The one limit of each metric, as documents call it."""
+PLACEHOLDERS = ("network", "component", "variant", "window")
+"""What a query may have in braces."""
+
+
 class OnFail(StrEnum):
     """What a FAIL does."""
 
