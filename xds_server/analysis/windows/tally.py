@@ -109,6 +109,28 @@ class FieldTally:
             self.examples = sorted(both.values(), key=_age, reverse=True)[:keep]
 
 
+    def met(self, trio: Trios, *, first: bool, sound: bool) -> None:
+        """Count a trio.
+
+        Args:
+            trio: which of the two copies differed.
+            first: it is the field's first.
+            sound: it is evidence, but for that.
+        """
+        if first:
+            self.found = _sum(self.found, trio)
+        elif sound:
+            self.both += trio[0]
+            self.alone += trio[1]
+            self.control += trio[2]
+        else:
+            self.apart = _sum(self.apart, trio)
+
+    @property
+    def trios(self) -> Trios:
+        """All trios in which the field differs, evidence or not."""
+        return _sum(_sum((self.both, self.alone, self.control), self.apart), self.found)
+
     def restart_evidence(self) -> None:
         """Let what was evidence be none from now on; what the field is taken for does not change."""
         self.apart = _sum(self.apart, (self.both, self.alone, self.control))
@@ -235,7 +257,10 @@ class EndpointTally:
         self.original.merge(other.original)
         self.shadow.merge(other.shadow)
         for name, tally in other.fields.items():
-            self.fields.setdefault(name, FieldTally()).merge(tally, keep)
+            mine = self.fields.get(name)
+            if mine is None:
+                mine = self.fields[name] = FieldTally()
+            mine.merge(tally, keep)
 
     def restart_evidence(self) -> None:
         """Let what was evidence be none from now on; all else stays."""
@@ -297,7 +322,10 @@ class Tally:
         self.control = self.control or other.control
         self.add_counts(other)
         for name, endpoint in other.endpoints.items():
-            self.endpoints.setdefault(name, EndpointTally()).merge(endpoint, self.keep)
+            mine = self.endpoints.get(name)
+            if mine is None:
+                mine = self.endpoints[name] = EndpointTally()
+            mine.merge(endpoint, self.keep)
 
     def add_counts(self, other: "Tally") -> None:
         """Add the other's times and counts, but not what it has of endpoints."""
