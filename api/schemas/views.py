@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
 from api.performance import performance_data
@@ -211,6 +211,11 @@ class ProfileView(ProfileBody):
     """Whether the version may be shipped: the decision, its reasons and its checks; null before anything was judged."""
     rollout: RolloutView | None
     """How far the steps have come; null without steps."""
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "ProfileView":
+        """Take what is: it was checked when it was given, and steps have moved it since."""
+        return self
 
     @classmethod
     def of(cls, view: Profile) -> "ProfileView":
