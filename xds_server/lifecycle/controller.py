@@ -38,7 +38,7 @@ from xds_server.lifecycle.shadows import Parts, Shadows
 from xds_server.lifecycle.steps import Steps
 from xds_server.lifecycle.summaries import Summaries
 from xds_server.lifecycle.transitions import Event
-from xds_server.lifecycle.verdicts import Judge, Readings, Verdict, Verdicts, no_readings
+from xds_server.lifecycle.verdicts import CountersOf, Judge, ReadingsOf, Verdict, Verdicts, nothing
 from xds_server.lifecycle.views import ArchivedComparison, NetworkStatus, ProfileChange, ProfileView
 from xds_server.lifecycle.watch import live_ids, subjects
 from xds_server.model.ids import FaultID, InstanceID, ProfileID
@@ -91,8 +91,8 @@ class Controller:
         settings: Settings,
         judge: Judge[Any],
         alerts: Alerts | None = None,
-        readings: Readings = no_readings,
-        envoy: Readings = no_readings,
+        readings: ReadingsOf = nothing,
+        envoy: CountersOf = nothing,
     ) -> None:
         self._collector = collector
         self._publisher = publisher

@@ -88,6 +88,7 @@ def nothing_judged(reason: str, *, alpha: float, now: datetime) -> dict[str, Any
         "missing": {"copies": 0, "share": 0.0, "kinds": {}},
         "latched": False,
         "checks": [],
+        "omitted": 0,
         "differences": [],
         "harm": {"decision": "NOT_MEASURED", "reason": reason, "metrics": []},
         "resilience": None,

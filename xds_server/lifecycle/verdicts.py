@@ -18,11 +18,14 @@ from typing import Any, Generic, Protocol, TypeVar
 import orjson
 import structlog
 
+from xds_server.analysis.verdict.readings import Reading
+from xds_server.analysis.windows.profile_evidence import ProfileEvidence
 from xds_server.errors import StoreError, cut
 from xds_server.lifecycle.clock import Clock
 from xds_server.lifecycle.ruling import Decision, nothing_judged
 from xds_server.model.ids import ProfileID
 from xds_server.model.profile import ShadowingProfile
+from xds_server.model.rollout import Mode
 from xds_server.model.shadow import ShadowInstance
 from xds_server.store.base import Changes, Store
 
@@ -38,11 +41,12 @@ _ROUNDING = 0.001
 
 Verdict = Mapping[str, Any]
 """The JSON form, as the status shows it."""
-Readings = Callable[[ProfileID], Mapping[str, Any]]
+ReadingsOf = Callable[[ProfileID], Mapping[tuple[str, str], Reading]]
+CountersOf = Callable[[ProfileID], Mapping[str, Any]]
 S = TypeVar("S")
 
 
-def no_readings(_profile: ProfileID) -> Mapping[str, Any]:
+def nothing(_profile: ProfileID) -> Mapping[Any, Any]:
     """Return what is measured where nothing is."""
     return {}
 
@@ -56,9 +60,12 @@ class Inputs:
     """Its name."""
     instances: tuple[ShadowInstance, ...]
     """Oldest first."""
-    evidence: Any
-    """`Collector.evidence`."""
-    readings: Mapping[str, Any]
+    faulted: bool
+    """Faults are in force on one of them."""
+    weights: Mapping[str, float]
+    """Of a split, as they were ever since the evidence began; empty when they have changed."""
+    evidence: ProfileEvidence
+    readings: Mapping[tuple[str, str], Reading]
     """CPU, memory and the user's own metrics."""
     envoy: Mapping[str, Any]
     """Envoy's counters of both clusters, to be shown."""
@@ -88,8 +95,8 @@ class Evident(Protocol):
         """Return a number that changes with what is known of a profile."""
         ...
 
-    def evidence(self, profile_id: str) -> Any:
-        """Return a frozen view of what is evidence."""
+    def evidence(self, profile_id: str, *, variants: Mapping[str, str]) -> ProfileEvidence:
+        """Return what is evidence; `variants`: the version of each instance."""
         ...
 
 
@@ -100,6 +107,7 @@ class Subject:
     profile: ShadowingProfile
     network: str
     instances: tuple[ShadowInstance, ...]
+    faulted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +138,8 @@ class _Docket(Generic[S]):
     state: S | None = None
     verdict: Verdict | None = None
     acted: Acted = field(default_factory=Acted)
+    weights: dict[str, float] | None = None
+    """Of a split, as they were ever since the evidence began; empty when they have changed, None: nothing yet."""
     seen: Any = None
     """What it was judged by last."""
     judged_at: float = float("-inf")
@@ -162,8 +172,8 @@ class Verdicts(Generic[S]):
         judge: Judge[S],
         subjects: Callable[[], Iterable[Subject]],
         act: Callable[[ProfileID, Verdict], None],
-        readings: Readings = no_readings,
-        envoy: Readings = no_readings,
+        readings: ReadingsOf = nothing,
+        envoy: CountersOf = nothing,
     ) -> None:
         self._clock = clock
         self._store = store
@@ -220,6 +230,7 @@ class Verdicts(Generic[S]):
                 state=None if packed["state"] is None else self._judge.unpack(packed["state"]),
                 verdict=packed["verdict"],
                 acted=Acted(frozenset(acted["out"]), acted["reason"], acted["at"]),
+                weights=packed["weights"],
             )
         except Exception as error:
             log.exception("a verdict could not be read and begins anew", profile=profile, error=str(error))
@@ -292,19 +303,31 @@ class Verdicts(Generic[S]):
         """Return what there is to judge; None: nothing that was not judged already."""
         profile = subject.profile
         readings, envoy = self._readings(profile.id), self._envoy(profile.id)
-        seen = (self._collector.revision(profile.id), profile, subject.instances, readings)
+        seen = (self._collector.revision(profile.id), profile, subject.instances, subject.faulted, readings)
         if seen == docket.seen and now - docket.judged_at < AGAIN:
             return None
         docket.seen = seen
+        self._weigh(docket, profile)
         return Inputs(
             profile=profile,
             network=subject.network,
             instances=subject.instances,
-            evidence=self._collector.evidence(profile.id),
+            faulted=subject.faulted,
+            weights=docket.weights or {},
+            evidence=self._collector.evidence(profile.id, variants={i.id: i.variant for i in subject.instances}),
             readings=readings,
             envoy=envoy,
             now=self._clock.now(),
         )
+
+    @staticmethod
+    def _weigh(docket: _Docket[S], profile: ShadowingProfile) -> None:
+        """Remember the weights that the evidence began with, until they change."""
+        now = dict(profile.split.weights) if profile.mode is Mode.SPLIT and profile.split else {}
+        if docket.weights is None:
+            docket.weights, docket.changed = now, True
+        elif docket.weights and docket.weights != now:
+            docket.weights, docket.changed = {}, True
 
     def _note(self, docket: _Docket[S], verdict: Verdict, state: S) -> None:
         before = docket.verdict
@@ -332,6 +355,7 @@ class Verdicts(Generic[S]):
             {
                 "state": None if docket.state is None else self._judge.pack(docket.state),
                 "verdict": docket.verdict,
+                "weights": docket.weights,
                 "acted": {"out": sorted(acted.out), "reason": acted.reason, "at": acted.at},
             }
         )

@@ -61,4 +61,6 @@ def subjects(registry: Registry) -> Iterator[Subject]:
         for before in record.live_profiles():
             profile = record.profiles.get(before.id)
             if profile is not None and not record.ending and profile.id not in record.ending_profiles:
-                yield Subject(profile, record.network.name, tuple(record.instances_of(profile.id)))
+                instances = tuple(record.instances_of(profile.id))
+                faulted = any(record.faults_of(i.id) for i in instances if not i.ended)
+                yield Subject(profile, record.network.name, instances, faulted)

@@ -237,7 +237,7 @@ class FakeCollector:
     def revision(self, profile_id: str) -> int:
         return hash(self.dump(ProfileID(profile_id))) if profile_id in self.data or profile_id in self.seen else 0
 
-    def evidence(self, profile_id: str) -> str:
+    def evidence(self, profile_id: str, **_: Any) -> Any:
         return f"evidence of {profile_id}"
 
     def restart_evidence(self, profile_id: str) -> None:
