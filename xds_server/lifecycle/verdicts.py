@@ -247,7 +247,7 @@ class Verdicts(Generic[S]):
             begun = self._clock.monotonic()
             await self.look()
             spent = self._clock.monotonic() - begun
-            await self._clock.sleep(max(EVERY, spent))
+            await self._clock.sleep(min(max(EVERY, spent), AGAIN))
 
     async def look(self) -> None:
         """Judge every profile that may be judged otherwise than last time; write what must not be lost."""
