@@ -94,13 +94,19 @@ class CheckBody(Document):
             if getattr(self, field) is not None and self.metric != metric:
                 refuse(f"is not for {self.metric}", f"leave it out; it is for {metric}", at=field)
         if self.metric == Metric.PROMETHEUS:
-            if self.name is None:
-                refuse("is required for prometheus", 'what to call the metric, like "checkout_errors"', at="name")
-            if self.name in LIMITS:
-                refuse(f"{shown(self.name)} is the name of a metric that is there already", "another name", at="name")
-            if self.query is None:
-                refuse("is required for prometheus", "PromQL that returns one series", at="query")
+            self._refuse_unasked()
         return self
+
+    def _refuse_unasked(self) -> None:
+        if self.name is None:
+            refuse("is required for prometheus", 'what to call the metric, like "checkout_errors"', at="name")
+        if self.name in LIMITS:
+            refuse(f"{shown(self.name)} is the name of a metric that is there already", "another name", at="name")
+        if self.query is None:
+            refuse("is required for prometheus", "PromQL that returns one series", at="query")
+        if "{variant}" not in self.query:
+            hint = '{variant} where they differ, like orders{version="{variant}"}; of the original it is "original"'
+            refuse("has no {variant}, so it asks the same of all versions", hint, at="query")
 
     def to_model(self) -> Check:
         """Return the check."""

@@ -73,6 +73,13 @@ def check_split(profile: ShadowingProfile) -> None:
         )
     if not profile.steps and not split.weights:
         raise InvalidError("nothing says who goes where", field="split.weights", hint='like {"v2": 10}')
+    measured = [step.percentage for step in profile.steps]
+    if 0.0 in measured or (profile.mode is Mode.SPLIT and not profile.percentage):
+        raise InvalidError(
+            "0 measures nothing, so no verdict could bring the users back",
+            field="trafficShadowingPercentage",
+            hint="above 0: the share of the requests that is measured; the weights say who goes where",
+        )
     check_weights(profile, split.weights)
     for index, step in enumerate(profile.steps):
         if step.mode is Mode.SPLIT:
@@ -107,21 +114,23 @@ def check_weights_now(profile: ShadowingProfile, weights: Mapping[str, float]) -
 
     Raises:
         InvalidError: it has no split, or the weights do not fit.
-        ConflictError: its steps are running, or it mirrors at the moment.
+        ConflictError: its steps say the weights, or it mirrors.
     """
     if profile.split is None:
         raise InvalidError(
             "the profile mirrors, it has no split", field="split", hint="trafficShadowingPercentage, or a new profile"
         )
-    if profile.rollout is not None and profile.rollout.state is RolloutState.RUNNING:
+    if profile.rollout is not None and profile.rollout.state in {RolloutState.RUNNING, RolloutState.PAUSED}:
         raise ConflictError(
-            "the steps are running, and they say the weights", field="split.weights", hint="pause or abort first"
+            f"its rollout is {profile.rollout.state.value}, and the steps say the weights",
+            field="split.weights",
+            hint="abort the rollout first; promote goes on to the next step",
         )
     if profile.mode is not Mode.SPLIT:
         raise ConflictError(
-            "the profile mirrors at the moment, its weights mean nothing yet",
+            "its rollout has ended before any users were sent",
             field="split.weights",
-            hint="promote leads to the step that sends users",
+            hint="trafficShadowingPercentage, or a new profile",
         )
     check_weights(profile, weights)
 

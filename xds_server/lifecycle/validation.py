@@ -144,7 +144,6 @@ def check_new_profile(
     _check_variants(profile)
     check_judging(profile)
     check_split(profile)
-    _check_measured(profile)
     check_control(component, profile)
     if profile.name and profile.name in names:
         raise ConflictError(
@@ -154,15 +153,6 @@ def check_new_profile(
         )
     check_profile(network, others, profile)
     check_beside(component, others, profile)
-
-
-def _check_measured(profile: ShadowingProfile) -> None:
-    if profile.splits and not profile.percentage:
-        raise InvalidError(
-            "a split of which nothing is measured has no verdict, and starts no version",
-            field="trafficShadowingPercentage",
-            hint="above 0: the share of the requests that is measured; the weights say who goes where",
-        )
 
 
 def _check_variants(profile: ShadowingProfile) -> None:

@@ -16,7 +16,7 @@ ALL: dict[str, Any] = {name: value for name, value in examples.PROFILE.items() i
 """A profile that measures everything."""
 RATE = {"metric": "error_rate", "maxIncrease": 0.01}
 TIME = {"metric": "response_time", "maxRatio": 1.1}
-QUERY = {"metric": "prometheus", "name": "orders", "query": "sum(orders)", "maxRatio": 1.1}
+QUERY = {"metric": "prometheus", "name": "orders", "query": 'orders{v="{variant}"}', "maxRatio": 1.1}
 FIRST, SECOND = "analysis.checks[0]", "analysis.checks[1]"
 
 RISKS: list[tuple[dict[str, Any], str, str, str]] = [
@@ -65,6 +65,7 @@ CHECKS: list[tuple[dict[str, Any], str, str, str]] = [
     (QUERY | {"query": "  "}, ".query", "cannot be used", "PromQL"),
     (QUERY | {"query": "sum(x{namespace})"}, ".query", '"{namespace}" is not a placeholder', "{network}, {component}"),
     (QUERY | {"query": 'x{job="{ component }"}'}, ".query", "{ component }", "{variant}, {window}"),
+    (QUERY | {"query": "sum(orders)"}, ".query", "asks the same of all versions", 'version="{variant}"'),
     (RATE | {"weight": -1}, ".weight", "out of range", "beside the others"),
     (RATE | {"muted": "yes"}, ".muted", "is not true or false", "only shown"),
     (RATE | {"threshold": 1}, ".threshold", "is not a known field", "known are"),
@@ -74,7 +75,7 @@ SEVERAL: list[tuple[list[dict[str, Any]], str, str, str]] = [
     ([RATE, RATE | {"maxIncrease": 0.02}], SECOND, "as checks[0] with another limit, 0.02 and 0.01", "one limit"),
     ([RATE, RATE], SECOND, "is the same check as checks[0]", "each once"),
     ([TIME, TIME | {"quantile": 0.99, "maxRatio": 1.2}], SECOND, "another limit, 1.2 and 1.1", "one limit"),
-    ([QUERY, QUERY | {"query": "up"}], f"{SECOND}.name", '"orders" is there twice', "of its own"),
+    ([QUERY, QUERY | {"query": "{variant}"}], f"{SECOND}.name", '"orders" is there twice', "of its own"),
     ([QUERY, QUERY | {"name": "b", "maxRatio": 2}], f"{SECOND}.query", "another limit, 2 and 1.1", "once"),
 ]
 BAD = [
@@ -124,6 +125,7 @@ async def test_a_check_on_what_is_not_measured_is_refused(
     ],
 )
 async def test_braces_of_selectors_are_left_as_they_are(client: httpx.AsyncClient, shop: str, query: str) -> None:
+    query = f'{query} / orders{{version="{{variant}}"}}'
     body = ALL | {"analysis": {"checks": [QUERY | {"query": query}]}}
     answer = await client.post(CREATE, json=body)
     assert answer.status_code == 201, answer.text

@@ -54,6 +54,7 @@ BAD_SPLITS: list[tuple[dict[str, Any], str, str, str]] = [
     (weights(v6=-1), "split.weights.v6", "-1 is out of range", "10 is one in ten"),
     (weights(v6="10"), "split.weights.v6", "is not a number", "0 to 100"),
     (weights(v6=60, v7=60) | {"variants": TWO}, "split.weights", "the weights sum to 120", "at most 100 together"),
+    ({"trafficShadowingPercentage": 0}, "trafficShadowingPercentage", "0 measures nothing", "above 0"),
     ({"mode": "shadow"}, "mode", "there is a split, and mode is shadow", "mode: split"),
     ({"mode": ...}, "mode", "there is a split, and mode is shadow", "mode: split"),
     ({"control": {"self": True}}, "control", "a control gets no users", "steps that mirror first"),
@@ -91,6 +92,7 @@ BAD_STEPS: list[tuple[dict[str, Any], str, str, str]] = [
     (steps(MIRROR | {"hold": 60}), "steps[0].hold", "has no unit", '"60s"'),
     (steps(MIRROR | {"hold": "2m", "timeout": "1m"}), "steps[0].timeout", "shorter than hold", "leave it out"),
     (steps(MIRROR, SEND, split=...), "split", "nothing says how they are told apart", "cookie"),
+    (steps(MIRROR, SEND, trafficShadowingPercentage=0), "trafficShadowingPercentage", "0 measures", "above 0"),
     (steps(MIRROR), "mode", "no step is a split", "a step with it"),
     (steps(MIRROR, SEND, mode="split"), "mode", "is split, and the first step is shadow", "leave it out"),
     (
@@ -248,8 +250,9 @@ WRONG_WEIGHTS: list[tuple[dict[str, Any], RolloutState | None, Any, str, str]] =
     (SPLIT, None, {"weights": {"v9": 10}}, "split.weights.v9", "variants: v6"),
     (SPLIT, None, {"weight": {"v6": 10}}, "split.weight", "did you mean weights?"),
     (examples.PROFILE | {"name": "p"}, None, {"weights": {"v2": 10}}, "split", "a new profile"),
-    (STEPS, RolloutState.RUNNING, {"weights": {"v7": 10}}, "split.weights", "pause or abort first"),
-    (STEPS, RolloutState.PAUSED, {"weights": {"v7": 10}}, "split.weights", "promote"),
+    (STEPS, RolloutState.RUNNING, {"weights": {"v7": 10}}, "split.weights", "abort the rollout first"),
+    (STEPS, RolloutState.PAUSED, {"weights": {"v7": 10}}, "split.weights", "promote goes on"),
+    (STEPS, RolloutState.ABORTED, {"weights": {"v7": 10}}, "split.weights", "a new profile"),
 ]
 
 
