@@ -111,7 +111,7 @@ def _place(
         check,
         name,
         endpoint.appeared if name else 0,
-        _measured(case, check, endpoint, missing),
+        _measured(case, check, endpoint, missing=missing, judged=judged),
         part=(1 - FIELDS) / 2 if by_field else 0.5,
         judged=judged,
         not_judged="" if judged else f"not judged for itself, {count(endpoint.pairs)} of {count(due)} pairs",
@@ -121,7 +121,7 @@ def _place(
     )
 
 
-def _measured(case: Case, check: Check, endpoint: EndpointEvidence, missing: int) -> Measured:
+def _measured(case: Case, check: Check, endpoint: EndpointEvidence, *, missing: int, judged: bool) -> Measured:
     seen, alpha, margin = endpoint.evidence, case.judging.alpha, check.limit
     if check.metric is Metric.ERROR_RATE:
         pairs = Paired(seen.pairs, seen.error_up, seen.error_down)
@@ -133,7 +133,7 @@ def _measured(case: Case, check: Check, endpoint: EndpointEvidence, missing: int
             return unexplained_rate(quiet, margin=margin, alpha=alpha, missing=missing)
         return difference_rate(Proportion(seen.pairs, seen.differing), margin=margin, alpha=alpha, missing=missing)
     quantile = check.quantile or 0.5
-    times = partial(response_time, quantile=quantile, margin=margin, alpha=alpha, missing=missing)
+    times = partial(response_time, quantile=quantile, margin=margin, alpha=alpha, missing=missing, passable=judged)
     if case.controlled:
         known = seen.control_times
         return times(

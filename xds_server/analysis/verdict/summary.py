@@ -19,22 +19,23 @@ _ORDER = list(Metric)
 
 
 def failing(decided: Sequence[Decided], shown: Mapping[Row, CheckResult]) -> list[str]:
-    """Return why it fails: critical checks first, errors before times, the worst place of each first."""
+    """Return why it fails: the worst place of each check, then the next of each; critical ones and errors first."""
     rows = [
         (each, shown[each.place.key])
         for each in decided
         if each.decision is Decision.FAIL and each.counts and each.place.key in shown
     ]
-    rows.sort(key=lambda row: (not row[0].critical, _ORDER.index(row[0].place.check.metric), -_excess(row[1])))
-    said: list[str] = []
+    rows.sort(key=lambda row: (-_excess(row[1]), not row[1].endpoint))
     number: dict[Check, int] = {}
+    ordered = []
     for each, row in rows:
         check = each.place.check
         number[check] = number.get(check, 0) + 1
         if number[check] <= NAMED:
-            said.append(row.reason)
-    more = {check: n - NAMED for check, n in number.items() if n > NAMED}
-    said.extend(f"{check.label} fails at {plural(n, 'more place')}" for check, n in more.items())
+            ordered.append((number[check], not each.critical, _ORDER.index(check.metric), row.reason))
+    said = [reason for *_, reason in sorted(ordered)][: REASONS - 1]
+    if len(rows) > len(said):
+        said.append(f"{plural(len(rows) - len(said), 'more check')} at some place fail")
     return said
 
 

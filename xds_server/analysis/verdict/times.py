@@ -31,6 +31,7 @@ def response_time(
     shadow: float | None = None,
     reference: str = ORIGINAL,
     said: str = "",
+    passable: bool = True,
 ) -> Measured:
     """Return what time blocks say of a response time, candidate over reference, against a limit of the ratio.
 
@@ -45,6 +46,7 @@ def response_time(
         shadow: seconds, of the candidate.
         reference: what it is judged against.
         said: what else there is to say.
+        passable: whether a PASS is asked for; finding out costs as much again.
     """
     if blocks is None or not blocks.count:
         return Measured(
@@ -62,7 +64,7 @@ def response_time(
         unit=RATIO,
         pairs=pairs,
         log_fail=best.log_evidence_above(margin),
-        log_pass=worst.log_evidence_below(margin),
+        log_pass=worst.log_evidence_below(margin) if passable else 0.0,
         original=_ms(original),
         shadow=_ms(shadow),
         effect=effect,
