@@ -6,6 +6,7 @@ from typing import Any
 from xds_server.errors import NotFoundError, StaleError
 from xds_server.lifecycle.archive import Archive
 from xds_server.lifecycle.faults import Faults
+from xds_server.lifecycle.measures import Measures
 from xds_server.lifecycle.places import Places
 from xds_server.lifecycle.registry import NetworkRecord
 from xds_server.lifecycle.shadows import Parts, Shadows
@@ -24,6 +25,7 @@ class Context:
     summaries: Summaries
     archive: Archive
     verdicts: Verdicts[Any]
+    measures: Measures
 
 
 def check_revision(revision: int, if_match: int | None, *, what: str) -> None:

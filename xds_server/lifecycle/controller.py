@@ -27,6 +27,7 @@ from xds_server.lifecycle.clock import Clock
 from xds_server.lifecycle.context import Context, check_open
 from xds_server.lifecycle.deadlines import Deadlines
 from xds_server.lifecycle.faults import FAULT_KEY, Faults
+from xds_server.lifecycle.measures import Measures
 from xds_server.lifecycle.networks import Networks
 from xds_server.lifecycle.places import Places
 from xds_server.lifecycle.profiles import IdempotencyKey, Profiles
@@ -38,7 +39,7 @@ from xds_server.lifecycle.shadows import Parts, Shadows
 from xds_server.lifecycle.steps import Steps
 from xds_server.lifecycle.summaries import Summaries
 from xds_server.lifecycle.transitions import Event
-from xds_server.lifecycle.verdicts import CountersOf, Judge, ReadingsOf, Verdict, Verdicts, nothing
+from xds_server.lifecycle.verdicts import Judge, Verdict, Verdicts
 from xds_server.lifecycle.views import ArchivedComparison, NetworkStatus, ProfileChange, ProfileView
 from xds_server.lifecycle.watch import live_ids, subjects
 from xds_server.model.ids import FaultID, InstanceID, ProfileID
@@ -74,8 +75,9 @@ class Controller:
         settings: of the whole process.
         alerts: what fires, for the status.
         judge: reaches the verdicts.
-        readings: CPU, memory and metrics of a profile, for its verdict.
-        envoy: Envoy's counters of a profile, for its verdict.
+
+    Raises:
+        InvalidError: the settings of Prometheus cannot be right.
     """
 
     def __init__(
@@ -91,8 +93,6 @@ class Controller:
         settings: Settings,
         judge: Judge[Any],
         alerts: Alerts | None = None,
-        readings: ReadingsOf = nothing,
-        envoy: CountersOf = nothing,
     ) -> None:
         self._collector = collector
         self._publisher = publisher
@@ -118,6 +118,15 @@ class Controller:
             patience=settings.engine.pair_timeout + ON_THE_WAY,
             forget=summaries.forget,
         )
+        measures = Measures(
+            clock=clock,
+            registry=self._registry,
+            sampler=self._shadows.sampler,
+            collector=collector,
+            board=board,
+            publisher=publisher,
+            settings=settings,
+        )
         self._context = Context(
             parts=parts,
             shadows=self._shadows,
@@ -132,9 +141,10 @@ class Controller:
                 judge=judge,
                 subjects=partial(subjects, self._registry),
                 act=self._heed,
-                readings=readings,
-                envoy=envoy,
+                readings=measures.readings,
+                envoy=measures.envoy,
             ),
+            measures=measures,
         )
         self._answers = Answers(self._context, collector, alerts)
         self._networks = Networks(self._context)
@@ -163,7 +173,7 @@ class Controller:
         context = self._context
         works = (
             self._deadlines.run,
-            self._shadows.sampler.run,
+            context.measures.run,
             context.summaries.run,
             context.archive.run,
             context.verdicts.run,

@@ -166,6 +166,8 @@ class Profiles:
             await self._write_change(record, before, after, new, more)
         if acted is not None:
             self._context.verdicts.did(after.id, acted, anew=anew)
+        if anew:
+            self._context.measures.restart(after.id)
 
     def _judged(self, profile: ProfileID, acted: Acted | None, *, anew: bool) -> Changes:
         """Return what is written of the judgement."""
