@@ -14,6 +14,7 @@ from xds_server.lifecycle.controls import first_start, why_over
 from xds_server.model.ids import FaultID, InstanceID, NetworkID, ProfileID
 from xds_server.model.network import VirtualNetwork
 from xds_server.model.profile import Fault, SelfSpec, ShadowingProfile, VariantSpec
+from xds_server.model.rollout import Mode
 from xds_server.model.shadow import InstanceStatus, ShadowInstance
 from xds_server.model.state import ActiveProfile, ActiveShadow, NetworkState
 
@@ -31,6 +32,8 @@ class NetworkRecord:
     faults: dict[FaultID, Fault] = field(default_factory=dict)
     ending: bool = False
     ending_profiles: set[ProfileID] = field(default_factory=set)
+    draining: set[InstanceID] = field(default_factory=set)
+    """Running instances that are about to end: in a split they get no users any more. Not kept over a restart."""
     trouble: str = ""
     """What went wrong on our side (the disk, for one); shown in the status."""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -91,12 +94,12 @@ class NetworkRecord:
         return updated
 
     def state(self, *, silent: bool = False) -> NetworkState:
-        """Return what the translation is given; `silent`: with every percentage at 0."""
+        """Return what the translation is given; `silent`: with every percentage and weight at 0."""
         return NetworkState(
             network=self.network,
             profiles=tuple(
                 ActiveProfile(
-                    profile=replace(profile, percentage=0.0) if silent else profile,
+                    profile=_silenced(profile) if silent else profile,
                     shadows=self._active(profile),
                 )
                 for profile in self.live_profiles()
@@ -105,9 +108,16 @@ class NetworkRecord:
         )
 
     def _active(self, profile: ShadowingProfile) -> tuple[ActiveShadow, ...]:
-        """Return what is mirrored to. A control alone is not: there is nothing to tell noise from."""
+        """Return what is mirrored to, or gets users.
+
+        A control alone is not mirrored to: there is nothing to tell noise from. In a split it has no part.
+        """
         running = [
-            i for i in self.instances_of(profile.id) if i.status is InstanceStatus.RUNNING and i.address is not None
+            i
+            for i in self.instances_of(profile.id)
+            if i.status is InstanceStatus.RUNNING
+            and i.address is not None
+            and not (profile.mode is Mode.SPLIT and profile.is_control(i.variant))
         ]
         if all(profile.is_control(i.variant) for i in running):
             return ()
@@ -118,6 +128,7 @@ class NetworkRecord:
                 address=i.address,
                 faults=self.faults_of(i.id),
                 original=isinstance(self.spec_of(i), SelfSpec),
+                draining=i.id in self.draining,
             )
             for i in running
             if i.address is not None
@@ -163,6 +174,11 @@ class Registry:
             names = [r.network.name for r in self._records.values() if not r.ending]
             raise NotFoundError(f'there is no network "{ref}"', hint=_known("networks", names))
         return record
+
+
+def _silenced(profile: ShadowingProfile) -> ShadowingProfile:
+    split = None if profile.split is None else replace(profile.split, weights={})
+    return replace(profile, percentage=0.0, split=split)
 
 
 def _known(what: str, names: list[str], limit: int = 10) -> str:
