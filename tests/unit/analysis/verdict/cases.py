@@ -35,7 +35,8 @@ def blocks(ratio: float, count: int, *, size: float = 2.0) -> Ratios:
 
 
 def sketch(value: float, count: int) -> Sketch:
-    return Sketch([value] * count)
+    bucket = Sketch([value]).as_json()[0]
+    return Sketch.from_json([bucket, count] if count else [])
 
 
 @dataclass
@@ -97,9 +98,19 @@ def version(
     together = Seen()
     for order, seen in enumerate(endpoints.values(), 1):
         seen.appeared = seen.appeared or order
-        for each in (
-            "pairs up down differing trios quiet_up quiet_down missing missing_errors times control_times".split()
-        ):
+        for each in [
+            "pairs",
+            "up",
+            "down",
+            "differing",
+            "trios",
+            "quiet_up",
+            "quiet_down",
+            "missing",
+            "missing_errors",
+            "times",
+            "control_times",
+        ]:
             setattr(together, each, getattr(together, each) + getattr(seen, each))
         together.ratio = max(together.ratio, seen.ratio)
         together.not_judged = seen.not_judged or together.not_judged
