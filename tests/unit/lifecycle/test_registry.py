@@ -52,5 +52,5 @@ def test_a_silent_state_has_neither_shares_nor_weights() -> None:
     splitting = record(Mode.SPLIT)
     [active] = splitting.state(silent=True).profiles
     assert active.profile == replace(
-        splitting.profiles[ProfileID("p")], percentage=0.0, split=replace(SPLIT, weights={})
+        splitting.profiles[ProfileID("p")], percentage=0.0, split=replace(SPLIT, weights={"v2": 0.0})
     )
