@@ -33,6 +33,8 @@ FOREVER: Final = 10**12
 """More values than this are not waited for."""
 _RUIN = -1e290
 """In place of log(0): times zero it is zero."""
+_NOTHING = 1e-12
+"""Of a value: a fraction of it that small does not count."""
 _STEPS = 100
 
 
@@ -97,12 +99,12 @@ def least_mean(bets: Bets, counts: tuple[float, ...], values: tuple[float, ...],
     """Return the mean up to which (but for rounding) the hypothesis "at most" has log evidence of at least `target`."""
     whole = sum(counts)
     total = sum(n * x for n, x in zip(counts, values, strict=True))
-    if total <= 0 or target <= 0:
+    if total < _NOTHING or target <= 0:
         return 0.0
     average = total / whole
     spread = sum(n * (x - average) ** 2 for n, x in zip(counts, values, strict=True)) / whole
     guess = average - math.sqrt(2 * target * spread / whole) - target * max(values) / whole
-    s = math.log(max(guess, average * 1e-3))
+    s = max(-LOG_MOST, math.log(max(guess, average * 1e-3)))
     shares = bets.shares
     with np.errstate(divide="ignore"):
         ruined = _finite(np.log1p(-shares))

@@ -1,7 +1,7 @@
 """Did the traffic split as it should have? Sample-ratio mismatch, always valid.
 
 Two one-sided tests of `proportion`, half of the weight each. Source: Lindon and Malek, "Anytime-valid inference for
-multinomial count data" (sequential SRM), arXiv 2011.03567; the bets are those of 2010.09686.
+multinomial count data", arXiv 2011.03567; the bets are those of 2010.09686.
 
 Assumes: given the past, the next request falls to the group with a chance within the tolerance.
 Not guaranteed: for cohorts by user, requests of one user are not independent: a heavy user looks like a mismatch. Count

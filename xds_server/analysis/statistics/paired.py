@@ -3,14 +3,18 @@
 Each pair gives D = +1 (only the shadow is bad), -1 (only the original is) or 0 (alike). FAIL is evidence that the mean
 of D is above a margin, PASS that it is below. Both are wealth processes of `bets` on X = 1 + D and X = 1 - D.
 
-Sources: arXiv 2010.09686 (betting), 1906.09712 (always-valid comparison of two versions); at margin 0 the bets are on
-the discordant pairs alone: McNemar's test (1947), in the sequential form.
+Sources: arXiv 2010.09686 (betting), 1810.08240 (inversion); at margin 0 the bets are on the discordant pairs alone:
+McNemar's test (1947), in the sequential form.
 
 Assumes: given all pairs before, the mean of D of the next pair is at most (FAIL) or at least (PASS) the margin, under
 the hypothesis that is tested. Rates may drift, and pairs may depend on each other, as long as that holds.
 Guarantees: P(the evidence of a true hypothesis ever reaches 1/alpha) <= alpha; counts may be added in any order.
 Not guaranteed: anything about a rate that is below the margin now and above it then: over such a time only the mean of
 what each pair was due is compared, and bets that lost early do not come back quickly.
+
+In simulation (alpha 0.01, independent pairs) the median number of pairs to a FAIL was 1.0 to 1.3 times Wald's bound for
+a test that knows the rates, 1.65 times when an excess of 0.1 % hides in noise of 5 %; to a PASS without any bad pair at
+a margin of 1 % it takes 551 pairs, where the bound is 458.
 """
 
 from dataclasses import dataclass

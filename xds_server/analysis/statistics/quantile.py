@@ -9,6 +9,10 @@ Sources: Howard and Ramdas, arXiv 1906.09712 (exceedances as bounded values); th
 Assumes: equal numbers of values of both legs in a block (pairs, or `matching.thinned`); a threshold from before it.
 Guarantees: the threshold need not be the true quantile; a wrong one costs evidence, never validity.
 Not guaranteed: that a ratio holds for other quantiles; resolution below a bucket (2 %).
+
+In simulation (lognormal, sigma 0.3 to 0.5, +10 %, blocks of 20 to 25 pairs, estimated threshold) the median to a FAIL
+at ratio 1 was 1.0 to 1.6 times Wald's bound for a test that knows how often each leg exceeds the true quantile. With
+blocks of 50 pairs it was up to 2.2 times: no fewer than seven blocks can be proof at alpha 0.01.
 """
 
 import math

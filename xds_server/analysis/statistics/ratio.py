@@ -12,6 +12,7 @@ Not guaranteed: a finer resolution than the grid's (2 % between one half and two
 """
 
 import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from typing import Final
 
@@ -32,7 +33,7 @@ _ROUNDING = 1e-9
 class Ratios:
     """The power sums of `symmetric.Symmetric` for each ratio of the grid."""
 
-    __slots__ = ("_above", "_below", "_price", "_sums", "count")
+    __slots__ = ("_curves", "_sums", "count")
 
     def __init__(self) -> None:
         self.count = 0
@@ -40,7 +41,7 @@ class Ratios:
         self._sums: Floats = np.zeros((4, len(GRID)))
         self._forget()
 
-    def add(self, scores: Sequence[float]) -> None:
+    def add(self, scores: Sequence[float] | Floats) -> None:
         """Count one block: its score at each ratio of the grid."""
         x = np.clip(np.asarray(scores, dtype=np.float64), -MOST, MOST)
         if x.shape != (len(GRID),):
@@ -65,23 +66,24 @@ class Ratios:
     def log_evidence_above(self, ratio: float) -> float:
         """Return the log e-value against "the candidate is at most `ratio` times the reference"."""
         index = _at_least(ratio)
-        return float(self._all_above()[index]) if index < len(GRID) else 0.0
+        return float(self._evidence()[0][index]) if index < len(GRID) else 0.0
 
     def log_evidence_below(self, ratio: float) -> float:
         """Return the log e-value against "the candidate is at least `ratio` times the reference"."""
         index = _at_most(ratio)
-        return float(self._all_below()[index]) if index >= 0 else 0.0
+        return float(self._evidence()[1][index]) if index >= 0 else 0.0
 
     def interval(self, alpha: float) -> tuple[float, float]:
         """Return the confidence sequence of the ratio; each end is wrong, ever, with probability alpha at most.
 
-        Returns: 0 and inf where the grid ends first.
+        The ends themselves are refuted. Returns: 0 and inf where the grid ends first.
         """
         target = math.log(1 / alpha)
-        refuted = np.flatnonzero(self._all_above() >= target)
-        lo = _RATIOS[int(refuted[-1])] if refuted.size else 0.0
-        refuted = np.flatnonzero(self._all_below() >= target)
-        return lo, _RATIOS[int(refuted[0])] if refuted.size else math.inf
+        above, below = (np.flatnonzero(curve >= target) for curve in self._evidence())
+        return (
+            _RATIOS[int(above[-1])] if above.size else 0.0,
+            _RATIOS[int(below[0])] if below.size else math.inf,
+        )
 
     def estimate(self) -> float | None:
         """Return the ratio at which scores balance; None without blocks, or when it is outside the grid."""
@@ -103,10 +105,11 @@ class Ratios:
         if self.log_evidence_above(ratio) >= target or self.log_evidence_below(ratio) >= target:
             return 0
         factors = [math.inf]
+        above, below = self._wealth()
         if (index := _at_least(ratio)) < len(GRID):
-            factors.append(growth_until(LOG_WEIGHTS, self._wealth(1.0)[index], target))
+            factors.append(growth_until(LOG_WEIGHTS, above[index], target))
         if (index := _at_most(ratio)) >= 0:
-            factors.append(growth_until(LOG_WEIGHTS, self._wealth(-1.0)[index], target))
+            factors.append(growth_until(LOG_WEIGHTS, below[index], target))
         factor = min(factors)
         if math.isinf(factor) or factor * self.count > FOREVER:
             return None
@@ -114,7 +117,7 @@ class Ratios:
 
     def as_json(self) -> list[float]:
         """Return the number of blocks and the sums, power by power."""
-        return [self.count, *(round(float(x), 9) for x in self._sums.ravel())]
+        return [self.count, *self._sums.ravel().tolist()]
 
     @classmethod
     def from_json(cls, flat: Sequence[float]) -> "Ratios":
@@ -134,38 +137,32 @@ class Ratios:
         return f"Ratios(count={self.count}, estimate={self.estimate()})"
 
     def _forget(self) -> None:
-        self._above: Floats | None = None
-        self._below: Floats | None = None
-        self._price: Floats | None = None
+        self._curves: tuple[Floats, Floats] | None = None
 
-    def _wealth(self, sign: float) -> Floats:
-        if self._price is None:
-            squares, fourths, sixths = self._sums[1:]
-            self._price = log_price(np.full(len(GRID), float(self.count)), squares, fourths, sixths)
-        return np.asarray(sign * self._sums[0][:, None] * LAMBDAS - self._price)
+    def _wealth(self) -> tuple[Floats, Floats]:
+        """Return the log wealth of each bet (last axis) at each ratio: of bets that it is above, and below."""
+        total, squares, fourths, sixths = self._sums
+        price = log_price(np.full(len(GRID), float(self.count)), squares, fourths, sixths)
+        gain = total[:, None] * LAMBDAS
+        return gain - price, -gain - price
 
-    def _all_above(self) -> Floats:
-        """Return the evidence at each ratio. What refutes a larger ratio refutes a smaller one.
+    def _evidence(self) -> tuple[Floats, Floats]:
+        """Return the evidence at each ratio: that it is above, and below.
 
-        That maximum is evidence still: at every ratio the exact wealth (with cosh) is at least what the power sums
-        give, and it falls as the ratio rises.
+        What refutes a larger ratio refutes a smaller one. That maximum is evidence still: at every ratio the exact
+        wealth (with cosh) is at least what the power sums give, and it falls as the ratio rises.
         """
-        if self._above is None:
-            curve = np.clip(log_mixture(self._wealth(1.0)), -LOG_MOST, LOG_MOST)
-            self._above = np.maximum.accumulate(curve[::-1])[::-1]
-        return self._above
-
-    def _all_below(self) -> Floats:
-        if self._below is None:
-            self._below = np.maximum.accumulate(np.clip(log_mixture(self._wealth(-1.0)), -LOG_MOST, LOG_MOST))
-        return self._below
+        if self._curves is None:
+            above, below = (np.clip(log_mixture(wealth), -LOG_MOST, LOG_MOST) for wealth in self._wealth())
+            self._curves = np.maximum.accumulate(above[::-1])[::-1], np.maximum.accumulate(below)
+        return self._curves
 
 
 def _at_least(ratio: float) -> int:
     """Return the place of the least ratio of the grid that is not smaller; its length when there is none."""
-    return int(np.searchsorted(_RATIOS, ratio * (1 - _ROUNDING), side="left"))
+    return bisect_left(_RATIOS, ratio * (1 - _ROUNDING))
 
 
 def _at_most(ratio: float) -> int:
     """Return the place of the largest ratio of the grid that is not larger; -1 when there is none."""
-    return int(np.searchsorted(_RATIOS, ratio * (1 + _ROUNDING), side="right")) - 1
+    return bisect_right(_RATIOS, ratio * (1 + _ROUNDING)) - 1

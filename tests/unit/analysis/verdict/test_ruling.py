@@ -290,7 +290,7 @@ def test_reasons_are_few_however_much_fails() -> None:
     many = {f"GET /{n}": Seen(1000, up=500, differing=900, times=40, ratio=3.0) for n in range(40)}
     verdict = verdict_of(version(many), checks=DEFAULTS)
     assert len(verdict.reasons) <= 10
-    assert verdict.reasons[-1].endswith(" more checks at some place fail")
+    assert verdict.reasons[-1].endswith(" more failures among the checks")
 
 
 def test_under_faults_it_is_said_that_those_copies_are_judged_apart() -> None:
@@ -316,3 +316,17 @@ def test_without_any_check_it_is_said_where_to_name_one() -> None:
     verdict = verdict_of(version({"GET /": Seen(2000)}), checks=())
     assert verdict.decision is Decision.INCONCLUSIVE
     assert "performanceMetrics" in verdict.reasons[0]
+
+
+def test_a_fail_stays_when_its_endpoint_is_no_longer_told_apart() -> None:
+    _, state = judge(case(version({"GET /": Seen(5000), "GET /bad": Seen(1000, up=60)})), State())
+    folded, _ = judge(case(version({"GET /": Seen(5000), "other": Seen(50_000, up=60)})), state)
+    assert folded.decision is Decision.FAIL
+    assert folded.reasons[0].startswith("GET /bad: ")
+
+
+def test_an_endpoint_that_is_not_judged_does_not_pass_either() -> None:
+    verdict = verdict_of(version({"GET /": Seen(100_000), "GET /rare": Seen(900)}))
+    rare = row(verdict, "error_rate", "GET /rare")
+    assert rare.log_pass > 5
+    assert (rare.decision, rare.judged) == (Decision.INCONCLUSIVE, False)
