@@ -24,7 +24,7 @@ from xds_server.analysis.examples.quota import Quota
 from xds_server.analysis.examples.redact import Redactor
 from xds_server.analysis.ingest.als import Batch, read_batch
 from xds_server.analysis.ingest.pairing import ANYONE, Pairing, profile_of
-from xds_server.analysis.ingest.trios import Controls, book, weight_of
+from xds_server.analysis.ingest.trios import Controls, book, book_fields, weight_of
 from xds_server.analysis.kinds import OTHER, Ending, Kind, Lost, Reason
 from xds_server.analysis.profile_config import ProfileConfig
 from xds_server.analysis.record import Record
@@ -260,6 +260,8 @@ class Analyser:
         if profile.controls:
             note = endpoint_name, fields, shadow.response_time if timed else None, warm and not shadow.delayed
             self._trios(original, shadow.shadow, profile=profile, note=note)
+            # Its own pairs say nothing about a version.
+            warm = warm and not tally.control
         _judged(endpoint, original, shadow, fields=fields, timed=timed, warm=warm)
         if shadow.delayed:
             tally.counts["delayed"] += 1
@@ -314,7 +316,9 @@ class Analyser:
             if endpoint is None:  # its pair was in an earlier window, or the endpoint has got another name since
                 name = profile.endpoints.current(name)
                 endpoint = endpoints.setdefault(name, EndpointTally())
-            book(endpoint, mine, theirs, controls.known(candidate, name), controls.clocks)
+            if book(endpoint, mine, theirs):
+                known = controls.known(candidate, name)
+                book_fields(endpoint, mine, theirs, known=known, clocks=controls.clocks)
 
     def _differs(
         self,

@@ -10,7 +10,7 @@ from xds_server.model.profile import Fault, ShadowingProfile
 
 @dataclass(frozen=True, slots=True)
 class ActiveShadow:
-    """A shadow that has answered its health check and is to be mirrored to.
+    """A shadow that has answered its health check and is to be mirrored to; in a split, to get users by its weight.
 
     `original`: it is the original itself, which answers once more; its copies go to the component's own cluster, and
     `address` says nothing.
@@ -21,13 +21,15 @@ class ActiveShadow:
     address: Address
     faults: tuple[Fault, ...] = ()
     original: bool = False
+    draining: bool = False
+    """It is about to end: in a split, nobody new is sent to it, and what is under way may finish."""
     since: datetime | None = None
     """When it was created; None when nobody knows."""
 
 
 @dataclass(frozen=True, slots=True)
 class ActiveProfile:
-    """A profile and the shadows that may be mirrored to now; with none, nothing of it reaches an Envoy."""
+    """A profile and the shadows that may get copies or users now; with none, nothing of it reaches an Envoy."""
 
     profile: ShadowingProfile
     shadows: tuple[ActiveShadow, ...]

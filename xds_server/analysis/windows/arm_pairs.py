@@ -91,7 +91,5 @@ class ArmPairs:
 def _thinned(reference: Sketch, candidate: Sketch, generator: np.random.Generator) -> Times:
     """Return as many times of each, drawn at random."""
     size = min(reference.count, candidate.count)
-    times = Times()
-    times.reference = Sketch.from_counts(thinned(reference.counts(), size, generator))
-    times.candidate = Sketch.from_counts(thinned(candidate.counts(), size, generator))
-    return times
+    drawn = [Sketch.from_counts(thinned(leg.counts(), size, generator)) for leg in (reference, candidate)]
+    return Times.of(*drawn)

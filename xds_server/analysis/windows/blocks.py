@@ -45,7 +45,7 @@ class Blocks:
 
     def add(self, times: Times, since: float) -> None:
         """Take in what a window has that began at `since`."""
-        if times.reference:
+        if times:
             self._begun = min(self._begun, since) if self._begun else since
             self._pending.merge(times)
 

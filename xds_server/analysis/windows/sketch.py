@@ -58,8 +58,16 @@ class Sketch:
         if len(waiting) >= _TOGETHER:
             self._sort_in()
 
+    def add_all(self, values: Sequence[float]) -> None:
+        """Count several values."""
+        if values:
+            self._put(values)
+
     def _sort_in(self) -> None:
         waiting, self._waiting = self._waiting, []
+        self._put(waiting)
+
+    def _put(self, waiting: Sequence[float]) -> None:
         if min(waiting) < LEAST or max(waiting) > MOST:
             waiting = [min(max(value, LEAST), MOST) for value in waiting]
         counts = self._counts

@@ -10,7 +10,7 @@ import pytest
 from tests.unit.analysis.entries import PROFILE, START, batch, entry
 from xds_server.analysis.analyser import Analyser
 from xds_server.analysis.diff.looks import CLOCK
-from xds_server.analysis.ingest.trios import MAX_KNOWN, Controls, Known, book
+from xds_server.analysis.ingest.trios import MAX_KNOWN, Controls, Known, book, book_fields
 from xds_server.analysis.profile_config import ProfileConfig
 from xds_server.analysis.windows.evidence import Evidence
 from xds_server.analysis.windows.noise import Nature, judge
@@ -157,7 +157,8 @@ def test_a_clock_that_a_slower_shadow_reads_later_is_no_evidence() -> None:
     clock = ("$.t", "same_kind")
     notes, _ = controls.meet(None, "c", "GET /", {})
     _, ((_, mine, theirs),) = controls.meet(notes, "a", "GET /", {clock: CLOCK})
-    book(endpoint, mine, theirs, Known(), controls.clocks)
+    assert book(endpoint, mine, theirs)
+    book_fields(endpoint, mine, theirs, known=Known(), clocks=controls.clocks)
     assert (endpoint.evidence.trios, endpoint.evidence.quiet_up) == (1, 0)
 
 
@@ -175,12 +176,18 @@ def test_what_is_remembered_of_shadows_is_bounded_and_follows_their_endpoints() 
 FIELDS = [(f"$.{number}", "value") for number in range(12)]
 
 
+def trio_of(endpoint: EndpointTally, mine: set[Field], theirs: set[Field], known: Known) -> None:
+    shadow, control = (("", tuple(fields), None, True) for fields in (mine, theirs))
+    if book(endpoint, shadow, control):
+        book_fields(endpoint, shadow, control, known=known)
+
+
 def world(chance: Random, trios: int, noise: Callable[[int, Random], set[Field]]) -> tuple[Evidence, list[FieldTally]]:
     """Let shadow and control draw what they differ in from the same noise."""
     endpoint, known = EndpointTally(), Known()
     for number in range(trios):
         mine, theirs = noise(number, chance), noise(number, chance)
-        book(endpoint, ("", tuple(mine), None, True), ("", tuple(theirs), None, True), known)
+        trio_of(endpoint, mine, theirs, known)
     return endpoint.evidence, list(endpoint.fields.values())
 
 
@@ -224,5 +231,5 @@ def test_a_change_beside_noise_shows_in_the_quiet_fields() -> None:
         mine, theirs = independent(number, chance), independent(number, chance)
         if number % 10 == 0:
             mine.add(("$.changed", "value"))
-        book(endpoint, ("", tuple(mine), None, True), ("", tuple(theirs), None, True), known)
+        trio_of(endpoint, mine, theirs, known)
     assert endpoint.evidence.quiet_up - endpoint.evidence.quiet_down >= 35
