@@ -40,6 +40,54 @@ PROFILE_WITH_CONTROL: dict[str, Any] = {
     "variants": [{"name": "v4", "endpoint": {"address": "127.0.0.1", "port": 9004}}],
     "control": {"endpoint": {"address": "127.0.0.1", "port": 9001}, "duration": "10m"},
 }
+PROFILE_WITH_CHECKS: dict[str, Any] = {
+    "name": "catalog-v5",
+    "componentName": "catalog",
+    "trafficShadowingPercentage": 0.1,
+    "shadowInstanceTTL": "1h",
+    "variants": [{"name": "v5", "endpoint": {"address": "127.0.0.1", "port": 9005}}],
+    "analysis": {
+        "alpha": 0.01,
+        "warmUp": "30s",
+        "minPairs": 100,
+        "onFail": "stop",
+        "checks": [
+            {"metric": "error_rate", "maxIncrease": 0.005, "critical": True},
+            {"metric": "difference_rate", "maxRate": 0.001},
+            {"metric": "response_time", "quantile": 0.99, "maxRatio": 1.1},
+            {"metric": "memory", "maxRatio": 1.2, "weight": 0.5},
+            {
+                "metric": "prometheus",
+                "name": "checkout_errors",
+                "query": 'sum(rate(checkout_errors_total{job="{component}", version="{variant}"}[{window}]))',
+                "maxRatio": 1.1,
+            },
+        ],
+    },
+}
+PROFILE_OF_A_SPLIT: dict[str, Any] = {
+    "name": "catalog-v6",
+    "componentName": "catalog",
+    "trafficShadowingPercentage": 1,
+    "shadowInstanceTTL": "4h",
+    "mode": "split",
+    "split": {"cohort": {"cookie": "session"}, "weights": {"v6": 10}},
+    "match": {"methods": ["GET", "POST"], "pathPrefix": "/cart"},
+    "variants": [{"name": "v6", "endpoint": {"address": "127.0.0.1", "port": 9006}}],
+}
+PROFILE_WITH_STEPS: dict[str, Any] = {
+    "name": "catalog-v7",
+    "componentName": "catalog",
+    "trafficShadowingPercentage": 0.2,
+    "shadowInstanceTTL": "4h",
+    "split": {"cohort": {"header": "x-user-id"}},
+    "steps": [
+        {"mode": "shadow", "hold": "10m", "timeout": "1h"},
+        {"mode": "split", "weights": {"v7": 5}, "hold": "10m", "timeout": "1h"},
+        {"mode": "split", "weights": {"v7": 50}, "hold": "30m", "timeout": "1h"},
+    ],
+    "variants": [{"name": "v7", "endpoint": {"address": "127.0.0.1", "port": 9007}}],
+}
 CHANGE: dict[str, Any] = {"trafficShadowingPercentage": 0.05, "shadowInstanceTTL": "1h30m"}
 NO_FAULTS: dict[str, Any] = {"faultInjectionParameters": {}}
 FAULT: dict[str, Any] = {

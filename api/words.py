@@ -6,7 +6,9 @@ The sample is a share of 0.0-1.0 and fault percentages are 0-100 (as in Envoy); 
 from collections.abc import Iterator
 
 from api.schemas.values import format_duration
+from api.words_split import sends, steps
 from xds_server.model.profile import FaultParameters, HeaderMatch, HeaderMatchKind, Match, SelfSpec, ShadowingProfile
+from xds_server.model.rollout import Mode
 
 
 def summary(profile: ShadowingProfile, *, ended: bool = False) -> str:
@@ -20,11 +22,15 @@ def summary(profile: ShadowingProfile, *, ended: bool = False) -> str:
     versions = " and ".join(variant.name for variant in profile.variants)
     what = f"{_requests(profile.match)} to {versions} for {format_duration(profile.ttl)}"
     if ended:
-        return f"has ended, mirrors nothing now; it was for {what}"
+        nothing = "sends nobody anywhere" if profile.mode is Mode.SPLIT else "mirrors nothing"
+        return f"has ended, {nothing} now; it was for {what}"
     if not profile.percentage:
         return f"mirrors nothing (0 %) of {profile.component_name}"
-    mirrors = f"mirrors {per_cent(profile.percentage * 100)} of {what}"
-    return "; ".join([mirrors, *_control(profile), *_parts(profile.faults)])
+    share = per_cent(profile.percentage * 100)
+    if profile.mode is Mode.SPLIT and profile.split is not None:
+        of = f"of {_requests(profile.match)} for {format_duration(profile.ttl)}"
+        return "; ".join([f"{sends(profile.split)}, {of}", f"measures {share} of the requests", *steps(profile)])
+    return "; ".join([f"mirrors {share} of {what}", *_control(profile), *_parts(profile.faults), *steps(profile)])
 
 
 def fault_summary(faults: FaultParameters) -> str:

@@ -46,6 +46,9 @@ class ProfileList(BaseModel):
         process=examples.PROFILE,
         endpoint=examples.PROFILE_OF_WHAT_RUNS,
         control=examples.PROFILE_WITH_CONTROL,
+        checks=examples.PROFILE_WITH_CHECKS,
+        split=examples.PROFILE_OF_A_SPLIT,
+        steps=examples.PROFILE_WITH_STEPS,
     ),
 )
 async def create_profile(
@@ -90,7 +93,7 @@ async def change_profile(
     response: Response,
     if_match: IfMatch = None,
 ) -> ProfileView:
-    """Change percentage, time to live or faults of a living profile."""
+    """Change percentage, time to live, faults or the weights of a split of a living profile."""
     view = await desk.profile(network_id, profile_id)
     revision = required_revision(if_match, view.profile)
     view = await desk.change_profile(network_id, view.profile.id, body.to_model(), if_match=revision)

@@ -1,4 +1,4 @@
-"""The documents of `analysis`: rules of the comparison, what to redact, when to raise alerts."""
+"""The documents of `analysis`: rules of the comparison, what to redact, when to raise alerts; checks: see `judging`."""
 
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from api.schemas.base import OMITTED, SHOWN, Document, refuse, shown
+from api.schemas.judging import JudgingBody, judging_fields
 from api.schemas.match import HeaderName
 from api.schemas.openapi_document import patterns_of
 from api.schemas.values import Number, Text
@@ -266,8 +267,8 @@ DescriptorSet = Annotated[
 ]
 
 
-class AnalysisBody(Document):
-    """How answers are compared."""
+class AnalysisBody(JudgingBody):
+    """How answers are compared, and judged."""
 
     ignore: Annotated[list[IgnoreBody], Field(max_length=MOST_RULES)] = Field(default_factory=list)
     """Differences that do not count."""
@@ -341,6 +342,7 @@ class AnalysisBody(Document):
             endpoints=tuple(self.endpoints),
             descriptor_set=self.descriptor_set,
             alerts=self.alerts.to_model(),
+            judging=self.judging(),
         )
 
     @classmethod
@@ -356,4 +358,5 @@ class AnalysisBody(Document):
             endpoints=list(analysis.endpoints),
             descriptor_set=analysis.descriptor_set,
             alerts=AlertingBody.of(analysis.alerts),
+            **judging_fields(analysis.judging),
         )

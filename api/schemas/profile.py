@@ -1,5 +1,6 @@
 """The document of a shadowing profile, under the specification's names, and of a change to one."""
 
+from dataclasses import replace
 from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
@@ -8,9 +9,13 @@ from api.schemas.analysis import AnalysisBody
 from api.schemas.base import OMITTED, Document, refuse, shown
 from api.schemas.control import ControlBody
 from api.schemas.fault import FaultParametersBody
+from api.schemas.judging import check_measured
 from api.schemas.match import MatchBody
+from api.schemas.split import ModeName, SplitBody, SplitChangeBody, Steps, check_start, split_fields, weights_of
 from api.schemas.values import DAY, Duration, Name, Number, Reference, Share
 from api.schemas.variant import VariantBody
+from xds_server.errors import InvalidError
+from xds_server.lifecycle.splits import check_split
 from xds_server.lifecycle.views import ProfileChange
 from xds_server.model.ids import NetworkID, ProfileID
 from xds_server.model.profile import (
@@ -21,10 +26,12 @@ from xds_server.model.profile import (
     FaultParameters,
     ShadowingProfile,
 )
+from xds_server.model.rollout import Mode
 
 TTL = Annotated[float, Duration(1.0, DAY)]
 """Life of a shadow instance: a second to a day."""
 MAX_VARIANTS = 10
+CHANGEABLE = ("trafficShadowingPercentage", "shadowInstanceTTL", "faultInjectionParameters", "split.weights")
 _SHADOW_TIMEOUT = 15.0
 _MEGABYTE = 1024 * 1024
 
@@ -67,7 +74,14 @@ class ProfileSpec(Document):
     """A second instance of the original's own version, to tell noise from change; the component's `version` if it has
     one when left out."""
     analysis: AnalysisBody = AnalysisBody()
-    """How answers are compared, what is kept secret, when alerts are raised."""
+    """How answers are compared and judged, what is kept secret, when alerts are raised."""
+    mode: ModeName | None = OMITTED
+    """`shadow`: copies go to the variants; so when left out. `split`: real users do, by weight. With `steps`, those say
+    it."""
+    split: SplitBody | None = OMITTED
+    """Of a split: how users are told apart, and who goes where."""
+    steps: Steps | None = OMITTED
+    """The way from a mirrored share to real users; a PASS leads from each step to the next one."""
 
     @field_validator("performance_metrics")
     @classmethod
@@ -91,13 +105,30 @@ class ProfileSpec(Document):
                 refuse(f"{shown(CONTROL)} is the name of the profile's control", hint, at=f"[{index}].name")
         return variants
 
+    @model_validator(mode="after")
+    def _fits_together(self) -> "ProfileSpec":
+        check_measured(self.analysis.checks, self.performance_metrics)
+        check_start(self.mode, self.split, self.steps)
+        try:
+            check_split(self.to_model(""))
+        except InvalidError as error:
+            refuse(error.detail, error.hint, at=error.field)
+        return self
+
     def to_model(self, name: str) -> ShadowingProfile:
-        """Return the profile of this document; its ids are empty, which means: choose them."""
+        """Return the profile of this document; its ids are empty, which means: choose them. Steps say how it starts."""
+        share = float(self.traffic_shadowing_percentage)
+        split = self.split.to_model() if self.split else None
+        steps = tuple(step.to_model(share) for step in self.steps or ())
+        mode = Mode(self.mode or Mode.SHADOW)
+        if steps:
+            mode, share = steps[0].mode, steps[0].percentage or share
+            split = replace(split, weights=steps[0].weights) if split else None
         return ShadowingProfile(
             id=ProfileID(""),
             network_id=NetworkID(""),
             component_name=self.component_name,
-            percentage=float(self.traffic_shadowing_percentage),
+            percentage=share,
             ttl=self.shadow_instance_ttl,
             variants=tuple(variant.to_model() for variant in self.variants),
             faults=_faults(self.fault_injection_parameters),
@@ -110,6 +141,9 @@ class ProfileSpec(Document):
             max_request_bytes=self.max_request_bytes,
             control=self.control.to_model() if self.control else None,
             analysis=self.analysis.to_model(),
+            mode=mode,
+            split=split,
+            steps=steps,
         )
 
 
@@ -136,6 +170,8 @@ class ProfileChangeBody(Document):
     """Life of each instance, counted from when it was created."""
     fault_injection_parameters: FaultParametersBody | None = OMITTED
     """The profile's faults, as a whole; `null` or `{}` takes them away."""
+    split: SplitChangeBody | None = OMITTED
+    """Other weights of a split."""
 
     @model_validator(mode="before")
     @classmethod
@@ -145,7 +181,7 @@ class ProfileChangeBody(Document):
         }
         for name in value if isinstance(value, dict) else ():
             if name in fixed:
-                hint = "trafficShadowingPercentage, shadowInstanceTTL and faultInjectionParameters can be changed; "
+                hint = f"{', '.join(CHANGEABLE[:-1])} and {CHANGEABLE[-1]} can be changed; "
                 refuse("cannot be changed", hint + "end this profile and create another one", at=name)
         return value
 
@@ -165,6 +201,7 @@ class ProfileChangeBody(Document):
             percentage=self.traffic_shadowing_percentage,
             ttl=self.shadow_instance_ttl,
             faults=_faults(self.fault_injection_parameters) if touched else None,
+            weights=weights_of(self.split.weights) if self.split else None,
         )
 
 
@@ -187,6 +224,7 @@ def fields_of(profile: ShadowingProfile) -> dict[str, Any]:
         "max_request_bytes": profile.max_request_bytes,
         "control": ControlBody.of(profile.control) if profile.control else None,
         "analysis": AnalysisBody.of(profile.analysis),
+        **split_fields(profile),
     }
 
 

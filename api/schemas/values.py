@@ -89,13 +89,14 @@ class Duration:
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """Marks a field as a finite number between two bounds, both allowed. `what` says what the number is."""
+    """Marks a field as a finite number between two bounds; both allowed unless `exclusive`. `what` says what it is."""
 
     least: float
     most: float
     what: str = ""
     whole: bool = False
     share: bool = False
+    exclusive: bool = False
 
     def check(self, value: Any) -> float:
         """Return the number that was given."""
@@ -105,7 +106,8 @@ class Number:
             refuse(f"{shown(value)} is not a number that can be used", self._right)
         if self.whole and not isinstance(value, int):
             refuse(f"{shown(value)} is not a whole number", self._right)
-        if not self.least <= value <= self.most:
+        inside = self.least < value < self.most if self.exclusive else self.least <= value <= self.most
+        if not inside:
             meant = f"; for {value:g} % give {value / 100:g}" if self.share and 1 < value <= 100 else ""  # noqa: PLR2004 - per cent
             refuse(f"{shown(value)} is out of range", self._right + meant)
         return value
@@ -114,14 +116,17 @@ class Number:
     def _right(self) -> str:
         kind = "a whole number" if self.whole else "a number"
         least, most = (f"{bound:g}" if bound < 1e6 else str(int(bound)) for bound in (self.least, self.most))  # noqa: PLR2004 - %g would round above
-        bounds = "0.0 to 1.0" if self.share else f"{least} to {most}"
-        return f"{kind} from {bounds}" + (f", {self.what}" if self.what else "")
+        bounds = "from 0.0 to 1.0" if self.share else f"from {least} to {most}"
+        if self.exclusive:
+            bounds = f"above {least} and below {most}"
+        return f"{kind} {bounds}" + (f", {self.what}" if self.what else "")
 
     def __get_pydantic_core_schema__(self, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(self.check)
 
     def __get_pydantic_json_schema__(self, _core: CoreSchema, _handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        return {"type": "integer" if self.whole else "number", "minimum": self.least, "maximum": self.most}
+        least, most = ("exclusiveMinimum", "exclusiveMaximum") if self.exclusive else ("minimum", "maximum")
+        return {"type": "integer" if self.whole else "number", least: self.least, most: self.most}
 
 
 @dataclass(frozen=True, slots=True)

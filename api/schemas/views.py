@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
 from api.performance import performance_data
@@ -16,6 +16,7 @@ from api.schemas.fault import FaultParametersBody
 from api.schemas.network import ComponentBody, NetworkBody
 from api.schemas.profile import ProfileBody, fields_of
 from api.words import control_warnings, fault_summary, summary, warnings
+from api.words_split import split_warnings
 from xds_server.lifecycle.views import InstanceView as Instance
 from xds_server.lifecycle.views import Jsonable, NetworkStatus
 from xds_server.lifecycle.views import ProfileView as Profile
@@ -156,6 +157,35 @@ class InstanceView(View):
         )
 
 
+class RolloutView(View):
+    """How far a profile has come on its steps."""
+
+    step: int
+    """The step it is at, from 1."""
+    steps: int
+    """How many there are."""
+    state: str
+    """running, paused, done or aborted."""
+    since: datetime
+    """When the step, or the state, began."""
+    reason: str
+    """Why it is paused or aborted."""
+
+    @classmethod
+    def of(cls, profile: ShadowingProfile) -> "RolloutView | None":
+        """Return the view of a profile's rollout, or None."""
+        rollout = profile.rollout
+        if rollout is None:
+            return None
+        return cls.model_construct(
+            step=rollout.step + 1,
+            steps=len(profile.steps),
+            state=rollout.state.value,
+            since=rollout.since,
+            reason=rollout.reason,
+        )
+
+
 class ProfileView(ProfileBody):
     """A shadowing profile as it is."""
 
@@ -178,7 +208,14 @@ class ProfileView(ProfileBody):
     comparison: dict[str, Any] | None
     """What was compared so far; null while nothing was."""
     verdict: dict[str, Any] | None
-    """Always null in this version."""
+    """Whether the version may be shipped: the decision, its reasons and its checks; null before anything was judged."""
+    rollout: RolloutView | None
+    """How far the steps have come; null without steps."""
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "ProfileView":
+        """Take what is: it was checked when it was given, and steps have moved it since."""
+        return self
 
     @classmethod
     def of(cls, view: Profile) -> "ProfileView":
@@ -194,10 +231,11 @@ class ProfileView(ProfileBody):
             created_at=profile.created_at,
             ended=ended,
             summary=summary(profile, ended=ended),
-            warnings=[*warnings(profile.faults), *control_warnings(profile)],
+            warnings=[*warnings(profile.faults), *control_warnings(profile), *split_warnings(profile)],
             instances=[InstanceView.of(instance, profile) for instance in view.instances],
             comparison=as_json(view.comparison),
-            verdict=None,
+            verdict=as_json(view.verdict),
+            rollout=RolloutView.of(profile),
         )
 
 

@@ -27,7 +27,7 @@ _NAMES = {
     "shadow_timeout": "shadowTimeout",
     "max_request_bytes": "maxRequestBytes",
 }
-_CHANGEABLE = {"percentage", "ttl", "faults"}
+_CHANGEABLE = {"percentage", "ttl", "faults", "weights"}
 _NOT_COMPARED = {"id", "network_id", "revision", "created_at"}
 D = TypeVar("D", bound=Document)
 _ENDED = {"Stopped", "Failed"}
@@ -89,7 +89,7 @@ def _profile(client: Client, manifest: ProfileManifest, label: str, *, replace: 
     if found is None:
         return _create(client, manifest, label, Outcome.CREATED, dry_run=dry_run)
     there, etag = found
-    has = _known(ProfileBody, there).to_model(wanted.name)
+    has = _known(ProfileBody, _at_its_start(there)).to_model(wanted.name)
     if has.control != wanted.control:
         wanted = _with_control(client, network, wanted)
     changed = _changed(has, wanted)
@@ -108,7 +108,10 @@ def _profile(client: Client, manifest: ProfileManifest, label: str, *, replace: 
         return Applied(label, Outcome.UNCHANGED, note, network, "" if ended else profile)
     if not dry_run:
         sent = _sent(manifest.spec, without=set())
-        body = {_NAMES[name]: sent.get(_NAMES[name], {} if name == "faults" else None) for name in changed}
+        same = changed - {"weights"}
+        body = {_NAMES[name]: sent.get(_NAMES[name], {} if name == "faults" else None) for name in same}
+        if "weights" in changed:
+            body["split"] = {"weights": sent["split"]["weights"]}
         there = client.patch(*path, body=body, if_match=etag)
     return Applied(label, Outcome.CONFIGURED, note or str(there["summary"]), network, profile, _warned(there))
 
@@ -139,9 +142,21 @@ def _known(kind: type[D], there: JSON) -> D:
     return validate(kind, {name: value for name, value in there.items() if name in names}, whole="the answer")
 
 
+def _at_its_start(there: JSON) -> JSON:
+    """Return a profile without what its rollout has changed; the steps say how it started."""
+    if not there.get("steps"):
+        return there
+    split = {**there["split"], "weights": {}} if there.get("split") else None
+    return {**there, "mode": None, "split": split}
+
+
 def _changed(has: ShadowingProfile, wanted: ShadowingProfile) -> set[str]:
     names = {field.name for field in fields(ShadowingProfile)} - _NOT_COMPARED
-    return {name for name in names if getattr(has, name) != getattr(wanted, name)}
+    changed = {name for name in names if getattr(has, name) != getattr(wanted, name)}
+    old, new = has.split, wanted.split
+    if "split" in changed and not wanted.steps and old is not None and new is not None and old.cohort == new.cohort:
+        return changed - {"split"} | {"weights"}
+    return changed
 
 
 def _ended(there: JSON) -> str:

@@ -13,6 +13,7 @@ from api.manifests import Manifest, NetworkManifest, ProfileManifest
 from api.words import summary
 from xds_server.errors import FieldProblem, InvalidFieldsError, NotFoundError, ShadowmeshError
 from xds_server.lifecycle.controls import with_control
+from xds_server.lifecycle.splits import check_beside
 from xds_server.lifecycle.validation import check_control
 from xds_server.model.ids import FaultID, InstanceID, NetworkID, ProfileID
 from xds_server.model.network import Address, VirtualNetwork
@@ -81,6 +82,8 @@ def _checked(manifest: Manifest, network: VirtualNetwork, others: Sequence[Shado
             profile = with_control(profile, component)
             check_control(component, profile)
         check_profile(network, others, profile)
+        if component is not None:
+            check_beside(component, others, profile)
     except ShadowmeshError as error:
         where = f"{manifest.file}, document {manifest.document}, line {manifest.line}: spec.{error.field}"
         raise InvalidFieldsError([FieldProblem(where, error.detail, error.hint)]) from error

@@ -19,11 +19,16 @@ OVER = "its duration as a control was over; what it has shown is kept"
 def with_control(profile: ShadowingProfile, component: Component) -> ShadowingProfile:
     """Return a new profile with its control filled in: its own, or the component's `version`.
 
-    One that names nothing keeps naming nothing when the component has no version (`check_new_profile` refuses it).
+    One that names nothing keeps naming nothing when the component has no version (`check_new_profile` refuses it). A
+    profile that only sends real users gets none by itself: there are no copies.
     """
     if profile.control is not None:
         return replace(profile, control=profile.control.resolved(component.version))
-    return profile if component.version is None else replace(profile, control=Control(component.version))
+    return (
+        profile
+        if component.version is None or not profile.mirrors
+        else replace(profile, control=Control(component.version))
+    )
 
 
 def first_start(profile: ShadowingProfile, instances: Iterable[ShadowInstance]) -> datetime | None:

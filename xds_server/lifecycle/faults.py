@@ -67,7 +67,7 @@ class Faults:
         Raises:
             NotFoundError: there is no such instance.
             InvalidError: nothing to inject, or a duration out of range.
-            ConflictError: the instance has ended, or has too many faults.
+            ConflictError: the instance has ended, has too many faults, or serves real users.
         """
         target = record.instance(instance)
         _check(record, target, parameters, duration=duration)
@@ -136,6 +136,12 @@ def _check(
         )
     # What the profile's component cannot have (a gRPC status over HTTP/1, for one) is refused in the same words.
     profile = record.profiles[target.profile_id]
+    if profile.splits:
+        raise ConflictError(
+            "real users are sent to it, now or in a step to come",
+            field="instanceID",
+            hint="faults are for copies: an instance of a profile that only mirrors",
+        )
     others = [p for p in record.living_profiles() if p.id != profile.id]
     check_profile(record.network, others, replace(profile, faults=parameters))
 

@@ -11,7 +11,7 @@ faults: nothing is ever half created. A deletion is on disk before the first sha
 Not guaranteed: that instances are Running when `create` returns.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import uuid4
@@ -21,12 +21,14 @@ from xds_server.lifecycle.context import Context, check_open, check_revision
 from xds_server.lifecycle.controls import expiry, first_start, missing, with_control
 from xds_server.lifecycle.faults import profile_faults
 from xds_server.lifecycle.registry import NetworkRecord
+from xds_server.lifecycle.splits import check_beside, check_split, check_weights_now
 from xds_server.lifecycle.transitions import Event
 from xds_server.lifecycle.validation import check_new_profile, check_percentage, check_ttl
 from xds_server.lifecycle.views import ProfileChange
 from xds_server.model.ids import FaultID, InstanceID, ProfileID
 from xds_server.model.network import Address, Component
 from xds_server.model.profile import CONTROL, Fault, SelfSpec, ShadowingProfile, Variant
+from xds_server.model.rollout import Split
 from xds_server.model.shadow import InstanceStatus, ShadowInstance
 from xds_server.model.state import ActiveProfile, ActiveShadow, NetworkState
 from xds_server.runtime.factory import runtime_for
@@ -105,7 +107,7 @@ class Profiles:
     async def change(
         self, record: NetworkRecord, ref: str, change: ProfileChange, *, if_match: int | None
     ) -> ShadowingProfile:
-        """Change percentage, TTL or faults.
+        """Change percentage, TTL, faults or the weights of a split.
 
         Raises:
             NotFoundError, StaleError, InvalidError, ConflictError, UnavailableError, StoreError.
@@ -200,8 +202,11 @@ class Profiles:
         living = record.living_profiles()
         claims = revived or any(p.id == profile.id for p in living)
         others = [p for p in living if p.id != profile.id] if claims else []
+        check_split(profile)
         check_profile(record.network, others, profile)
-        return self._check_translates(record, profile)
+        component = self._check_translates(record, profile)
+        check_beside(component, others, profile)
+        return component
 
     def _check_translates(self, record: NetworkRecord, profile: ShadowingProfile) -> Component:
         """Refuse what would turn out not to be servable only once its shadows run."""
@@ -301,7 +306,15 @@ def _changed(profile: ShadowingProfile, change: ProfileChange) -> ShadowingProfi
         percentage=profile.percentage if change.percentage is None else change.percentage,
         ttl=profile.ttl if change.ttl is None else change.ttl,
         faults=profile.faults if change.faults is None else change.faults,
+        split=_weighted(profile, change.weights),
     )
+
+
+def _weighted(profile: ShadowingProfile, weights: Mapping[str, float] | None) -> Split | None:
+    if weights is None:
+        return profile.split
+    check_weights_now(profile, weights)
+    return None if profile.split is None else replace(profile.split, weights=dict(weights))
 
 
 def _ended(record: NetworkRecord) -> set[InstanceID]:

@@ -129,6 +129,7 @@ class NetworkRecord:
                 faults=self.faults_of(i.id),
                 original=isinstance(self.spec_of(i), SelfSpec),
                 draining=i.id in self.draining,
+                since=i.created_at,
             )
             for i in running
             if i.address is not None

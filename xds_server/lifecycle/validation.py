@@ -8,6 +8,7 @@ import math
 from collections.abc import Collection, Iterable, Sequence
 
 from xds_server.errors import ConflictError, InvalidError, ShadowmeshError
+from xds_server.lifecycle.splits import check_beside, check_judging, check_split
 from xds_server.model.network import Component, Protocol, VirtualNetwork
 from xds_server.model.profile import CONTROL, PERFORMANCE_METRICS, SAFE_METHODS, SelfSpec, ShadowingProfile
 from xds_server.translate import check_profile
@@ -92,7 +93,10 @@ def check_replacement(
         try:
             if component is not None:
                 check_control(component, profile)
-            check_profile(after, living[: living.index(profile)] if profile in living else (), profile)
+            beside = living[: living.index(profile)] if profile in living else ()
+            check_profile(after, beside, profile)
+            if component is not None:
+                check_beside(component, beside, profile)
         except ShadowmeshError as error:
             raise ConflictError(
                 f'profile "{profile.name or profile.id}" does not fit the new definition: {error}',
@@ -138,6 +142,8 @@ def check_new_profile(
                 hint=f"one of: {', '.join(PERFORMANCE_METRICS)}",
             )
     _check_variants(profile)
+    check_judging(profile)
+    check_split(profile)
     check_control(component, profile)
     if profile.name and profile.name in names:
         raise ConflictError(
@@ -146,6 +152,7 @@ def check_new_profile(
             hint="another name, or change that profile",
         )
     check_profile(network, others, profile)
+    check_beside(component, others, profile)
 
 
 def _check_variants(profile: ShadowingProfile) -> None:

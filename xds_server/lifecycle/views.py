@@ -64,6 +64,8 @@ class ProfileView:
     instances: tuple[InstanceView, ...] = ()
     comparison: Jsonable | None = None
     """`Collector.summary(profile_id)`; None while nothing was compared."""
+    verdict: Jsonable | None = None
+    """None while nothing was judged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,3 +102,5 @@ class ProfileChange:
     ttl: float | None = None
     """Seconds from the moment that each live instance was created."""
     faults: FaultParameters | None = None
+    weights: Mapping[str, float] | None = None
+    """Of a split, by variant, as a whole."""

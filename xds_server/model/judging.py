@@ -21,6 +21,19 @@ class Metric(StrEnum):
     PROMETHEUS = "prometheus"
 
 
+LIMITS: Mapping[Metric, str] = {
+    Metric.ERROR_RATE: "maxIncrease",
+    Metric.DIFFERENCE_RATE: "maxRate",
+    Metric.RESPONSE_TIME: "maxRatio",
+    Metric.CPU: "maxRatio",
+    Metric.MEMORY: "maxRatio",
+    Metric.PROMETHEUS: "maxRatio",
+}
+"""The one limit of each metric, as documents call it."""
+PLACEHOLDERS = ("network", "component", "variant", "window")
+"""What a query may have in braces."""
+
+
 class OnFail(StrEnum):
     """What a FAIL does."""
 
@@ -76,7 +89,7 @@ class Judging:
     min_pairs: int = 100
     min_share: float = 0.01
     """Share of the traffic from which an endpoint is judged for itself."""
-    block: float = 5.0
+    block: float = 2.0
     """Seconds of a time block; longer than what one slow moment lasts."""
     on_fail: OnFail = OnFail.ALERT
     checks: tuple[Check, ...] = ()

@@ -234,6 +234,20 @@ class ShadowingProfile:
             return self.variants
         return (*self.variants, Variant(CONTROL, control.spec))
 
+    @property
+    def mirrors(self) -> bool:
+        """Whether it sends copies, now or in one of its steps."""
+        return Mode.SHADOW in self._modes
+
+    @property
+    def splits(self) -> bool:
+        """Whether it sends real users, now or in one of its steps."""
+        return Mode.SPLIT in self._modes
+
+    @property
+    def _modes(self) -> set[Mode]:
+        return {self.mode, *(step.mode for step in self.steps)}
+
     def is_control(self, variant: str) -> bool:
         """Tell whether instances of this variant are the control's."""
         return variant == CONTROL and len(self.versions) > len(self.variants)

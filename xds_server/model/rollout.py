@@ -42,7 +42,7 @@ class Step:
 
     mode: Mode
     percentage: float | None = None
-    """Of a shadow step: the share that is mirrored, 0.0-1.0."""
+    """The share that is mirrored, or of a split measured, 0.0-1.0. None: as before."""
     weights: Mapping[str, float] = field(default_factory=dict)
     hold: float = 0.0
     """Seconds that it lasts at least."""

@@ -23,6 +23,8 @@ from xds_server.model.profile import (
     Variant,
     VariantSpec,
 )
+from xds_server.model.rollout import Mode
+from xds_server.store.codec_rollout import rollout_from, rollout_to, split_from, split_to, step_from, step_to
 from xds_server.store.codec_time import time_from, time_to
 
 _Json = Mapping[str, Any]
@@ -47,6 +49,10 @@ def profile_to(profile: ShadowingProfile) -> dict[str, Any]:
         "max_request_bytes": profile.max_request_bytes,
         "analysis": analysis_to(profile.analysis),
         "control": profile.control and _control_to(profile.control),
+        "mode": profile.mode.value,
+        "split": profile.split and split_to(profile.split),
+        "steps": [step_to(step) for step in profile.steps],
+        "rollout": profile.rollout and rollout_to(profile.rollout),
         "revision": profile.revision,
         "created_at": time_to(profile.created_at),
     }
@@ -69,9 +75,13 @@ def profile_from(d: _Json) -> ShadowingProfile:
         capture=Capture(head_bytes=d["capture"]["head_bytes"], checksum=d["capture"]["checksum"]),
         shadow_timeout=d["shadow_timeout"],
         max_request_bytes=d["max_request_bytes"],
-        # Documents of before these two were known have neither.
+        # Documents of before these were known have none of them.
         analysis=analysis_from(d["analysis"]) if "analysis" in d else DEFAULT_ANALYSIS,
         control=_control_from(d["control"]) if d.get("control") else None,
+        mode=Mode(d.get("mode", Mode.SHADOW)),
+        split=split_from(d["split"]) if d.get("split") else None,
+        steps=tuple(step_from(step) for step in d.get("steps", ())),
+        rollout=rollout_from(d["rollout"]) if d.get("rollout") else None,
         revision=d["revision"],
         created_at=time_from(d["created_at"]),
     )

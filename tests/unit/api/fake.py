@@ -14,6 +14,7 @@ from xds_server.analysis.windows.comparison import Comparison, comparison_of
 from xds_server.analysis.windows.tally import EndpointTally, Tally
 from xds_server.errors import ConflictError, NotFoundError, StaleError
 from xds_server.lifecycle.controls import with_control
+from xds_server.lifecycle.splits import check_weights_now
 from xds_server.lifecycle.views import (
     ArchivedComparison,
     Gauge,
@@ -26,6 +27,7 @@ from xds_server.lifecycle.views import (
 from xds_server.model.ids import FaultID, InstanceID, NetworkID, ProfileID
 from xds_server.model.network import Address, VirtualNetwork
 from xds_server.model.profile import Fault, FaultParameters, ShadowingProfile
+from xds_server.model.rollout import Rollout, RolloutState
 from xds_server.model.shadow import InstanceStatus, ShadowInstance
 from xds_server.placement.node import Node
 from xds_server.protocol.board import EnvoyStatus, ResourceStatus
@@ -124,6 +126,8 @@ class FakeController:
             raise ConflictError(f'there is a profile "{profile.name}" already', field="name")
         made = replace(profile, id=ProfileID(str(uuid.uuid4())), network_id=network.id, created_at=NOW)
         made = with_control(made, component)
+        if made.steps:
+            made = replace(made, rollout=Rollout(0, RolloutState.RUNNING, NOW))
         view = ProfileView(made, tuple(self._instance(made, variant.name) for variant in made.versions))
         self.views[made.id] = view
         if idempotency_key:
@@ -171,8 +175,12 @@ class FakeController:
         old = view.profile
         if if_match not in {None, old.revision}:
             raise StaleError("changed")
+        if change.weights is not None:
+            check_weights_now(old, change.weights)
+        split = old.split and replace(old.split, weights=change.weights or old.split.weights)
         made = replace(
             old,
+            split=split,
             percentage=old.percentage if change.percentage is None else change.percentage,
             ttl=old.ttl if change.ttl is None else change.ttl,
             faults=old.faults if change.faults is None else change.faults,

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.api.fake import FakeController
+from tests.unit.api.fake import NOW, FakeController
 from tests.unit.cli.conftest import SHOP, Shell
 from xds_server.cli.client import JSON, Client
+from xds_server.model.rollout import Cohort, Mode, Rollout, RolloutState, Split
 from xds_server.model.shadow import InstanceStatus
 
 
@@ -100,6 +101,44 @@ def test_a_control_that_comes_from_the_components_version_is_unchanged_the_secon
     shell("apply", "--replace", "-f", str(shop))
     shop.write_text(text)
     assert "control cannot be changed" in shell("apply", "-f", str(shop)).err
+
+
+SPLIT = "10m\n  mode: split\n  split: {cohort: {cookie: session}, weights: {v2: 10}}"
+
+
+def test_other_weights_of_a_split_are_configured_and_another_cohort_is_refused(
+    shell: Shell, shop: Path, desk: FakeController
+) -> None:
+    text = SHOP.replace("10m", SPLIT)
+    shop.write_text(text)
+    shell("apply", "-f", str(shop))
+    assert said(shell("apply", "-f", str(shop)).out)[1] == "profile/shop/catalog-v2 unchanged"
+    shop.write_text(text.replace("v2: 10}", "v2: 25}").replace("0.5 #", "0.25 #"))
+    assert said(shell("apply", "-f", str(shop)).out)[1] == "profile/shop/catalog-v2 configured"
+    profile = next(iter(desk.views.values())).profile
+    assert profile.split == Split(Cohort(cookie="session"), {"v2": 25.0})
+    assert (profile.percentage, profile.revision) == (0.25, 2)
+    shop.write_text(text.replace("session", "user"))
+    assert "split cannot be changed while the profile lives" in shell("apply", "-f", str(shop)).err
+
+
+def test_what_a_rollout_has_changed_is_no_change_of_the_manifest(
+    shell: Shell, shop: Path, desk: FakeController
+) -> None:
+    steps = "[{mode: shadow}, {mode: split, weights: {v2: 5}, trafficShadowingPercentage: 1}]"
+    text = SHOP.replace("10m", f"10m\n  split: {{cohort: {{cookie: session}}}}\n  steps: {steps}")
+    shop.write_text(text)
+    assert shell("apply", "-f", str(shop)).code == 0
+    (key,) = desk.views
+    view = desk.views[key]
+    split = Split(Cohort(cookie="session"), {"v2": 5.0})
+    moved = replace(
+        view.profile, mode=Mode.SPLIT, percentage=1.0, split=split, rollout=Rollout(1, RolloutState.DONE, NOW)
+    )
+    desk.views[key] = replace(view, profile=moved)
+    assert said(shell("apply", "-f", str(shop)).out)[1] == "profile/shop/catalog-v2 unchanged"
+    shop.write_text(text.replace("v2: 5}", "v2: 6}"))
+    assert "steps cannot be changed while the profile lives" in shell("apply", "-f", str(shop)).err
 
 
 def test_a_profile_that_has_ended_is_said_to_have(shell: Shell, shop: Path, desk: FakeController) -> None:

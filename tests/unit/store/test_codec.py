@@ -10,9 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xds_server.errors import StoreError
+from xds_server.model.analysis import Analysis
 from xds_server.model.ids import NetworkID, ProfileID
+from xds_server.model.judging import Check, Judging, Metric
 from xds_server.model.network import Address, Component, Protocol, VirtualNetwork
 from xds_server.model.profile import Control, EndpointSpec, Fault, SelfSpec, ShadowingProfile, Variant
+from xds_server.model.rollout import Cohort, Mode, Rollout, RolloutState, Split, Step
 from xds_server.model.shadow import ShadowInstance
 from xds_server.store import codec
 from xds_server.store.codec_time import time_from, time_to
@@ -74,3 +77,25 @@ def test_documents_of_before_controls_were_known_are_read() -> None:
     document = orjson.loads(codec.encode_profile(profile))
     del document["control"]
     assert codec.decode_profile(orjson.dumps(document)) == replace(profile, control=None)
+
+
+def test_documents_of_before_checks_and_splits_were_known_are_read() -> None:
+    profile = ShadowingProfile(
+        ProfileID("p"),
+        NetworkID("n"),
+        "c",
+        0.5,
+        60.0,
+        (Variant("v", SelfSpec()),),
+        analysis=Analysis(judging=Judging(alpha=0.05, checks=(Check(Metric.CPU, max_ratio=1.1),))),
+        mode=Mode.SPLIT,
+        split=Split(Cohort(cookie="session"), {"v": 10.0}),
+        steps=(Step(Mode.SPLIT, weights={"v": 10.0}),),
+        rollout=Rollout(0, RolloutState.RUNNING, datetime(2026, 1, 1, tzinfo=UTC)),
+    )
+    document = orjson.loads(codec.encode_profile(profile))
+    for name in ("mode", "split", "steps", "rollout"):
+        del document[name]
+    del document["analysis"]["judging"]
+    read = codec.decode_profile(orjson.dumps(document))
+    assert read == replace(profile, analysis=Analysis(), mode=Mode.SHADOW, split=None, steps=(), rollout=None)

@@ -1,9 +1,9 @@
 """Create or change what manifests say.
 
 Says created, configured or unchanged for each object; networks come before profiles whatever their order in the files.
-A living profile can change trafficShadowingPercentage, shadowInstanceTTL and faultInjectionParameters; any other change
-is refused, or with --replace the profile is ended and created anew. A profile that has ended stays unchanged until
---replace runs it again.
+A living profile can change trafficShadowingPercentage, shadowInstanceTTL, faultInjectionParameters and split.weights;
+any other change is refused, or with --replace the profile is ended and created anew. A profile that has ended stays
+unchanged until --replace runs it again.
 """
 
 import sys
