@@ -15,6 +15,9 @@ from tests.envoy.harness import Mesh
 from tests.envoy.test_grpc import SERVICE, Service, serving
 from tests.envoy.users import Users, at, names
 from tests.envoy.values import active, component, profile, shadow, split, state
+from xds_server.analysis.counting import count_arm
+from xds_server.analysis.ingest.als import _record
+from xds_server.analysis.windows.arms import ArmTally
 from xds_server.config import XdsSettings
 from xds_server.model.names import PAIR_HEADER, split_cluster
 from xds_server.model.network import Protocol
@@ -192,6 +195,15 @@ async def test_calls_are_split_and_come_back_too(mesh: Mesh) -> None:
     by = Counter(entry.common_properties.upstream_cluster for entry in mesh.sink.entries)
     assert by == {split_cluster(shadow().instance_id): 1, "component/catalog": 20}
     assert arms(mesh) == {"v2": 21}
+    arm = ArmTally()
+    for entry in mesh.sink.entries:
+        record = _record(entry)
+        assert record is not None
+        count_arm(arm, record, "v2")
+    # Two failures in a row, and it is left out; two connections may fail at once.
+    assert arm.count == arm.errors + arm.missing + 1
+    assert arm.errors >= 1
+    assert arm.missing >= 15
 
 
 @pytest.mark.parametrize("mode", ["delta", "sotw"])

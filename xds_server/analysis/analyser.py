@@ -288,7 +288,7 @@ class Analyser:
                 arm = arms[called] = ArmTally()
             if len(self._arms) < MAX_PROFILES:
                 self._arms[name] = arm
-        count_arm(arm, record)
+        count_arm(arm, record, MIRRORED if paired else arm_of(pair))
         return paired
 
     def _missed(self, original: Record, instance: str) -> None:

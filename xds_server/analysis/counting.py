@@ -6,8 +6,8 @@ Speed is the reason for the style here: each of these is called for each record 
 from collections.abc import Mapping
 
 from xds_server.analysis.kinds import Ending, Kind, Reason
-from xds_server.analysis.record import Record
-from xds_server.analysis.windows.arms import ArmTally
+from xds_server.analysis.record import ASKED_FIRST, Record
+from xds_server.analysis.windows.arms import OF_ORIGINAL, ArmTally
 from xds_server.analysis.windows.evidence import Evidence
 from xds_server.analysis.windows.tally import Field, LegTally
 
@@ -19,10 +19,15 @@ _RECOGNISED = str(Kind.SAME_KIND)
 _STATUSES = {status: str(status) for status in range(600)}
 
 
-def count_arm(arm: ArmTally, record: Record) -> None:
-    """Count a request in its arm."""
+def count_arm(arm: ArmTally, record: Record, name: str) -> None:
+    """Count a request in the arm of that name."""
     arm.count += 1
-    if record.ending is Ending.OWN:
+    if record.instead and name not in OF_ORIGINAL:
+        if record.instead == ASKED_FIRST:
+            arm.errors += 1
+        else:
+            arm.missing += 1
+    elif record.ending is Ending.OWN:
         if has_failed(record):
             arm.errors += 1
         took = record.response_time

@@ -13,6 +13,12 @@ OVERHEAD = 1200
 """Bytes that a waiting record is taken to need besides its body and headers."""
 
 
+ASKED_FIRST = 1
+"""A candidate was asked, and gave no answer."""
+NOT_ASKED = 2
+"""A candidate had failed before, and was left out."""
+
+
 @dataclass(slots=True)
 class Record:
     """A finished request, of the original (`shadow` is empty) or of a copy (`shadow` is the instance's id).
@@ -56,6 +62,8 @@ class Record:
     """Base64 of the head of the request's body; None when it had none."""
     request_size: int = 0
     """Bytes of the request's whole body."""
+    instead: int = 0
+    """Of a split: the original answered in the place of a candidate that was asked (ASKED_FIRST) or not (NOT_ASKED)."""
     notes: dict[str, tuple[str, Collection[tuple[str, str]], float | None, bool]] | None = None
     """Of an original that a control answers too: what is known of its judged copies (`ingest.trios`)."""
 

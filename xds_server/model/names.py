@@ -77,9 +77,13 @@ def shadow_cluster(instance: InstanceID) -> str:
     return f"shadow-{instance}"
 
 
+CANDIDATES = "split-"
+"""What the names of clusters of instances that get users begin with."""
+
+
 def split_cluster(instance: InstanceID) -> str:
     """Return the name of the cluster of an instance that gets users."""
-    return f"split-{instance}"
+    return f"{CANDIDATES}{instance}"
 
 
 def guarded_cluster(instance: InstanceID) -> str:

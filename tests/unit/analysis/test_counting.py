@@ -252,3 +252,21 @@ def test_an_arm_in_the_next_window_begins_anew() -> None:
     for _ in range(2):
         made.feed(batch(entry("~plain/1")), 0.0)
         assert arms_of(made.take())["plain"].count == 1
+
+
+def test_an_answer_of_the_original_in_a_candidates_place_is_no_success_of_the_candidate() -> None:
+    made = engine()
+    for arm, cluster, attempts in (
+        ("v3", "split-i", 1),
+        ("v3", "component/catalog", 2),
+        ("v3", "component/catalog", 1),
+        ("original", "component/catalog", 1),
+        ("original", "component/catalog", 2),
+    ):
+        answered = entry(f"~{arm}/{cluster}{attempts}", body=None)
+        answered.common_properties.upstream_cluster = cluster
+        answered.common_properties.upstream_request_attempt_count = attempts
+        made.feed(batch(answered), 0.0)
+    arms = arms_of(made.take())
+    assert [(arms[a].count, arms[a].errors, arms[a].missing) for a in ("v3", "original")] == [(3, 1, 1), (2, 0, 0)]
+    assert (arms["v3"].times.count, arms["original"].times.count) == (1, 2)

@@ -17,8 +17,9 @@ from google.protobuf.message import DecodeError
 
 from xds_server.analysis.ingest.ending import ending_of
 from xds_server.analysis.kinds import Ending
-from xds_server.analysis.record import Record
-from xds_server.model.names import CAPTURE_METADATA, LOG_NAME, PAIR_HEADER, SHADOW_HEADER
+from xds_server.analysis.record import ASKED_FIRST, NOT_ASKED, Record
+from xds_server.analysis.windows.arms import MARK
+from xds_server.model.names import CANDIDATES, CAPTURE_METADATA, LOG_NAME, PAIR_HEADER, SHADOW_HEADER
 
 DROPPED_HEADER = "x-shadowmesh-dropped"
 """Set to 1 on a copy whose credentials were removed."""
@@ -159,7 +160,15 @@ def _record(entry: Any) -> Record | None:  # noqa: C901, PLR0915 - a call costs 
         grpc_message,
         details,
         *asked,
+        instead=_instead(common) if MARK in pair else 0,
     )
+
+
+def _instead(common: Any) -> int:
+    """Tell whether the original answered in a candidate's place; in the arms of an original alike, it says nothing."""
+    if common.upstream_cluster.startswith(CANDIDATES) or not common.upstream_cluster:
+        return 0
+    return ASKED_FIRST if common.upstream_request_attempt_count > 1 else NOT_ASKED
 
 
 def _asked(fields: Any) -> tuple[str | None, str | None, int]:

@@ -12,12 +12,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from xds_server.analysis.windows.sketch import Sketch
+from xds_server.model.names import ARM_MARK, KEYLESS_ARM, ORIGINAL_ARM, PLAIN_ARM
 
 MIRRORED = "mirrored"
-PLAIN = "plain"
-ORIGINAL = "original"
-KEYLESS = "keyless"
-MARK = "/~"
+PLAIN = PLAIN_ARM
+ORIGINAL = ORIGINAL_ARM
+KEYLESS = KEYLESS_ARM
+OF_ORIGINAL = frozenset({MIRRORED, PLAIN, ORIGINAL, KEYLESS})
+"""Arms that the original alone answers."""
+MARK = f"/{ARM_MARK}"
 """Stands before an arm's name in the pair header: `<profile>/~<arm>/<unique>`."""
 MAX_ARMS = 32
 """Arms of a profile told apart; the header's values cannot be trusted to be few."""
@@ -29,31 +32,34 @@ class ArmTally:
     """The requests of one arm.
 
     `count`: all that came. `errors`: those that the service failed; `times`: response times, where there was one. What
-    ended by a fault or guard of ours, or by the client's leaving, is neither.
+    ended by a fault or guard of ours, or by the client's leaving, is neither. In a candidate's arm the original may
+    have answered: an error when the candidate had been asked, and `missing` when it had not (it had failed before).
     """
 
-    __slots__ = ("count", "errors", "times")
+    __slots__ = ("count", "errors", "missing", "times")
 
     def __init__(self) -> None:
         self.count = 0
         self.errors = 0
+        self.missing = 0
         self.times = Sketch()
 
     def merge(self, other: "ArmTally") -> None:
         """Add the other's."""
         self.count += other.count
         self.errors += other.errors
+        self.missing += other.missing
         self.times.merge(other.times)
 
     def pack(self) -> list[Any]:
         """Return it for the link and the disk."""
-        return [self.count, self.errors, self.times.as_json()]
+        return [self.count, self.errors, self.times.as_json(), self.missing]
 
     @classmethod
     def unpack(cls, packed: Sequence[Any]) -> "ArmTally":
         """Return what `pack` described. Raises: TypeError, ValueError when it is something else."""
         arm = cls()
-        arm.count, arm.errors, times = packed
+        arm.count, arm.errors, times, arm.missing = packed
         arm.times = Sketch.from_json(times)
         return arm
 
