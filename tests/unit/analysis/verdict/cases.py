@@ -9,7 +9,7 @@ from xds_server.analysis.statistics.paired import Paired
 from xds_server.analysis.statistics.ratio import GRID, Ratios
 from xds_server.analysis.verdict.case import Case
 from xds_server.analysis.windows.arms import ArmTally
-from xds_server.analysis.windows.evidence import Evidence
+from xds_server.analysis.windows.evidence import Evidence, Times
 from xds_server.analysis.windows.profile_evidence import ArmPair, EndpointEvidence, ProfileEvidence, VersionEvidence
 from xds_server.analysis.windows.sketch import Sketch
 from xds_server.analysis.windows.tally import Field, FieldTally
@@ -79,8 +79,8 @@ class Seen:
         f.pairs, f.errors, f.differing, f.aborted = self.faulted
         if self.slow:
             f.times = sketch(self.slow, f.pairs)
-        for times, number in ((e.times, self.pairs), (e.control_times, self.trios)):
-            times.reference, times.candidate = sketch(0.012, number), sketch(0.012 * self.ratio, number)
+        e.times = Times.of(sketch(0.012, self.pairs), sketch(0.012 * self.ratio, self.pairs))
+        e.control_times = Times.of(sketch(0.012, self.trios), sketch(0.012 * self.ratio, self.trios))
         fields = {}
         for name, (alone, control, order) in self.fields.items():
             tally = fields[name] = FieldTally(alone)
