@@ -139,8 +139,8 @@ def test_a_deleted_profile_has_a_report_without_a_verdict(offline: Shell, manage
 @pytest.mark.parametrize("action", ["pause", "resume", "promote", "abort"])
 def test_a_rollout_is_steered(offline: Shell, manager: Manager, action: str) -> None:
     path = f"{HOME}/profiles/catalog-v2/rollout"
-    steps = {"steps": [{}, {}], "rollout": {"step": 1, "state": "paused", "reason": "by hand"}}
-    manager.more[path] = profile(None, **steps)
+    rollout = {"step": 2, "steps": 2, "state": "paused", "reason": "by hand"}
+    manager.more[path] = profile(None, rollout=rollout)
     done = offline("rollout", action, "shop", "catalog-v2")
     assert (done.code, manager.posted) == (0, [(path, {"action": action})])
     assert done.out == "profile/catalog-v2 is paused, step 2 of 2: by hand\n"
