@@ -171,7 +171,7 @@ class Verdicts(Generic[S]):
         collector: Evident,
         judge: Judge[S],
         subjects: Callable[[], Iterable[Subject]],
-        act: Callable[[ProfileID, Verdict], None],
+        act: Callable[[ShadowingProfile, Verdict], None],
         readings: ReadingsOf = nothing,
         envoy: CountersOf = nothing,
     ) -> None:
@@ -285,7 +285,7 @@ class Verdicts(Generic[S]):
             self._failed(docket, profile, error)
         if docket.verdict is not None:
             # Each time, for the steps go by the clock as well.
-            self._act(profile.id, docket.verdict)
+            self._act(profile, docket.verdict)
         return docket.judged_at != before
 
     def _hear(self, subject: Subject, docket: _Docket[S]) -> None:

@@ -74,8 +74,8 @@ class Bench:
             readings=lambda _: dict(self.readings),
         )
 
-    def act(self, profile: ProfileID, verdict: Mapping[str, Any]) -> None:
-        self.acts.append((profile, verdict["decision"]))
+    def act(self, profile: ShadowingProfile, verdict: Mapping[str, Any]) -> None:
+        self.acts.append((profile.id, verdict["decision"]))
 
     async def look(self, seconds: float = 0.5) -> None:
         self.clock.jump(seconds)
