@@ -104,6 +104,20 @@ async def test_a_profile_is_judged_at_most_twice_a_second(court: Bench) -> None:
     assert len(court.judge.asked) == 2
 
 
+async def test_a_profile_that_takes_long_is_judged_less_often(court: Bench) -> None:
+    says = court.judge.judge
+
+    def slowly(inputs: Inputs, state: Any) -> tuple[Any, Any]:
+        court.clock.jump(0.25)
+        return says(inputs, state)
+
+    court.judge.judge = slowly  # type: ignore[method-assign]
+    for number in range(4):
+        court.collector.data[P1] = b"%d" % number
+        await court.look(0.5)
+    assert len(court.judge.asked) == 2
+
+
 async def test_other_readings_are_judged_and_the_time_alone_every_five_seconds(court: Bench) -> None:
     await court.look()
     court.readings["memory", "v2"] = 1.5
