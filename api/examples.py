@@ -89,6 +89,7 @@ PROFILE_WITH_STEPS: dict[str, Any] = {
     "variants": [{"name": "v7", "endpoint": {"address": "127.0.0.1", "port": 9007}}],
 }
 CHANGE: dict[str, Any] = {"trafficShadowingPercentage": 0.05, "shadowInstanceTTL": "1h30m"}
+PROMOTE: dict[str, Any] = {"action": "promote"}
 NO_FAULTS: dict[str, Any] = {"faultInjectionParameters": {}}
 FAULT: dict[str, Any] = {
     "instanceID": "0b7e3f52-6e0a-4a63-9f0e-2f0f6a1f5c11",

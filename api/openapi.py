@@ -12,8 +12,16 @@ from api.schemas.fault import InjectFaultBody
 from api.schemas.network import NetworkBody
 from api.schemas.node import SelectNodeBody
 from api.schemas.profile import ProfileBody, ProfileChangeBody
+from api.schemas.rollout import RolloutBody
 
-BODIES: tuple[type[Document], ...] = (NetworkBody, ProfileBody, ProfileChangeBody, InjectFaultBody, SelectNodeBody)
+BODIES: tuple[type[Document], ...] = (
+    NetworkBody,
+    ProfileBody,
+    ProfileChangeBody,
+    RolloutBody,
+    InjectFaultBody,
+    SelectNodeBody,
+)
 _REF = "#/components/schemas/{model}"
 _PROBLEM = {
     "title": "Problem",

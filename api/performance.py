@@ -1,7 +1,7 @@
 """The specification's `performanceData` of an instance: what was measured of the metrics that its profile names.
 
 Units are said with each value: response times in milliseconds (from the last byte sent to the service to the first one
-it sends back), CPU in cores, memory in bytes; rates are shares of the judged pairs.
+it sends back), CPU in cores and in core-milliseconds a request, memory in bytes; rates are shares of the judged pairs.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,13 +17,16 @@ JSON = dict[str, Any]
 def performance_data(performance: Performance, comparison: Jsonable | None, metrics: Sequence[str]) -> JSON:
     """Return an entry for each metric that was asked for and measured; of the rest nothing."""
     data: JSON = {}
-    gauges = {"cpu": (performance.cpu, "cores"), "memory": (performance.memory, "bytes")}
+    gauges = {
+        "cpu": [("cpu", performance.cpu, "cores"), ("cpuPerRequest", performance.cpu_per_request, "core-milliseconds")],
+        "memory": [("memory", performance.memory, "bytes")],
+    }
     compared = comparison if isinstance(comparison, Comparison) and comparison.pairs else None
     for metric in metrics:
         if metric in gauges:
-            gauge, unit = gauges[metric]
-            if gauge is not None:
-                data[metric] = _gauge(gauge, unit)
+            for name, gauge, unit in gauges[metric]:
+                if gauge is not None:
+                    data[name] = _gauge(gauge, unit)
         elif compared is not None and metric in _COMPARED:
             data[metric] = _COMPARED[metric](compared)
     return data

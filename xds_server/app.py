@@ -31,6 +31,7 @@ from xds_server.config import Settings
 from xds_server.engine_process import EngineProcess
 from xds_server.lifecycle.clock import SystemClock
 from xds_server.lifecycle.controller import Controller
+from xds_server.lifecycle.court import Court
 from xds_server.lifecycle.groups import group_of
 from xds_server.lifecycle.publisher import Publisher
 from xds_server.listening import bound
@@ -111,6 +112,7 @@ async def manager(settings: Settings) -> AsyncIterator[dict[str, int]]:
             board=board,
             clock=clock,
             settings=settings,
+            judge=Court(),
             alerts=alerts,
         )
         exposition = Exposition(controller.watched)

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _PORTS = 65535
+_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+: *[\x21-\x7e][\x20-\x7e]*")
 _PLACE = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})")
 
 
@@ -149,6 +150,51 @@ class AlertSettings(_Part):
         return _split(given)
 
 
+class PrometheusSettings(_Part):
+    """Metrics of the user's own: the Prometheus that checks of the metric `prometheus` ask."""
+
+    url: str = ""
+    """URL of a Prometheus, or of what answers like one, such as http://127.0.0.1:9090."""
+    token: SecretStr | None = None
+    """Bearer token for it."""
+    token_file: Path | None = None
+    """File with the bearer token, read for each query."""
+    headers: tuple[str, ...] = ()
+    """Header that it is sent, like `X-Scope-OrgID: shop`."""
+    ca_file: Path | None = None
+    """Certificates that it is checked against, instead of the system's."""
+    timeout: float = Field(default=5.0, gt=0, le=60)
+    """Longest wait for an answer."""
+    window: float = Field(default=30.0, ge=1, le=3600)
+    """Seconds that `{window}` in a query is at least, and between two queries: two scrapes have to be within."""
+
+    @field_validator("headers", mode="before")
+    @classmethod
+    def _listed(cls, given: object) -> object:
+        return _split(given)
+
+    @field_validator("headers")
+    @classmethod
+    def _named(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(_HEADER.fullmatch(each) for each in given):
+            # Not echoed: it may be a secret.
+            raise ValueError("should be NAME: VALUE, like X-Scope-OrgID: shop")
+        return given
+
+
+class EnvoySettings(_Part):
+    """The admin interfaces of Envoys, as far as their bootstraps tell them: their own counters are read there."""
+
+    admin: bool = True
+    """Whether they are read."""
+    admin_anywhere: bool = False
+    """Also outside of loopback and private networks. An Envoy names the address, and the manager connects to it."""
+    admin_interval: float = Field(default=5.0, ge=0.1)
+    """Seconds between two readings."""
+    admin_timeout: float = Field(default=2.0, gt=0, le=60)
+    """Longest wait for an Envoy."""
+
+
 class LogSettings(_Part):
     """What is written to standard error."""
 
@@ -205,4 +251,6 @@ class Settings(BaseSettings):
     engine: EngineSettings = EngineSettings()
     node: NodeSettings = NodeSettings()
     alerts: AlertSettings = AlertSettings()
+    prometheus: PrometheusSettings = PrometheusSettings()
+    envoy: EnvoySettings = EnvoySettings()
     log: LogSettings = LogSettings()

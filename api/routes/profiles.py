@@ -12,6 +12,7 @@ from api.conditions import etag, required_revision
 from api.depends import Desk, IfMatch, NetworkRef, ProfileRef, Reach
 from api.guard import refuse_process, starts_processes
 from api.schemas.profile import ProfileBody, ProfileChangeBody
+from api.schemas.rollout import RolloutBody
 from api.schemas.views import ProfileView
 from xds_server.config import HttpSettings
 from xds_server.model.profile import Control, ProcessSpec
@@ -19,6 +20,7 @@ from xds_server.model.profile import Control, ProcessSpec
 router = APIRouter(tags=["shadowing"], responses=openapi.PROBLEMS)
 _Body = Annotated[ProfileBody, Depends(document(ProfileBody))]
 _Change = Annotated[ProfileChangeBody, Depends(document(ProfileChangeBody))]
+_Rollout = Annotated[RolloutBody, Depends(document(RolloutBody))]
 _Key = Annotated[
     str | None,
     Header(
@@ -97,6 +99,27 @@ async def change_profile(
     view = await desk.profile(network_id, profile_id)
     revision = required_revision(if_match, view.profile)
     view = await desk.change_profile(network_id, view.profile.id, body.to_model(), if_match=revision)
+    response.headers["ETag"] = etag(view.profile)
+    return ProfileView.of(view)
+
+
+@router.post(
+    "/networks/{network_id}/shadowing/profiles/{profile_id}/rollout",
+    openapi_extra=openapi.body(RolloutBody, promote=examples.PROMOTE),
+)
+async def move_rollout(
+    *,
+    network_id: NetworkRef,
+    profile_id: ProfileRef,
+    body: _Rollout,
+    desk: Desk,
+    response: Response,
+    if_match: IfMatch = None,
+) -> ProfileView:
+    """Pause, resume, promote or abort the way of a profile through its steps; what makes no sense now is a conflict."""
+    view = await desk.profile(network_id, profile_id)
+    revision = required_revision(if_match, view.profile)
+    view = await desk.rollout(network_id, view.profile.id, body.to_model(), if_match=revision)
     response.headers["ETag"] = etag(view.profile)
     return ProfileView.of(view)
 

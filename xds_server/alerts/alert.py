@@ -15,10 +15,14 @@ NEW_DIFFERENCE = "ShadowmeshNewDifference"
 DIFFERENCE_RATE = "ShadowmeshDifferenceRate"
 SHADOW_DEAD = "ShadowmeshShadowDead"
 LOSS = "ShadowmeshLoss"
-NAMES = (SHADOW_DEAD, NEW_DIFFERENCE, DIFFERENCE_RATE, LOSS)
+VERDICT_FAIL = "ShadowmeshVerdictFail"
+HARM = "ShadowmeshHarm"
+NAMES = (HARM, VERDICT_FAIL, SHADOW_DEAD, NEW_DIFFERENCE, DIFFERENCE_RATE, LOSS)
 """All alerts there are."""
 SEVERITY = "warning"
-"""Of all of them: a shadow's trouble is nobody's outage."""
+"""Of nearly all of them: a shadow's trouble is nobody's outage."""
+CRITICAL = "critical"
+"""Of those about real users: a version of a split that failed, and mirroring that harms the original."""
 
 LABEL = 200
 """Characters of a label's value."""
@@ -61,9 +65,9 @@ class Alert:
         }
 
 
-def labels_of(name: str, **values: str) -> Labels:
+def labels_of(name: str, *, severity: str = SEVERITY, **values: str) -> Labels:
     """Return the labels of an alert, always in the same order, without the empty ones."""
-    given = {"alertname": name, **values, "severity": SEVERITY}
+    given = {"alertname": name, **values, "severity": severity}
     return tuple((label, _bounded(value)) for label, value in given.items() if value)
 
 

@@ -1,12 +1,15 @@
-"""Which alerts a profile has at a moment: the four conditions.
+"""Which alerts a profile has at a moment: the six conditions.
 
+- `ShadowmeshVerdictFail`: the verdict on a variant is FAIL. Critical in a split, where real users met it.
+- `ShadowmeshHarm`: mirrored requests fail more often, or take longer, than plain ones do. Critical.
 - `ShadowmeshNewDifference`: an endpoint has a class of difference that is neither noise nor recognised; from when it
   was first seen until the endpoint's traffic went on for `quiet` seconds without it.
 - `ShadowmeshDifferenceRate`: more than a share of an endpoint's pairs in the last `window` seconds were discrepancies.
 - `ShadowmeshShadowDead`: the newest instance of a variant failed.
 - `ShadowmeshLoss`: more than a share of a variant's pairs in the window was lost.
 
-All but `ShadowDead` are about variants that are live: they end with their last instance.
+The verdict's two last as long as it says so. `NewDifference`, `DifferenceRate` and `Loss` are about variants that are
+live: they end with their last instance.
 
 Guarantees: a function of what is given (tallies, history, time): no I/O, no clock. A rate is not judged on fewer than
 `min_pairs` pairs; what fired before is then held, neither raised nor resolved.
@@ -15,11 +18,23 @@ most frequent difference alone, by its timeline, stands for all of them (a lower
 """
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from xds_server.alerts.alert import DIFFERENCE_RATE, LOSS, NEW_DIFFERENCE, SHADOW_DEAD, Alert, labels_of, text
+from xds_server.alerts.alert import (
+    CRITICAL,
+    DIFFERENCE_RATE,
+    HARM,
+    LOSS,
+    NEW_DIFFERENCE,
+    SEVERITY,
+    SHADOW_DEAD,
+    VERDICT_FAIL,
+    Alert,
+    labels_of,
+    text,
+)
 from xds_server.alerts.history import History
 from xds_server.alerts.watched import Watched, by_variant, lost_pairs
 from xds_server.analysis.windows.comparison import EndpointComparison, endpoint_of
@@ -27,6 +42,10 @@ from xds_server.analysis.windows.tally import Field, FieldTally, Tally
 from xds_server.config import AlertSettings
 from xds_server.model.shadow import InstanceStatus, ShadowInstance
 
+FAILED, HARMED = "FAIL", "HARM"
+"""What a verdict says, in its JSON form."""
+REASONS = 3
+"""Reasons of a verdict that an alert repeats."""
 HOLD = 10.0
 """Seconds that a difference of a profile with a control waits for what the control says to it."""
 
@@ -73,6 +92,7 @@ _LABELS = ("endpoint", "class", "field")
 def findings(watched: Watched, history: History, settings: AlertSettings, now: float) -> Iterator[Finding]:
     """Return what a profile has at this moment (`now`: seconds since the epoch)."""
     alerting = watched.alerting
+    yield from _verdict(watched, now)
     if alerting.dead_shadow:
         yield from _dead(watched, now)
     for variant, tally in by_variant(watched).items():
@@ -88,6 +108,45 @@ def findings(watched: Watched, history: History, settings: AlertSettings, now: f
                     yield from _rate(look, compared, alerting.difference_rate)
         if alerting.loss_rate is not None:
             yield from _loss(look, alerting.loss_rate)
+
+
+def _verdict(watched: Watched, now: float) -> Iterator[Finding]:
+    verdict = watched.verdict
+    if verdict is None:
+        return
+    since = _moment(verdict.get("since"), now)
+    look = f"shadowmesh status {shlex.quote(watched.network)}"
+    failed = [v for v in verdict.get("variants", ()) if v["decision"] == FAILED]
+    if not failed and verdict["decision"] == FAILED:
+        failed = [{"variant": v, "reasons": ()} for v in watched.variants]
+    for each in failed:
+        variant = str(each["variant"])
+        words = {
+            "summary": f"{watched.component} {variant}: the verdict is FAIL",
+            "description": _reasons(each.get("reasons") or verdict["reasons"]),
+            "look": look,
+        }
+        severity = CRITICAL if watched.users else SEVERITY
+        yield Finding(_alert(watched, variant, VERDICT_FAIL, since, words, severity=severity))
+    harm = verdict.get("harm") or {}
+    if harm.get("decision") == HARMED:
+        words = {
+            "summary": f"{watched.component}: mirroring harms the original's clients",
+            "description": str(harm.get("reason", "")),
+            "look": look,
+        }
+        yield Finding(_alert(watched, "", HARM, since, words, severity=CRITICAL))
+
+
+def _reasons(reasons: Sequence[object]) -> str:
+    return "; ".join(str(reason) for reason in reasons[:REASONS]) or "no reason is given"
+
+
+def _moment(written: object, otherwise: float) -> float:
+    try:
+        return datetime.fromisoformat(str(written)).timestamp()
+    except ValueError:
+        return otherwise
 
 
 def _dead(watched: Watched, now: float) -> Iterator[Finding]:
@@ -181,9 +240,12 @@ def _loss(look: Look, limit: float) -> Iterator[Finding]:
     yield Finding(alert, sure=sure, weight=lost / max(1, due))
 
 
-def _alert(watched: Watched, variant: str, name: str, started: float, words: dict[str, str]) -> Alert:
+def _alert(
+    watched: Watched, variant: str, name: str, started: float, words: dict[str, str], *, severity: str = SEVERITY
+) -> Alert:
     where = {"network": watched.network, "component": watched.component, "profile": watched.profile}
-    labels = labels_of(name, **where, variant=variant, **{label: words.get(label, "") for label in _LABELS})
+    more = {label: words.get(label, "") for label in _LABELS}
+    labels = labels_of(name, severity=severity, **where, variant=variant, **more)
     annotations = {key: text(value) for key, value in words.items() if value and key not in _LABELS}
     return Alert(labels, annotations, datetime.fromtimestamp(started, UTC))
 

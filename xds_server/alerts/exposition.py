@@ -10,8 +10,9 @@ crash counters may begin up to five seconds lower, which Prometheus takes for a 
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -24,6 +25,7 @@ from xds_server.analysis.windows.tally import Tally
 from xds_server.model.shadow import InstanceStatus
 
 MOST = 500
+DECISIONS = ("PASS", "FAIL", "INCONCLUSIVE")
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0)
 """Upper bounds, in seconds."""
 _LABELS = ("network", "component", "profile", "variant")
@@ -45,6 +47,9 @@ class _Sums:
     lost: Counter[str] = field(default_factory=Counter)
     errors: Counter[str] = field(default_factory=Counter)
     statuses: Counter[str] = field(default_factory=Counter)
+    decisions: Counter[str] = field(default_factory=Counter)
+    judged: int = 0
+    """Pairs that verdicts rest on."""
     response: dict[str, Sketch] = field(default_factory=lambda: {"original": Sketch(), "shadow": Sketch()})
 
     def add(self, tally: Tally) -> None:
@@ -107,6 +112,9 @@ class Exposition(Collector):
                     sums.share = max(sums.share, watched.share)
                 if variant in tallies:
                     sums.add(tallies[variant])
+                if variant in watched.variants and watched.verdict is not None:
+                    sums.decisions[_decision(watched.verdict, variant)] += 1
+                    sums.judged += _judged(watched.verdict, variant)
         self._forget_all_but(present)
         if _OTHER in self._highest:
             found.setdefault(_OTHER, _Sums())
@@ -180,12 +188,33 @@ def _gauges(found: dict[_Series, _Sums]) -> Iterator[Metric]:
         "shadowmesh_mirrored_share", "Share of the traffic that is mirrored to a running shadow, 0-1.", labels=_LABELS
     )
     shadows = GaugeMetricFamily("shadowmesh_shadows", "Shadow instances by status.", labels=(*_LABELS, "status"))
+    verdict = GaugeMetricFamily(
+        "shadowmesh_verdict", "1 for what the verdict on a version is, 0 for the rest.", labels=(*_LABELS, "decision")
+    )
+    judged = GaugeMetricFamily(
+        "shadowmesh_verdict_pairs", "Pairs that the verdict on a version rests on.", labels=_LABELS
+    )
     for series, sums in found.items():
+        if sums.decisions:
+            for decision in DECISIONS:
+                verdict.add_metric((*series, decision), sums.decisions[decision])
+            judged.add_metric(series, sums.judged)
         discrepancies.add_metric(series, sums.discrepancies)
         share.add_metric(series, sums.share)
         for status in InstanceStatus:
             shadows.add_metric((*series, str(status)), sums.statuses[str(status)])
-    yield from (discrepancies, share, shadows)
+    yield from (discrepancies, share, shadows, verdict, judged)
+
+
+def _decision(verdict: Mapping[str, Any], variant: str) -> str:
+    own = (each["decision"] for each in verdict.get("variants", ()) if each["variant"] == variant)
+    return str(next(own, verdict["decision"]))
+
+
+def _judged(verdict: Mapping[str, Any], variant: str) -> int:
+    """Return how many pairs a version was judged by: those of its check with the most of them."""
+    checks = [check for check in verdict.get("checks", ()) if check.get("variant", variant) == variant]
+    return max((int(check["pairs"]) for check in checks), default=int(verdict["pairs"]))
 
 
 def _injected(sums: _Sums) -> int:

@@ -4,8 +4,9 @@ Guarantees: `by_variant` leaves the control out and loses no other tally. Not gu
 are; they are the collector's own, so a picture is taken of them without an `await` in between.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from xds_server.analysis.kinds import Lost
 from xds_server.analysis.windows.tally import Tally, merged
@@ -35,6 +36,10 @@ class Watched:
     """Oldest first, the control's among them."""
     tallies: Sequence[Tally]
     """One an instance; an empty instance is what cannot be told to belong to one."""
+    verdict: Mapping[str, Any] | None = None
+    """The newest one, in its JSON form; None before anything was judged."""
+    users: bool = False
+    """Real users are sent to its versions, by weight."""
 
     def live(self, variant: str) -> bool:
         """Tell whether an instance of a variant (of any, for `UNKNOWN`) runs or is about to."""

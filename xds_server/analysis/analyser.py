@@ -5,10 +5,12 @@ exactly one tally: that of its profile and instance, in the window in which it w
 Not guaranteed: thread safety; it belongs to one event loop.
 """
 
+import math
 import secrets
 import traceback
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
+from typing import Any
 
 import structlog
 
@@ -22,9 +24,11 @@ from xds_server.analysis.examples.redact import Redactor
 from xds_server.analysis.ingest.als import Batch, read_batch
 from xds_server.analysis.ingest.pairing import ANYONE, Pairing, profile_of
 from xds_server.analysis.ingest.trios import Controls, book, weight_of
-from xds_server.analysis.kinds import OTHER, Kind, Lost, Reason
+from xds_server.analysis.kinds import OTHER, Ending, Kind, Lost, Reason
 from xds_server.analysis.profile_config import ProfileConfig
 from xds_server.analysis.record import Record
+from xds_server.analysis.windows.arms import MARK, MAX_ARMS, MIRRORED, ArmTally, arm_of
+from xds_server.analysis.windows.evidence import Evidence
 from xds_server.analysis.windows.fold import move
 from xds_server.analysis.windows.tally import EndpointTally, Field, FieldTally, LegTally, Tally
 from xds_server.config import EngineSettings
@@ -38,16 +42,22 @@ CACHED_FIELDS = 4_096
 ON_THE_WAY = 5.0
 """Seconds from the end of a request until its record is here, at most; Envoy flushes every 0.1 s."""
 SERVER_ERROR = 500
+MAX_WARM = 1_000
+"""Instances of a profile of which it is remembered since when they are warm."""
+_NEVER = math.inf
 
 _UNKNOWN_PROFILE = "unknown"
 _FAILED = Outcome(Reason.FAILED)
+_MAYBE_ITS_DOING = frozenset({Reason.TIMEOUT, Reason.FAILED})
+"""Why pairs are not judged that count among the missing ones: how they came out may have to do with it."""
+_RECOGNISED = str(Kind.SAME_KIND)
 _STATUSES = {status: str(status) for status in range(600)}
 
 
 class _Profile:
     """What the analyser keeps of a profile from window to window."""
 
-    __slots__ = ("config", "controls", "endpoints", "expected", "field", "fields", "key", "redactor", "rules")
+    __slots__ = ("config", "controls", "endpoints", "expected", "field", "fields", "key", "redactor", "rules", "warm")
 
     def __init__(self, settings: EngineSettings, key: bytes) -> None:
         self.key = key
@@ -60,6 +70,8 @@ class _Profile:
         self.rules = RuleBook()
         self.config: ProfileConfig | None = None
         self.controls = Controls()
+        self.warm: dict[str, float] = {}
+        """Since when answers of an instance are evidence; of one that is not there, they are not."""
 
     def fields_of(self, endpoint: str, differences: Iterable[Difference]) -> dict[Field, str]:
         """Return field and class of each difference, `other` for those beyond the bounds, with the recognised kind."""
@@ -70,6 +82,7 @@ class _Profile:
         """Take note that endpoints are called otherwise now."""
         self.fields.move(names)
         self.field.cache_clear()
+        self.controls.moved(names)
 
     def _field(self, endpoint: str, kind: Kind, name: str) -> Field:
         name = self.redactor.field(name)
@@ -81,6 +94,12 @@ class _Profile:
         before, self.config = self.config, config
         self.expected = frozenset(config.shadows)
         self.controls.configure(config.control)
+        for instance in config.shadows:
+            # Those that have ended stay known, since their last pairs are on the way.
+            self.warm.pop(instance, None)
+            self.warm[instance] = config.warm.get(instance, 0.0)
+        while len(self.warm) > MAX_WARM:
+            del self.warm[next(iter(self.warm))]
         if before is None or (before.analysis, before.keep_credentials) != (config.analysis, config.keep_credentials):
             self.rules = RuleBook(config.analysis, keep_credentials=config.keep_credentials)
         if before is None or before.analysis != config.analysis:
@@ -106,10 +125,13 @@ class Analyser:
         self._key = secrets.token_bytes(16) if key is None else key
         self._profiles: dict[str, _Profile] = {}
         self._tallies: dict[tuple[str, str], Tally] = {}
+        self._arms: dict[tuple[str, str], ArmTally] = {}
+        """The arms of the open window, to find them at once; they are in the tallies."""
         self._quota = Quota()
         self.pairing = Pairing(
             expected=self._expected,
             lost=self.lost,
+            missed=self._missed,
             timeout=settings.pair_timeout,
             max_waiting=settings.max_waiting,
             max_bytes=settings.max_waiting_bytes,
@@ -146,6 +168,8 @@ class Analyser:
         self._now = self._wall()
         add, judge = self.pairing.add, self._judge
         for record in batch.records:
+            if not record.shadow and not self._count(record):
+                continue
             for original, shadow in add(record, now):
                 judge(original, shadow)
         return batch
@@ -157,7 +181,7 @@ class Analyser:
     def take(self) -> list[Tally]:
         """Close the window: return what was seen since the last call, one tally a profile and instance."""
         taken = [tally for tally in self._tallies.values() if tally]
-        self._tallies = {}
+        self._tallies, self._arms = {}, {}
         self._quota.turn()
         self.news = False
         return taken
@@ -230,19 +254,26 @@ class Analyser:
         endpoint = tally.endpoints.get(endpoint_name)
         if endpoint is None:
             endpoint = tally.endpoints[endpoint_name] = EndpointTally()
+        warm = original.started >= profile.warm.get(shadow.shadow, _NEVER)
         if outcome.reason is not None:
             endpoint.not_judged[outcome.reason] += 1
+            if warm:
+                _not_judged(endpoint.evidence, outcome.reason, original)
             return
         fields = profile.fields_of(endpoint_name, outcome.differences) if outcome.differences else {}
+        # An injected delay says nothing about the shadow's own time, and an original that answers before it has all of
+        # its request has no time to compare with; the pair stays a pair, so both legs are left out.
+        timed = not shadow.delayed and not original.early
         if profile.controls:
-            self._trios(original, shadow.shadow, profile=profile, endpoint_name=endpoint_name, fields=fields)
+            note = endpoint_name, fields, shadow.response_time if timed else None, warm and not shadow.delayed
+            self._trios(original, shadow.shadow, profile=profile, note=note)
         endpoint.pairs += 1
         endpoint.timeline.add(original.started)
-        # An injected delay says nothing about the shadow's own time, and an original that answers before it has all of
-        # the request has none to compare with; the pair stays a pair, so both legs are left out.
-        timed = not shadow.delayed and not original.early
-        _leg(endpoint.original, original, timed)
-        _leg(endpoint.shadow, shadow, timed)
+        failed = _failed(original), _failed(shadow)
+        _leg(endpoint.original, original, failed[0], timed)
+        _leg(endpoint.shadow, shadow, failed[1], timed)
+        if warm:
+            _prove(endpoint.evidence, original, shadow, failed=failed, fields=fields)
         if shadow.delayed:
             tally.counts["delayed"] += 1
         if outcome.head_only:
@@ -251,19 +282,62 @@ class Analyser:
             where = (profile, tally, endpoint_name)
             self._differs((original, shadow), outcome, fields=fields, where=where)
 
-    def _trios(
-        self, original: Record, instance: str, *, profile: _Profile, endpoint_name: str, fields: Mapping[Field, str]
-    ) -> None:
-        """Note what a judged pair differs in; book what is known now of its original's other copies."""
-        original.notes, trios = profile.controls.meet(original.notes, instance, endpoint_name, fields)
+    def _count(self, record: Record) -> bool:
+        """Count a request in its arm; return whether it is one of a pair."""
+        pair = record.pair
+        paired = MARK not in pair
+        key = profile_of(pair), MIRRORED if paired else arm_of(pair)
+        arm = self._arms.get(key)
+        if arm is None:
+            arms = self._tally(key[0], "").arms
+            arm = arms.get(key[1])
+            if arm is None:
+                if len(arms) >= MAX_ARMS:
+                    return paired
+                arm = arms[key[1]] = ArmTally()
+            if len(self._arms) < MAX_PROFILES:
+                self._arms[key] = arm
+        arm.count += 1
+        if record.ending is Ending.OWN:
+            if _failed(record):
+                arm.errors += 1
+            took = record.response_time
+            if took:  # neither None, nor an answer before the end of the request
+                arm.times.add(took)
+        return paired
+
+    def _missed(self, original: Record, instance: str) -> None:
+        """Count an original of which a copy's record did not come, where it would have been judged."""
+        name = profile_of(original.pair)
+        profile = self._profiles.get(name)
+        if profile is None or original.ending is not Ending.OWN or original.cut_off:
+            return
+        if original.started < profile.warm.get(instance, _NEVER):
+            return
+        endpoint_name = profile.endpoints.of(original.method, original.path)
+        if profile.endpoints.moved:
+            self._move(profile)
+        evidence = self._tally(name, instance).endpoints.setdefault(endpoint_name, EndpointTally()).evidence
+        evidence.missing += 1
+        evidence.missing_errors += _failed(original)
+
+    def _trios(self, original: Record, instance: str, *, profile: _Profile, note: tuple[Any, ...]) -> None:
+        """Note what a judged pair has shown; book what is known now of its original's other copies."""
+        endpoint_name, fields, took, sound = note
+        controls = profile.controls
+        original.notes, trios = controls.meet(
+            original.notes, instance, endpoint_name, fields, took=took, sound=sound
+        )
         if original.notes is not None:
             self.pairing.grow(original.pair, weight_of(fields))
-        for candidate, (name, mine), theirs in trios:
+        for candidate, mine, theirs in trios:
             endpoints = self._tally(profile_of(original.pair), candidate).endpoints
+            name = mine[0]
             endpoint = endpoints.get(name)
             if endpoint is None:  # its pair was in an earlier window, or the endpoint has got another name since
-                endpoint = endpoints.setdefault(profile.endpoints.current(name), EndpointTally())
-            book(endpoint, mine, theirs)
+                name = profile.endpoints.current(name)
+                endpoint = endpoints.setdefault(name, EndpointTally())
+            book(endpoint, mine, theirs, controls.known(candidate, name), controls.clocks)
 
     def _differs(
         self,
@@ -331,7 +405,53 @@ def _say_failed(pair: str, error: Exception) -> None:
     )
 
 
-def _leg(leg: LegTally, record: Record, timed: bool) -> None:  # noqa: FBT001 - a keyword costs
+def _not_judged(evidence: Evidence, reason: Reason, original: Record) -> None:
+    if reason in _MAYBE_ITS_DOING:
+        evidence.missing += 1
+        evidence.missing_errors += _failed(original)
+    elif reason is Reason.INJECTED:
+        evidence.faulted.aborted += 1
+
+
+def _prove(
+    evidence: Evidence, original: Record, shadow: Record, *, failed: tuple[bool, bool], fields: Mapping[Field, str]
+) -> None:
+    """Take a judged pair after the warm-up for evidence."""
+    differs = False
+    for _, kind in fields:
+        if kind != _RECOGNISED:
+            differs = True
+            break
+    took = shadow.response_time
+    if shadow.delayed:
+        faulted = evidence.faulted
+        faulted.pairs += 1
+        faulted.differing += differs
+        faulted.errors += failed[1] and not failed[0]
+        if took is not None:
+            faulted.times.add(took)
+        return
+    evidence.pairs += 1
+    if differs:
+        evidence.differing += 1
+    if failed[0] is not failed[1]:
+        if failed[1]:
+            evidence.error_up += 1
+        else:
+            evidence.error_down += 1
+    its = original.response_time
+    if its and took is not None:  # neither None, nor an answer before the end of the request
+        evidence.times.add(its, took)
+
+
+def _failed(record: Record) -> bool:
+    number = record.status
+    if number >= SERVER_ERROR or number == 0 or record.cut_off:
+        return True
+    return record.grpc_status != "" and record.grpc_status != "0"  # noqa: PLR1714 - a set costs
+
+
+def _leg(leg: LegTally, record: Record, failed: bool, timed: bool) -> None:  # noqa: FBT001 - a keyword costs
     leg.count += 1
     number = record.status
     status = _STATUSES.get(number) or str(number)
@@ -340,8 +460,7 @@ def _leg(leg: LegTally, record: Record, timed: bool) -> None:  # noqa: FBT001 - 
         statuses[status] += 1
     else:
         statuses[status] = 1
-    failed = number >= SERVER_ERROR or number == 0 or record.cut_off
-    if failed or (record.grpc_status and record.grpc_status != "0"):
+    if failed:
         leg.errors += 1
     if timed:
         took = record.response_time

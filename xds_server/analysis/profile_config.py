@@ -6,13 +6,17 @@ from typing import Any
 
 from xds_server.model.analysis import DEFAULT_ANALYSIS, Analysis, analysis_from, analysis_to
 
+QUANTILES = (0.5, 0.99)
+"""Of the response time, when no check names others."""
+
 
 @dataclass(frozen=True, slots=True)
 class ProfileConfig:
     """One profile, as the analysis sees it.
 
     `shadows` maps each instance that copies are sent to now to its variant's name; an original waits for the copies of
-    all of them. `control` is the instance among them that is the control; empty when there is none now.
+    all of them. `control` is the instance among them that is the control; empty when there is none now. `warm` says of
+    an instance from when on its answers are evidence, in seconds since the epoch; of one that is not there: at once.
     """
 
     profile_id: str
@@ -26,6 +30,9 @@ class ProfileConfig:
     """Seconds that a copy may take: its timeout, and what faults hold it back."""
     analysis: Analysis = DEFAULT_ANALYSIS
     control: str = ""
+    warm: Mapping[str, float] = field(default_factory=dict)
+    quantiles: tuple[float, ...] = QUANTILES
+    """Of the response time, that are judged."""
 
     def pack(self) -> dict[str, Any]:
         """Return it for the link and the disk."""
@@ -40,6 +47,8 @@ class ProfileConfig:
             "patience": self.patience,
             "analysis": analysis_to(self.analysis),
             "control": self.control,
+            "warm": dict(self.warm),
+            "quantiles": list(self.quantiles),
         }
 
 
@@ -56,4 +65,6 @@ def unpack_profile(packed: Mapping[str, Any]) -> ProfileConfig:
         patience=float(packed.get("patience", 0.0)),
         analysis=analysis_from(packed["analysis"]) if "analysis" in packed else DEFAULT_ANALYSIS,
         control=str(packed.get("control", "")),
+        warm=dict(packed.get("warm", {})),
+        quantiles=tuple(packed.get("quantiles", QUANTILES)),
     )

@@ -56,8 +56,8 @@ class Record:
     """Base64 of the head of the request's body; None when it had none."""
     request_size: int = 0
     """Bytes of the request's whole body."""
-    notes: dict[str, tuple[str, Collection[tuple[str, str]]]] | None = None
-    """Of an original that a control answers too: what its judged copies differ in (`analysis.trios`)."""
+    notes: dict[str, tuple[str, Collection[tuple[str, str]], float | None, bool]] | None = None
+    """Of an original that a control answers too: what is known of its judged copies (`ingest.trios`)."""
 
     @property
     def by_envoy(self) -> bool:

@@ -19,7 +19,7 @@ from xds_server.lifecycle.clock import Clock
 from xds_server.lifecycle.transitions import Action, Event, transition
 from xds_server.model.ids import InstanceID
 from xds_server.model.profile import VariantSpec
-from xds_server.model.shadow import ShadowInstance
+from xds_server.model.shadow import InstanceStatus, ShadowInstance
 from xds_server.runtime.base import Condition, Ending, Runtime, Started
 
 log = structlog.get_logger(__name__)
@@ -65,7 +65,10 @@ class Desk(Protocol):
     async def settle(self, instance: InstanceID) -> None:
         """Wait (bounded) until they have ACKed it."""
 
-    def ended(self, instance: InstanceID) -> None:
+    async def drain(self, instance: InstanceID) -> None:
+        """Let what it still does for real users come to its end (bounded)."""
+
+    def ended(self, instance: InstanceID, *, before: InstanceStatus) -> None:
         """It has just got a status from which nothing comes back."""
 
 
@@ -100,6 +103,7 @@ class Actor:
             Action.WATCH: self._watch,
             Action.RECORD: self._record,
             Action.PUBLISH: self._publish,
+            Action.DRAIN: self._drain,
             Action.SETTLE: self._settle,
             Action.STOP: self._stop,
             Action.EXTEND: self._extend,
@@ -130,7 +134,7 @@ class Actor:
             after = self._desk.update(self.id, **changes)
             if after.ended:
                 self._desk.update(self.id, stopped_at=self._clock.now())
-                self._desk.ended(self.id)
+                self._desk.ended(self.id, before=before.status)
             log.info("shadow", instance=self.id, cause=str(event), status=str(step.to), reason=after.reason)
         self._enqueue(step.actions)
 
@@ -219,6 +223,9 @@ class Actor:
 
     async def _publish(self) -> None:
         self._desk.publish(self.id)
+
+    async def _drain(self) -> None:
+        await self._desk.drain(self.id)
 
     async def _settle(self) -> None:
         await self._desk.settle(self.id)

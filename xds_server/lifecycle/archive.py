@@ -13,10 +13,10 @@ Not guaranteed: after a crash of the manager within the time of `settle`, what c
 import asyncio
 import zlib
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 import structlog
 
@@ -120,8 +120,19 @@ class Archive:
         else:
             self._drop(old)
 
-    async def put(self, profile: ShadowingProfile, instances: Sequence[ShadowInstance]) -> None:
+    async def put(
+        self,
+        profile: ShadowingProfile,
+        instances: Sequence[ShadowInstance],
+        *,
+        verdict: Mapping[str, Any] | None = None,
+    ) -> None:
         """Drop a profile from the store and write what is known of it, in one step. `settle` must follow.
+
+        Args:
+            profile: whose.
+            instances: all of its instances that are known.
+            verdict: the last one.
 
         Raises:
             StoreError: nothing of it was done.
@@ -139,6 +150,7 @@ class Archive:
             pairs=0,
             discrepancies=0,
             size=0,
+            verdict=verdict,
         )
         known = self._collector.revision(profile.id)
         await self._write(record, Changes(drop_profiles=(profile.id,)))

@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator
 
-from xds_server.analysis.profile_config import ProfileConfig
+from xds_server.analysis.profile_config import QUANTILES, ProfileConfig
+from xds_server.model.judging import checks_of
+from xds_server.model.profile import ShadowingProfile
 from xds_server.model.state import ActiveShadow, NetworkState
 
 __all__ = ["ProfileConfig", "profile_configs"]
@@ -24,8 +26,20 @@ def profile_configs(state: NetworkState) -> Iterator[ProfileConfig]:
                 keep_credentials=profile.keep_credentials,
                 analysis=profile.analysis,
                 control=next((s.instance_id for s in active.shadows if profile.is_control(s.variant)), ""),
+                warm={
+                    s.instance_id: s.since.timestamp() + profile.analysis.judging.warm_up
+                    for s in active.shadows
+                    if s.since is not None
+                },
+                quantiles=_quantiles(profile),
                 patience=profile.shadow_timeout + max(map(_held_back, active.shadows), default=0.0),
             )
+
+
+def _quantiles(profile: ShadowingProfile) -> tuple[float, ...]:
+    """Return the quantiles of the response time that the checks in force name."""
+    checks = checks_of(profile.analysis.judging, profile.metrics)
+    return tuple(sorted({check.quantile for check in checks if check.quantile is not None})) or QUANTILES
 
 
 def _held_back(shadow: ActiveShadow) -> float:

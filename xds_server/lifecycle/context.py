@@ -1,14 +1,17 @@
 """What the desks for networks, profiles and faults share. Nothing is decided here."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from xds_server.errors import NotFoundError, StaleError
 from xds_server.lifecycle.archive import Archive
 from xds_server.lifecycle.faults import Faults
+from xds_server.lifecycle.measures import Measures
 from xds_server.lifecycle.places import Places
 from xds_server.lifecycle.registry import NetworkRecord
 from xds_server.lifecycle.shadows import Parts, Shadows
 from xds_server.lifecycle.summaries import Summaries
+from xds_server.lifecycle.verdicts import Verdicts
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +24,8 @@ class Context:
     places: Places
     summaries: Summaries
     archive: Archive
+    verdicts: Verdicts[Any]
+    measures: Measures
 
 
 def check_revision(revision: int, if_match: int | None, *, what: str) -> None:

@@ -10,6 +10,7 @@ when its profile was created (it is Pending until it has answered its health che
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 import structlog
@@ -17,26 +18,30 @@ import structlog
 from xds_server.alerts.service import Alerts
 from xds_server.alerts.watched import Watched
 from xds_server.analysis.link.collector import Collector
-from xds_server.analysis.query.diff_page import page_of, pair_of
-from xds_server.analysis.query.diff_query import DiffQuery, Source, sources_of
+from xds_server.analysis.query.diff_query import DiffQuery
 from xds_server.config import Settings
-from xds_server.errors import NotFoundError, ShadowmeshError, StoreError, UnavailableError
+from xds_server.errors import ShadowmeshError, StoreError, UnavailableError
+from xds_server.lifecycle.answers import Answers
 from xds_server.lifecycle.archive import Archive
 from xds_server.lifecycle.clock import Clock
 from xds_server.lifecycle.context import Context, check_open
 from xds_server.lifecycle.deadlines import Deadlines
 from xds_server.lifecycle.faults import FAULT_KEY, Faults
+from xds_server.lifecycle.measures import Measures
 from xds_server.lifecycle.networks import Networks
 from xds_server.lifecycle.places import Places
 from xds_server.lifecycle.profiles import IdempotencyKey, Profiles
 from xds_server.lifecycle.publisher import Publisher
 from xds_server.lifecycle.registry import NetworkRecord, Registry
 from xds_server.lifecycle.restore import drop_dead_faults, fill, restore
+from xds_server.lifecycle.rollout import RolloutAction
 from xds_server.lifecycle.shadows import Parts, Shadows
+from xds_server.lifecycle.steps import Steps
 from xds_server.lifecycle.summaries import Summaries
 from xds_server.lifecycle.transitions import Event
-from xds_server.lifecycle.views import ArchivedComparison, InstanceView, NetworkStatus, ProfileChange, ProfileView
-from xds_server.lifecycle.watch import watched
+from xds_server.lifecycle.verdicts import Judge, Verdict, Verdicts
+from xds_server.lifecycle.views import ArchivedComparison, NetworkStatus, ProfileChange, ProfileView
+from xds_server.lifecycle.watch import live_ids, subjects
 from xds_server.model.ids import FaultID, InstanceID, ProfileID
 from xds_server.model.network import VirtualNetwork
 from xds_server.model.profile import Fault, FaultParameters, ShadowingProfile
@@ -69,6 +74,10 @@ class Controller:
         clock: wall clock and monotonic time.
         settings: of the whole process.
         alerts: what fires, for the status.
+        judge: reaches the verdicts.
+
+    Raises:
+        InvalidError: the settings of Prometheus cannot be right.
     """
 
     def __init__(
@@ -82,9 +91,9 @@ class Controller:
         board: StatusBoard,
         clock: Clock,
         settings: Settings,
+        judge: Judge[Any],
         alerts: Alerts | None = None,
     ) -> None:
-        self._alerts = alerts
         self._collector = collector
         self._publisher = publisher
         self._store = store
@@ -101,13 +110,22 @@ class Controller:
             deadlines=self._deadlines,
         )
         self._shadows = Shadows(parts)
-        summaries = Summaries(clock=clock, store=store, collector=collector, profiles=self._profile_ids)
+        summaries = Summaries(clock=clock, store=store, collector=collector, profiles=partial(live_ids, self._registry))
         archive = Archive(
             clock=clock,
             store=store,
             collector=collector,
             patience=settings.engine.pair_timeout + ON_THE_WAY,
             forget=summaries.forget,
+        )
+        measures = Measures(
+            clock=clock,
+            registry=self._registry,
+            sampler=self._shadows.sampler,
+            collector=collector,
+            board=board,
+            publisher=publisher,
+            settings=settings,
         )
         self._context = Context(
             parts=parts,
@@ -116,9 +134,22 @@ class Controller:
             places=Places(inventory=inventory, running=self._shadows.by_node),
             summaries=summaries,
             archive=archive,
+            verdicts=Verdicts(
+                clock=clock,
+                store=store,
+                collector=collector,
+                judge=judge,
+                subjects=partial(subjects, self._registry),
+                act=self._heed,
+                readings=measures.readings,
+                envoy=measures.envoy,
+            ),
+            measures=measures,
         )
+        self._answers = Answers(self._context, collector, alerts)
         self._networks = Networks(self._context)
         self._profiles = Profiles(self._context)
+        self._steps = Steps(self._context, self._profiles, later=self._later)
         self._open = False
         self._jobs: set[asyncio.Task[Any]] = set()
         self._background: list[asyncio.Task[None]] = []
@@ -140,7 +171,14 @@ class Controller:
             await self._store.close()
             raise
         context = self._context
-        for work in (self._deadlines.run, self._shadows.sampler.run, context.summaries.run, context.archive.run):
+        works = (
+            self._deadlines.run,
+            context.measures.run,
+            context.summaries.run,
+            context.archive.run,
+            context.verdicts.run,
+        )
+        for work in works:
             self._background.append(asyncio.create_task(work(), name=f"lifecycle {work.__qualname__}"))
         self._open = True
 
@@ -150,6 +188,8 @@ class Controller:
         fill(contents, parts)
         for profile, data in contents.summaries.items():
             self._context.summaries.load(profile, data)
+        for profile, data in contents.verdicts.items():
+            self._context.verdicts.load(profile, data)
         self._context.archive.load(contents.archive)
         for archived in contents.archive:
             # An engine that outlived the last manager may still have something of it.
@@ -198,6 +238,7 @@ class Controller:
             await asyncio.gather(*self._background, return_exceptions=True)
             await self._context.archive.finish()
             await self._context.summaries.save()
+            await self._context.verdicts.save()
         finally:
             await self._store.close()
 
@@ -262,31 +303,31 @@ class Controller:
         record = self._registry.find(ref)
         key = None if idempotency_key is None else IdempotencyKey(idempotency_key, body_hash or "")
         created, fresh = await self._to_the_end(self._profiles.create(record, profile, key=key))
-        return self._view(record, created), fresh
+        return self._answers.view(record, created), fresh
 
     async def profiles(self, ref: str) -> Sequence[ProfileView]:
         """Return a network's profiles, oldest first. Raises: NotFoundError."""
         record = self._registry.find(ref)
-        return [self._view(record, profile) for profile in record.live_profiles()]
+        return [self._answers.view(record, profile) for profile in record.live_profiles()]
 
     async def profile(self, ref: str, profile: str) -> ProfileView:
         """Return one profile by id or name. Raises: NotFoundError."""
         record = self._registry.find(ref)
-        return self._view(record, record.profile(profile))
+        return self._answers.view(record, record.profile(profile))
 
     async def change_profile(
         self, ref: str, profile: str, change: ProfileChange, *, if_match: int | None = None
     ) -> ProfileView:
-        """Change percentage, TTL or faults; published when this returns. Nothing new keeps the revision.
+        """Change percentage, weights, TTL or faults; published when this returns. Nothing new keeps the revision.
 
-        Percentage 0 ends the mirroring and leaves the instances to their TTL; a raised one makes an instance of each
-        variant that has none.
+        Percentage 0 ends the mirroring and leaves the instances to their TTL; a raised one, or a raised weight, makes
+        an instance of each variant that has none. While its steps are under way, they alone decide over both.
 
         Raises: NotFoundError, StaleError, InvalidError, ConflictError, UnavailableError.
         """
         record = self._registry.find(ref)
         work = self._profiles.change(record, profile, change, if_match=if_match)
-        return self._view(record, await self._to_the_end(work))
+        return self._answers.view(record, await self._to_the_end(work))
 
     async def delete_profile(self, ref: str, profile: str, *, if_match: int | None = None) -> None:
         """Mirroring off, shadows ended, profile gone; returns when done. Raises: NotFoundError, StaleError."""
@@ -327,25 +368,28 @@ class Controller:
         async with record.lock:
             await self._context.faults.lift(record, fault)
 
+    # Rollouts.
+
+    async def rollout(
+        self, ref: str, profile: str, action: RolloutAction, *, if_match: int | None = None
+    ) -> ProfileView:
+        """Pause, resume, promote or abort the way of a profile through its steps; published when this returns.
+
+        Raises: NotFoundError, StaleError, ConflictError (no steps, or done already), InvalidError, UnavailableError.
+        """
+        record = self._registry.find(ref)
+        work = self._steps.command(record, profile, action, if_match=if_match)
+        return self._answers.view(record, await self._to_the_end(work))
+
     # Questions.
 
     async def status(self, ref: str) -> NetworkStatus:
         """Return everything known of a network at this moment. Raises: NotFoundError."""
-        record = self._registry.find(ref)
-        network = record.network
-        return NetworkStatus(
-            network=network,
-            profiles=tuple(self._view(record, profile) for profile in record.live_profiles()),
-            envoys=tuple(self._context.parts.board.envoys(self._publisher.groups(network.id))),
-            engines=tuple(self._collector.engines()),
-            alerts=tuple(self._alerts.firing(network.name)) if self._alerts else (),
-            alert_sinks=tuple(self._alerts.sinks()) if self._alerts else (),
-            problem=self._publisher.problem(network.id) or record.trouble,
-        )
+        return self._answers.status(self._registry.find(ref))
 
     def watched(self) -> Iterator[Watched]:
         """Return each profile with what alerts and metrics are made of, oldest first in each network."""
-        return watched(self._registry, self._collector)
+        return self._answers.watched()
 
     async def nodes(self, ref: str) -> Sequence[Node]:
         """Return the candidate nodes with their load now. Raises: NotFoundError."""
@@ -353,103 +397,32 @@ class Controller:
         return await self._context.places.nodes()
 
     async def select_node(self, ref: str, component: str) -> Choice:
-        """Return the choice that a shadow of this component would get now, and why.
-
-        Raises: NotFoundError.
-        """
-        network = self._registry.find(ref).network
-        found = network.component(component)
-        if found is None:
-            raise NotFoundError(
-                f'network "{network.name}" has no component "{component}"',
-                field="componentName",
-                hint=f"components: {', '.join(c.name for c in network.components)}",
-            )
-        return await self._context.places.choose(found)
+        """Return the choice that a shadow of this component would get now, and why. Raises: NotFoundError."""
+        return await self._answers.choice(self._registry.find(ref), component)
 
     async def diffs(self, ref: str, query: DiffQuery, *, profile: str | None = None) -> Mapping[str, Any]:
         """Return a page of differences (`analysis.diff_page`) of a profile, living or archived; or of all living ones.
 
         Raises: NotFoundError, InvalidError (the cursor), StoreError.
         """
-        record = self._registry.find(ref)
-        sources = await self._sources(record, profile, query.version)
-        return page_of(sources, query, scope=f"{record.network.id}/{profile or ''}")
+        return await self._answers.diffs(self._registry.find(ref), query, profile=profile)
 
     async def diff(self, ref: str, pair_id: str, *, profile: str | None = None) -> Mapping[str, Any]:
         """Return one differing pair in full, living profiles first. Raises: NotFoundError, StoreError."""
-        record = self._registry.find(ref)
-        try:
-            return pair_of(await self._sources(record, profile, None), pair_id)
-        except NotFoundError:
-            if profile is not None:
-                raise
-            instance = pair_id.replace("~", "/").rpartition("/")[2]
-            for archived in self._context.archive.records(record.network.id):
-                if instance in archived.variants:
-                    return pair_of(await self._context.archive.sources(archived), pair_id)
-            raise
+        return await self._answers.diff(self._registry.find(ref), pair_id, profile=profile)
 
     async def archive(self, ref: str) -> tuple[Sequence[ArchivedComparison], int]:
         """Return the archived comparisons, newest first, and how many were dropped for want of room.
 
         Raises: NotFoundError.
         """
-        archive = self._context.archive
-        records = archive.records(self._registry.find(ref).network.id)
-        return [ArchivedComparison(record) for record in records], archive.dropped
+        return self._answers.archive(self._registry.find(ref))
 
     async def archived(self, ref: str, profile: str) -> ArchivedComparison:
         """Return one archived comparison by the profile's id or name. Raises: NotFoundError, StoreError."""
-        archive = self._context.archive
-        record = archive.record(self._registry.find(ref).network.id, profile)
-        return ArchivedComparison(record, await archive.comparison(record))
-
-    async def _sources(self, record: NetworkRecord, ref: str | None, version: str | None) -> list[Source]:
-        if ref is None:
-            return [s for profile in record.live_profiles() for s in self._sources_of(record, profile, version)]
-        try:
-            living = record.profile(ref)
-        except NotFoundError as error:
-            archive = self._context.archive
-            try:
-                archived = archive.record(record.network.id, ref)
-            except NotFoundError as none:
-                raise NotFoundError(f"{error.detail}, nor an archived one", field="profile", hint=error.hint) from none
-            return await archive.sources(archived, version)
-        return self._sources_of(record, living, version)
-
-    def _sources_of(self, record: NetworkRecord, profile: ShadowingProfile, version: str | None) -> list[Source]:
-        return sources_of(
-            self._collector.tallies(profile.id),
-            {i.id: i.variant for i in record.instances_of(profile.id)},
-            profile_id=profile.id,
-            profile=profile.name,
-            component=profile.component_name,
-            version=version,
-        )
-
-    def _view(self, record: NetworkRecord, profile: ShadowingProfile) -> ProfileView:
-        return ProfileView(
-            profile=profile,
-            instances=tuple(
-                InstanceView(
-                    instance=instance,
-                    faults=record.faults_of(instance.id),
-                    performance=self._shadows.sampler.performance(instance.id),
-                    comparison=self._collector.summary(profile.id, instance.id),
-                )
-                for instance in record.instances_of(profile.id)
-            ),
-            comparison=self._collector.summary(
-                profile.id, variants={i.id: i.variant for i in record.instances_of(profile.id)}
-            ),
-        )
+        return await self._answers.archived(self._registry.find(ref), profile)
 
     # Behind the desk.
-
-    def _profile_ids(self) -> list[ProfileID]:
-        return [profile.id for record in self._registry for profile in record.live_profiles()]
 
     async def _to_the_end(self, work: Coroutine[Any, Any, _T]) -> _T:
         """Do it even if the caller goes away: half a change is worse than one that nobody waits for."""
@@ -457,6 +430,10 @@ class Controller:
             work.close()
             raise UnavailableError("the manager is not running, or stopping", hint="try again in a moment")
         return await asyncio.shield(self._job(work))
+
+    def _heed(self, profile: ProfileID, verdict: Verdict) -> None:
+        if self._open:
+            self._steps.heed(profile, verdict)
 
     def _later(self, work: Coroutine[Any, Any, None]) -> None:
         self._job(work)

@@ -113,6 +113,7 @@ class Networks:
             self._context.shadows.sampler.drop(instance)
         for profile in record.profiles:
             self._context.summaries.forget(profile)
+            self._context.verdicts.forget(profile)
         self._context.archive.drop_network(record.network.id)
 
 

@@ -21,9 +21,11 @@ from xds_server.lifecycle.context import Context, check_open, check_revision
 from xds_server.lifecycle.controls import expiry, first_start, missing, with_control
 from xds_server.lifecycle.faults import profile_faults
 from xds_server.lifecycle.registry import NetworkRecord
+from xds_server.lifecycle.rollout import begun, gives_more, sends, under_way
 from xds_server.lifecycle.splits import check_beside, check_split, check_weights_now
 from xds_server.lifecycle.transitions import Event
 from xds_server.lifecycle.validation import check_new_profile, check_percentage, check_ttl
+from xds_server.lifecycle.verdicts import Acted
 from xds_server.lifecycle.views import ProfileChange
 from xds_server.model.ids import FaultID, InstanceID, ProfileID
 from xds_server.model.network import Address, Component
@@ -86,8 +88,9 @@ class Profiles:
             target = record.network.component(created.component_name)
             if target is not None:
                 created = with_control(created, target)
+            created = begun(created, now)
             component = self._check_new(record, created)
-            variants = created.versions if created.percentage > 0 else ()
+            variants = created.versions if sends(created) else ()
             async with self._context.places.reserved(component, [v.spec for v in variants]) as nodes:
                 instances = self._pending(created, variants, nodes)
                 faults = profile_faults(created, instances, now=now)
@@ -109,6 +112,8 @@ class Profiles:
     ) -> ShadowingProfile:
         """Change percentage, TTL, faults or the weights of a split.
 
+        Giving a version more again, after it was taken from it because of a verdict, begins another judgement.
+
         Raises:
             NotFoundError, StaleError, InvalidError, ConflictError, UnavailableError, StoreError.
         """
@@ -116,18 +121,59 @@ class Profiles:
             check_open(record)
             before = record.profile(ref)
             check_revision(before.revision, if_match, what=f'profile "{before.name or before.id}"')
+            _check_free(before, change)
             same = _changed(before, change)
             if same == before:
                 return before
             after = replace(same, revision=before.revision + 1)
-            raised = after.percentage > before.percentage
-            of_it = record.instances_of(after.id)
-            variants = missing(after, of_it, now=self._parts.clock.now()) if raised else ()
-            component = self._check_changed(record, after, revived=any(not after.is_control(v.name) for v in variants))
-            async with self._context.places.reserved(component, [v.spec for v in variants]) as nodes:
-                new = self._pending(after, variants, nodes, first=first_start(after, of_it))
-                await self._write_change(record, before, after, new)
+            raised = gives_more(before, after)
+            acted = self._context.verdicts.acted(before.id)
+            if raised and acted.reason:
+                await self.move(record, before, after, start=True, anew=True, acted=Acted())
+            else:
+                await self.move(record, before, after, start=raised)
             return after
+
+    async def move(
+        self,
+        record: NetworkRecord,
+        before: ShadowingProfile,
+        after: ShadowingProfile,
+        *,
+        start: bool,
+        anew: bool = False,
+        acted: Acted | None = None,
+    ) -> None:
+        """Make a profile what it is to be, in one transaction; the caller holds the network's lock.
+
+        Args:
+            record: its network.
+            before: what it is.
+            after: what it is to be.
+            start: it is to get an instance of each variant that has none.
+            anew: its evidence begins anew.
+            acted: what is done about its verdict; None: nothing else than before.
+
+        Raises:
+            InvalidError, ConflictError, UnavailableError, StoreError.
+        """
+        of_it = record.instances_of(after.id)
+        variants = missing(after, of_it, now=self._parts.clock.now()) if start and sends(after) else ()
+        component = self._check_changed(record, after, revived=any(not after.is_control(v.name) for v in variants))
+        async with self._context.places.reserved(component, [v.spec for v in variants]) as nodes:
+            new = self._pending(after, variants, nodes, first=first_start(after, of_it))
+            more = self._judged(after.id, acted, anew=anew)
+            await self._write_change(record, before, after, new, more)
+        if acted is not None:
+            self._context.verdicts.did(after.id, acted, anew=anew)
+        if anew:
+            self._context.measures.restart(after.id)
+
+    def _judged(self, profile: ProfileID, acted: Acted | None, *, anew: bool) -> Changes:
+        """Return what is written of the judgement."""
+        verdicts = {} if acted is None else {profile: self._context.verdicts.row(profile, acted, anew=anew)}
+        summaries = {profile: self._context.summaries.restart_evidence(profile)} if anew else {}
+        return Changes(verdicts=verdicts, summaries=summaries)
 
     async def begin_deletion(self, record: NetworkRecord, ref: str, *, if_match: int | None) -> ShadowingProfile:
         """Accept a deletion; mirroring is off when this returns. Raises: NotFoundError, StaleError, StoreError."""
@@ -150,7 +196,9 @@ class Profiles:
         instances = record.instances_of(profile)
         await self._context.shadows.gone(instances)
         async with record.lock:
-            await self._context.archive.put(record.profiles[profile], record.instances_of(profile))
+            verdict = self._context.verdicts.of(profile)
+            await self._context.archive.put(record.profiles[profile], record.instances_of(profile), verdict=verdict)
+            self._context.verdicts.forget(profile)
             for instance in record.instances_of(profile):
                 for fault in record.faults_of(instance.id):
                     record.faults.pop(fault.id, None)
@@ -262,6 +310,7 @@ class Profiles:
         before: ShadowingProfile,
         after: ShadowingProfile,
         new: tuple[ShadowInstance, ...],
+        more: Changes,
     ) -> None:
         now = self._parts.clock.now()
         live = [i for i in record.instances_of(after.id) if not i.ended]
@@ -275,7 +324,8 @@ class Profiles:
         dropped = [f for i in live for f in record.faults_of(i.id) if f.from_profile] if other_faults else []
         added = profile_faults(after, [*live, *new] if other_faults else new, now=now)
         await self._parts.store.apply(
-            Changes(
+            replace(
+                more,
                 profiles=(after,),
                 instances=(*moved, *new),
                 faults=tuple(added),
@@ -315,6 +365,23 @@ def _weighted(profile: ShadowingProfile, weights: Mapping[str, float] | None) ->
         return profile.split
     check_weights_now(profile, weights)
     return None if profile.split is None else replace(profile.split, weights=dict(weights))
+
+
+def _check_free(before: ShadowingProfile, change: ProfileChange) -> None:
+    """Refuse to change what the steps decide. Raises: ConflictError."""
+    if not under_way(before) or before.rollout is None:
+        return
+    weights = before.split.weights if before.split else None
+    for field, wanted, now in (
+        ("trafficShadowingPercentage", change.percentage, before.percentage),
+        ("split.weights", change.weights, weights),
+    ):
+        if wanted is not None and wanted != now:
+            raise ConflictError(
+                f"its rollout is {before.rollout.state.value}, and decides over percentage and weights",
+                field=field,
+                hint="abort the rollout first; promote goes on to the next step",
+            )
 
 
 def _ended(record: NetworkRecord) -> set[InstanceID]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from xds_server.errors import NotFoundError
 from xds_server.lifecycle.controls import first_start, why_over
+from xds_server.lifecycle.rollout import silenced
 from xds_server.model.ids import FaultID, InstanceID, NetworkID, ProfileID
 from xds_server.model.network import VirtualNetwork
 from xds_server.model.profile import Fault, SelfSpec, ShadowingProfile, VariantSpec
@@ -33,6 +34,8 @@ class NetworkRecord:
     ending_profiles: set[ProfileID] = field(default_factory=set)
     trouble: str = ""
     """What went wrong on our side (the disk, for one); shown in the status."""
+    draining: set[InstanceID] = field(default_factory=set)
+    """Instances of splits that were Running, are Stopped now, and may finish what they have begun."""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def live_profiles(self) -> list[ShadowingProfile]:
@@ -91,24 +94,26 @@ class NetworkRecord:
         return updated
 
     def state(self, *, silent: bool = False) -> NetworkState:
-        """Return what the translation is given; `silent`: with every percentage at 0."""
-        return NetworkState(
-            network=self.network,
-            profiles=tuple(
-                ActiveProfile(
-                    profile=replace(profile, percentage=0.0) if silent else profile,
-                    shadows=self._active(profile),
-                )
-                for profile in self.live_profiles()
-                if not self.ending
-            ),
-        )
+        """Return what the translation is given; `silent`: with every percentage and every weight at 0.
 
-    def _active(self, profile: ShadowingProfile) -> tuple[ActiveShadow, ...]:
-        """Return what is mirrored to. A control alone is not: there is nothing to tell noise from."""
-        running = [
-            i for i in self.instances_of(profile.id) if i.status is InstanceStatus.RUNNING and i.address is not None
-        ]
+        Of what was deleted, a split is left until its instances have drained, with all weights at 0.
+        """
+        active = []
+        for profile in self.profiles.values():
+            ending = self.ending or profile.id in self.ending_profiles
+            shadows = self._active(profile, ending=ending)
+            if shadows or not ending:
+                quiet = silent or ending
+                now = replace(silenced(profile), percentage=0.0) if quiet else profile
+                active.append(ActiveProfile(profile=now, shadows=shadows))
+        return NetworkState(network=self.network, profiles=tuple(active))
+
+    def _active(self, profile: ShadowingProfile, *, ending: bool) -> tuple[ActiveShadow, ...]:
+        """Return what is sent to. A control alone is not: there is nothing to tell noise from."""
+        of_it = [i for i in self.instances_of(profile.id) if i.address is not None]
+        running = [i for i in of_it if i.status is InstanceStatus.RUNNING and not ending]
+        taken = {i.variant for i in running}
+        running = [i for i in of_it if i in running or (i.id in self.draining and i.variant not in taken)]
         if all(profile.is_control(i.variant) for i in running):
             return ()
         return tuple(
@@ -118,6 +123,8 @@ class NetworkRecord:
                 address=i.address,
                 faults=self.faults_of(i.id),
                 original=isinstance(self.spec_of(i), SelfSpec),
+                draining=i.id in self.draining,
+                since=i.created_at,
             )
             for i in running
             if i.address is not None

@@ -5,7 +5,7 @@ Not guaranteed: figures from before the manager's last start.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -44,8 +44,11 @@ class _Series:
 class _Seen:
     """What is known of one instance."""
 
-    cpu: _Series
-    memory: _Series
+    cpu: _Series = field(default_factory=_Series)
+    memory: _Series = field(default_factory=_Series)
+    per_request: _Series = field(default_factory=_Series)
+    usage: Usage | None = None
+    """The newest."""
     last: tuple[float, float] | None = None
     """Monotonic time and CPU seconds of the sample before."""
     samples: int = 0
@@ -69,7 +72,23 @@ class Sampler:
         seen = self._seen.get(instance)
         if seen is None:
             return Performance()
-        return Performance(samples=seen.samples, cpu=seen.cpu.gauge(), memory=seen.memory.gauge())
+        return Performance(
+            samples=seen.samples,
+            cpu=seen.cpu.gauge(),
+            memory=seen.memory.gauge(),
+            cpu_per_request=seen.per_request.gauge(),
+        )
+
+    def usage(self, instance: InstanceID) -> Usage | None:
+        """Return what the last sample said that an instance has used; None when it could not be known."""
+        seen = self._seen.get(instance)
+        return seen.usage if seen else None
+
+    def add_per_request(self, instance: InstanceID, milliseconds: float) -> None:
+        """Take note of the core-milliseconds that a request took."""
+        seen = self._seen.get(instance)
+        if seen is not None:
+            seen.per_request.add(milliseconds)
 
     def drop(self, instance: InstanceID) -> None:
         """Forget an instance."""
@@ -88,14 +107,17 @@ class Sampler:
                 usage = await runtime.usage(instance.handle)
             except Exception:
                 log.exception("shadow: its usage could not be read", instance=instance.id)
-                continue
+                usage = None
             if usage is not None:
                 self._add(instance.id, usage)
+            elif (seen := self._seen.get(instance.id)) is not None:
+                seen.usage = None
 
     def _add(self, instance: InstanceID, usage: Usage) -> None:
         now = self._clock.monotonic()
-        seen = self._seen.setdefault(instance, _Seen(_Series(), _Series()))
+        seen = self._seen.setdefault(instance, _Seen())
         seen.samples += 1
+        seen.usage = usage
         seen.memory.add(float(usage.rss_bytes))
         if seen.last is not None and now > seen.last[0]:
             seen.cpu.add(max(0.0, usage.cpu_seconds - seen.last[1]) / (now - seen.last[0]))

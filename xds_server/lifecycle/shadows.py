@@ -21,6 +21,7 @@ from xds_server.lifecycle.registry import NetworkRecord, Registry
 from xds_server.lifecycle.sampler import Sampler
 from xds_server.lifecycle.transitions import Event
 from xds_server.model.ids import InstanceID, NetworkID
+from xds_server.model.rollout import Mode
 from xds_server.model.shadow import InstanceStatus, ShadowInstance
 from xds_server.placement.choice import Demand
 from xds_server.protocol.board import StatusBoard
@@ -28,6 +29,8 @@ from xds_server.runtime.base import Runtime
 from xds_server.runtime.factory import kind_of, runtime_for
 from xds_server.store.base import Changes, Store
 
+DRAIN = 3.0
+"""Seconds that an instance of a split goes on after the Envoys know that nobody new is sent to it."""
 TTL_KEY = "ttl/"
 """Prefix of the deadlines of instances."""
 
@@ -159,9 +162,27 @@ class Shadows:
         """See `Desk`."""
         await self._parts.settled(self._home[instance].network.id)
 
-    def ended(self, instance: InstanceID) -> None:
+    async def drain(self, instance: InstanceID) -> None:
         """See `Desk`."""
+        record = self._home[instance]
+        if instance not in record.draining:
+            return
+        try:
+            self._parts.publisher.publish(record.state())
+            await self._parts.settled(record.network.id)
+            await self._parts.clock.sleep(DRAIN)
+        finally:
+            record.draining.discard(instance)
+
+    def ended(self, instance: InstanceID, *, before: InstanceStatus) -> None:
+        """See `Desk`. Of a split, what ends in order drains first; what failed can finish nothing."""
         self._parts.deadlines.cancel(TTL_KEY + instance)
+        record = self._home[instance]
+        now = record.instances[instance]
+        profile = record.profiles[now.profile_id]
+        live = before is InstanceStatus.RUNNING and now.status is InstanceStatus.STOPPED
+        if live and profile.mode is Mode.SPLIT and not profile.is_control(now.variant):
+            record.draining.add(instance)
 
     def _done(self, actor: Actor) -> None:
         self._actors.pop(actor.id, None)

@@ -41,6 +41,9 @@ class Summarised(Protocol):
     def linger(self, profile_id: ProfileID) -> None:
         """Go on judging by the rules of a profile that is being deleted."""
 
+    def restart_evidence(self, profile_id: ProfileID) -> None:
+        """Let what was seen so far be evidence no more; the comparison stays."""
+
     def dump(self, profile_id: ProfileID) -> bytes:
         """Return everything known of a profile."""
         ...
@@ -80,6 +83,11 @@ class Summaries:
             log.exception("a comparison could not be read and begins anew", profile=profile, error=str(error))
         else:
             self._written[profile] = self._collector.revision(profile)
+
+    def restart_evidence(self, profile: ProfileID) -> bytes:
+        """Let the evidence on a profile begin anew; return what is to be written of it in the same step."""
+        self._collector.restart_evidence(profile)
+        return self._collector.dump(profile)
 
     def linger(self, profile: ProfileID) -> None:
         """Let what is still on its way of a profile that is being deleted be judged by its own rules."""

@@ -53,6 +53,9 @@ class Action(StrEnum):
     """Write status and reason to the store; the faults of an ended instance are dropped with it."""
     PUBLISH = "publish"
     """Give the Envoys what the statuses say now: mirrored to is what is Running."""
+    DRAIN = "drain"
+    """In a split, real users first: its weight goes to 0, Envoys ACK that, and what is under way gets its time (both
+    bounded). In mode shadow, nothing."""
     SETTLE = "settle"
     """Wait (bounded) until the Envoys have ACKed that, so that no copy is sent to what is about to stop."""
     STOP = "stop"
@@ -80,7 +83,7 @@ _E, _A = Event, Action
 _CLEAR = (_A.STOP, _A.FORGET)
 _ABANDON = (_A.RECORD, *_CLEAR)
 """End what was never mirrored to: the intent first, then the deed."""
-_RETIRE = (_A.RECORD, _A.PUBLISH, _A.SETTLE, *_CLEAR)
+_RETIRE = (_A.RECORD, _A.DRAIN, _A.PUBLISH, _A.SETTLE, *_CLEAR)
 """End what is mirrored to: mirroring goes first (make before break, and back)."""
 
 TABLE: dict[tuple[Status, Event], Step] = {

@@ -36,13 +36,15 @@ class Gauge:
 
 @dataclass(frozen=True, slots=True)
 class Performance:
-    """CPU and memory of one shadow, sampled each second. None where the runtime cannot tell (`endpoint`)."""
+    """CPU and memory of one shadow, sampled each second. None where the runtime cannot tell (on another machine)."""
 
     samples: int = 0
     cpu: Gauge | None = None
     """Cores."""
     memory: Gauge | None = None
     """Resident bytes."""
+    cpu_per_request: Gauge | None = None
+    """Core-milliseconds, over the requests that the Envoys counted."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,8 @@ LOG_NAME = "shadowmesh"
 """`log_name` of the access log (ALS) of both legs."""
 CAPTURE_METADATA = "shadowmesh.capture"
 """Namespace of the dynamic metadata that the capture filter writes and the access log carries."""
+ADMIN_METADATA = "shadowmesh.admin"
+"""Node metadata: `address:port` of this Envoy's admin interface, where the manager reads its counters."""
 RTDS_LAYER = "shadowmesh"
 """The one runtime layer; a change of a percentage or a fault touches this resource alone."""
 MILLION = 1_000_000

@@ -1,6 +1,7 @@
 """What the translation is given: one network with everything that shapes its Envoys' configuration, at one moment."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from xds_server.model.ids import InstanceID
 from xds_server.model.network import Address, VirtualNetwork
@@ -20,6 +21,10 @@ class ActiveShadow:
     address: Address
     faults: tuple[Fault, ...] = ()
     original: bool = False
+    draining: bool = False
+    """It is about to end: in a split, nobody new is sent to it, and what is under way may finish."""
+    since: datetime | None = None
+    """When it was created; None when nobody knows."""
 
 
 @dataclass(frozen=True, slots=True)

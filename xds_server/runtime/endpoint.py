@@ -1,7 +1,8 @@
 """Shadows that already run somewhere: nothing is started or stopped, only asked.
 
 Guarantees: we never do more to it than connect (and GET its readiness path, before the first copy is sent).
-Not guaranteed: that we notice a restart between two looks; that its resources are known.
+Not guaranteed: that we notice a restart between two looks; that its resources are known: they are those of what listens
+there, if that is on this machine (`neighbours.py`).
 """
 
 import asyncio
@@ -14,6 +15,7 @@ from xds_server.model.network import Address
 from xds_server.model.profile import EndpointSpec, VariantSpec
 from xds_server.runtime.base import Condition, Ending, Life, Started, Usage, expect
 from xds_server.runtime.command import check_readiness
+from xds_server.runtime.neighbours import Neighbours
 from xds_server.runtime.probe import problem, until_ready
 
 LOOK = 1.0
@@ -28,9 +30,10 @@ class EndpointRuntime:
 
     kind = "endpoint"
 
-    def __init__(self, *, look: float = LOOK) -> None:
-        """Look every `look` seconds while waiting for an end."""
+    def __init__(self, *, look: float = LOOK, neighbours: Neighbours | None = None) -> None:
+        """Look every `look` seconds while waiting for an end; measure what `neighbours` finds."""
         self._look = look
+        self._neighbours = neighbours or Neighbours()
 
     def check(self, spec: VariantSpec) -> None:
         """See `Runtime.check`."""
@@ -84,9 +87,11 @@ class EndpointRuntime:
     async def stop(self, handle: Mapping[str, str], spec: VariantSpec) -> None:
         """Leave it running: it is not ours."""
 
-    async def usage(self, handle: Mapping[str, str]) -> Usage | None:  # noqa: ARG002 -- nothing is known of it
-        """See `Runtime.usage`."""
-        return None
+    async def usage(self, handle: Mapping[str, str]) -> Usage | None:
+        """See `Runtime.usage`. Of another machine's nothing is known. A process that began anew begins at 0 again."""
+        if not handle.get("address"):
+            return None
+        return (await self._neighbours.at(Address(handle["address"], int(handle["port"])))).usage
 
     async def extend(self, handle: Mapping[str, str], deadline: datetime) -> None:
         """Nothing to do: it has no deadline of ours."""

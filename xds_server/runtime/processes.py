@@ -145,6 +145,12 @@ class Table:
             ticks, pages = ticks + own + ended, pages + resident
         return Usage(cpu_seconds=ticks / _TICK, rss_bytes=pages * _PAGE)
 
+    def whole(self, root: int) -> Usage:
+        """Sum what a process and all below it used, those that have ended counted."""
+        ticks, _, pages = self.used.get(root, (0, 0, 0))
+        below = self.usage(root)
+        return Usage(cpu_seconds=below.cpu_seconds + ticks / _TICK, rss_bytes=below.rss_bytes + pages * _PAGE)
+
 
 class Processes:
     """Shared readings of the process table."""

@@ -7,7 +7,7 @@ in which they were made. Not guaranteed: that two processes may use one store at
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from xds_server.model.ids import FaultID, InstanceID, NetworkID, ProfileID
 from xds_server.model.network import VirtualNetwork
@@ -43,14 +43,16 @@ class ArchiveRecord:
     discrepancies: int
     size: int
     """Bytes on disk."""
+    verdict: Mapping[str, Any] | None = None
+    """The last one; None when nothing was judged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Changes:
     """One step: what is written and what is dropped, in one transaction.
 
-    Dropping a network drops its profiles and its archive, dropping a profile its instances, dropping an instance its
-    faults. What is archived replaces what is there of the same profile. A network or profile that is `ending` was
+    Dropping a network drops its profiles and its archive, dropping a profile its instances and its verdict, dropping an
+    instance its faults. What is archived replaces what is there of the same profile. A network or profile that is `ending` was
     deleted by a user and waits only for its shadows to be gone; a restart finishes it.
     """
 
@@ -59,6 +61,7 @@ class Changes:
     instances: tuple[ShadowInstance, ...] = ()
     faults: tuple[Fault, ...] = ()
     summaries: Mapping[ProfileID, bytes] = field(default_factory=dict)
+    verdicts: Mapping[ProfileID, bytes] = field(default_factory=dict)
     archive: tuple[tuple[ArchiveRecord, bytes], ...] = ()
     remember: IdempotencyRecord | None = None
     ending_networks: tuple[NetworkID, ...] = ()
@@ -79,6 +82,7 @@ class Contents:
     instances: tuple[ShadowInstance, ...] = ()
     faults: tuple[Fault, ...] = ()
     summaries: Mapping[ProfileID, bytes] = field(default_factory=dict)
+    verdicts: Mapping[ProfileID, bytes] = field(default_factory=dict)
     archive: tuple[ArchiveRecord, ...] = ()
     ending_networks: frozenset[NetworkID] = frozenset()
     ending_profiles: frozenset[ProfileID] = frozenset()

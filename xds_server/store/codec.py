@@ -118,6 +118,7 @@ def encode_archive(record: ArchiveRecord) -> bytes:
             "pairs": record.pairs,
             "discrepancies": record.discrepancies,
             "size": record.size,
+            "verdict": record.verdict,
         }
     )
 
@@ -140,6 +141,7 @@ def _archive_from(d: _Json) -> ArchiveRecord:
         pairs=d["pairs"],
         discrepancies=d["discrepancies"],
         size=d["size"],
+        verdict=d.get("verdict"),
     )
 
 

@@ -69,6 +69,15 @@ MIGRATIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "CREATE INDEX archive_of_network ON archive (network_id)",
         ),
     ),
+    (
+        "verdicts: what was latched and what was done about it",
+        (
+            """CREATE TABLE verdicts (
+                profile_id TEXT PRIMARY KEY REFERENCES profiles (id) ON DELETE CASCADE,
+                data BLOB NOT NULL
+            ) WITHOUT ROWID""",
+        ),
+    ),
 )
 """Name and statements of each step; step i leads to schema version i + 1."""
 

@@ -159,6 +159,7 @@ class SqliteStore:
             instances=tuple(map(codec.decode_instance, documents("instances"))),
             faults=tuple(map(codec.decode_fault, documents("faults"))),
             summaries={ProfileID(row[0]): row[1] for row in db.execute("SELECT profile_id, document FROM summaries")},
+            verdicts={ProfileID(row[0]): row[1] for row in db.execute("SELECT profile_id, data FROM verdicts")},
             archive=tuple(map(codec.decode_archive, documents("archive"))),
             ending_networks=frozenset(
                 NetworkID(row[0]) for row in db.execute("SELECT id FROM networks WHERE ending = 1")
@@ -207,6 +208,13 @@ class SqliteStore:
             " SELECT ?, ? WHERE EXISTS (SELECT 1 FROM profiles WHERE id = ?)"
             " ON CONFLICT (profile_id) DO UPDATE SET document = excluded.document",
             [(profile, document, profile) for profile, document in changes.summaries.items()],
+        )
+        db.executemany(
+            # Nor does it need a verdict.
+            "INSERT INTO verdicts (profile_id, data)"
+            " SELECT ?, ? WHERE EXISTS (SELECT 1 FROM profiles WHERE id = ?)"
+            " ON CONFLICT (profile_id) DO UPDATE SET data = excluded.data",
+            [(profile, data, profile) for profile, data in changes.verdicts.items()],
         )
         db.executemany(
             # A network that was deleted meanwhile has no archive.

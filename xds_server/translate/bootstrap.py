@@ -49,7 +49,7 @@ from envoy_data_plane.envoy.extensions.upstreams.http.v3 import (
 )
 from envoy_data_plane.google.protobuf import Any, Struct
 
-from xds_server.model.names import CONTROL_CLUSTER, ENGINE_CLUSTER, RTDS_LAYER
+from xds_server.model.names import ADMIN_METADATA, CONTROL_CLUSTER, ENGINE_CLUSTER, RTDS_LAYER
 from xds_server.model.network import Address, Endpoint
 from xds_server.translate.clusters import by_dns
 from xds_server.translate.encode import from_ads, packed, seconds
@@ -75,7 +75,8 @@ FAILOVER_GUARD = "envoy.restart_features.xds_failover_support"
 class BootstrapOptions:
     """What differs between Envoys.
 
-    `manager` and `engine` are where this Envoy finds them; DNS names are fine. `admin` port 0 picks a free one.
+    `manager` and `engine` are where this Envoy finds them; DNS names are fine. `admin` port 0 picks a free one; any
+    other is told to the manager, which reads counters there.
     `stats_interval` is in seconds. `listen` overrides listen addresses, by component.
     """
 
@@ -134,9 +135,13 @@ def _node(options: BootstrapOptions) -> Node:
     node = Node(id=options.node_id, cluster=options.network)
     if options.region or options.zone:
         node.locality = Locality(region=options.region, zone=options.zone)
+    metadata: dict[str, object] = {}
+    if options.admin.port:  # one that Envoy picks is known to nobody but Envoy
+        metadata[ADMIN_METADATA] = _place(options.admin)
     if options.listen:
-        listen = {name: f"{_bracketed(each.address)}:{each.port}" for name, each in sorted(options.listen.items())}
-        node.metadata = Struct.from_dict({LISTEN_METADATA: listen})
+        metadata[LISTEN_METADATA] = {name: _place(each) for name, each in sorted(options.listen.items())}
+    if metadata:
+        node.metadata = Struct.from_dict(metadata)
     return node
 
 
@@ -188,5 +193,5 @@ def _address(address: Address) -> EnvoyAddress:
     return EnvoyAddress(socket_address=SocketAddress(address=address.address, port_value=address.port))
 
 
-def _bracketed(address: str) -> str:
-    return f"[{address}]" if ":" in address else address
+def _place(address: Address) -> str:
+    return f"[{address.address}]:{address.port}" if ":" in address.address else f"{address.address}:{address.port}"

@@ -6,6 +6,7 @@ import orjson
 import pytest
 
 from tests.unit.analysis.entries import INSTANCE, PROFILE, START, batch, entry, pair_entries
+from tests.unit.analysis.kept import of_shadows
 from xds_server.analysis import analyser as module
 from xds_server.analysis.analyser import Analyser
 from xds_server.analysis.examples import quota
@@ -32,7 +33,7 @@ def feed(to: Analyser, original: Mapping[str, Any] | None = None, shadow: Mappin
 
 
 def taken(from_: Analyser) -> dict[str, Any]:
-    (tally,) = from_.take()
+    (tally,) = of_shadows(from_.take())
     return comparison_of(tally).as_json()
 
 
@@ -111,7 +112,7 @@ def test_each_instance_has_a_tally_of_its_own() -> None:
     engine.configure([ProfileConfig(PROFILE, "shop", "catalog", shadows={"a": "v2", "b": "v3"})])
     legs = [entry(pair="1", shadow=shadow) for shadow in ("a", "", "b")]
     engine.feed(batch(*legs), 0.0)
-    assert {tally.instance for tally in engine.take()} == {"a", "b"}
+    assert {tally.instance for tally in of_shadows(engine.take())} == {"a", "b"}
 
 
 def test_a_new_instance_is_news_once() -> None:
@@ -146,7 +147,7 @@ def test_examples_of_a_window_are_bounded(monkeypatch: pytest.MonkeyPatch) -> No
     engine = analyser(examples=2)
     for i in range(10):
         feed(engine, {"body": b"{}"}, {"body": b'{"f%s":1}' % (b"abcdefghij"[i : i + 1])})
-    (tally,) = engine.take()
+    (tally,) = of_shadows(engine.take())
     assert len(tally.pack()["examples"]) == 3
     assert comparison_of(tally).discrepancies == 10
 
@@ -157,7 +158,7 @@ def test_what_is_redacted_from_now_on_is_redacted_in_known_fields_too() -> None:
     feed(engine, *bodies)
     engine.configure([replace(CONFIG, analysis=Analysis(redact=("codes",)))])
     feed(engine, *bodies)
-    (endpoint,) = engine.take()[0].endpoints.values()
+    (endpoint,) = of_shadows(engine.take())[0].endpoints.values()
     assert [field for field, _ in endpoint.fields] == ["$.codes.q1w2e3", "$.codes.*"]
 
 
@@ -250,7 +251,7 @@ def test_an_example_of_other_fields_is_of_their_class() -> None:
 def test_a_place_nested_deep_does_not_make_an_example_large() -> None:
     engine = analyser()
     feed(engine, *({"body": b'{"long name":' * 800 + leaf + b"}" * 800} for leaf in (b"1", b"2")))
-    (tally,) = engine.take()
+    (tally,) = of_shadows(engine.take())
     assert len(orjson.dumps(tally.pack())) < 10_000
 
 

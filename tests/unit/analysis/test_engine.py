@@ -11,6 +11,7 @@ from envoy.service.discovery.v3 import discovery_pb2
 
 from tests.unit.analysis.conftest import CONFIG, Manager, Start, envoy, until
 from tests.unit.analysis.entries import INSTANCE, PROFILE, START, batch, entry, pair_entries
+from tests.unit.analysis.kept import of_shadows
 from tests.unit.analysis.link.test_last_good import layer, snapshot
 from xds_server.analysis.analyser import Analyser
 from xds_server.analysis.engine import AnalysisEngine
@@ -408,7 +409,7 @@ def test_a_window_that_comes_again_is_counted_once_also_by_the_next_manager() ->
 
     analyser = Analyser(EngineSettings(), wall=lambda: START)
     analyser.feed(batch(*pair_entries()), 0.0)
-    (window,) = analyser.take()
+    (window,) = of_shadows(analyser.take())
     one, other = manager(), manager()
     for _ in range(2):
         one._take("engine", 7, 0, window.pack())
@@ -423,7 +424,7 @@ def test_a_window_that_comes_again_is_counted_once_also_by_the_next_manager() ->
 def test_how_far_it_got_with_an_engine_is_known_after_a_restart_from_any_profile() -> None:
     analyser = Analyser(EngineSettings(), wall=lambda: START)
     analyser.feed(batch(*pair_entries()), 0.0)
-    (window,) = (tally.pack() for tally in analyser.take())
+    (window,) = (tally.pack() for tally in of_shadows(analyser.take()))
     one, other = (Collector(clock=SystemClock(), settings=EngineSettings()) for _ in range(2))
     one._take_all("engine", [(1, 0, window)], 5)
     early = one.dump(PROFILE)
@@ -436,7 +437,7 @@ def test_how_far_it_got_with_an_engine_is_known_after_a_restart_from_any_profile
 def test_nothing_is_taken_of_an_engine_that_has_a_successor() -> None:
     analyser = Analyser(EngineSettings(), wall=lambda: START)
     analyser.feed(batch(*pair_entries()), 0.0)
-    (window,) = (tally.pack() for tally in analyser.take())
+    (window,) = (tally.pack() for tally in of_shadows(analyser.take()))
     collector = Collector(clock=SystemClock(), settings=EngineSettings())
     collector._end("engine")
     assert not collector._take_all("engine", [(1, 0, window)], 1)

@@ -14,6 +14,8 @@ from xds_server.analysis.windows.comparison import Comparison, comparison_of
 from xds_server.analysis.windows.tally import EndpointTally, Tally
 from xds_server.errors import ConflictError, NotFoundError, StaleError
 from xds_server.lifecycle.controls import with_control
+from xds_server.lifecycle.rollout import RolloutAction, begun, commanded
+from xds_server.lifecycle.ruling import Ruling
 from xds_server.lifecycle.splits import check_weights_now
 from xds_server.lifecycle.views import (
     ArchivedComparison,
@@ -125,7 +127,7 @@ class FakeController:
         if profile.name and any(v.profile.name == profile.name for v in self.views.values()):
             raise ConflictError(f'there is a profile "{profile.name}" already', field="name")
         made = replace(profile, id=ProfileID(str(uuid.uuid4())), network_id=network.id, created_at=NOW)
-        made = with_control(made, component)
+        made = begun(with_control(made, component), NOW)
         if made.steps:
             made = replace(made, rollout=Rollout(0, RolloutState.RUNNING, NOW))
         view = ProfileView(made, tuple(self._instance(made, variant.name) for variant in made.versions))
@@ -188,6 +190,17 @@ class FakeController:
         )
         self.views[old.id] = replace(view, profile=made)
         return self.views[old.id]
+
+    async def rollout(
+        self, ref: str, profile: str, action: RolloutAction, *, if_match: int | None = None
+    ) -> ProfileView:
+        view = await self.profile(ref, profile)
+        if if_match not in {None, view.profile.revision}:
+            raise StaleError("changed")
+        move = commanded(view.profile, action, Ruling(), NOW)
+        made = replace(move.profile, revision=view.profile.revision + 1)
+        self.views[made.id] = replace(view, profile=made)
+        return self.views[made.id]
 
     async def delete_profile(self, ref: str, profile: str, *, if_match: int | None = None) -> None:
         view = await self.profile(ref, profile)

@@ -78,7 +78,8 @@ async def test_every_example_is_accepted(client: httpx.AsyncClient, shop: str) -
     for path, operations in described.items():
         for method, operation in operations.items():
             for example in examples_of(operation):
-                made = await client.post("/networks/shop/shadowing/create", json=PROFILE)
+                start = WITH_STEPS if path.endswith("/rollout") else PROFILE
+                made = await client.post("/networks/shop/shadowing/create", json=start)
                 instance = made.json()["instances"][0]["instanceID"]
                 body = example | {"instanceID": instance} if "instanceID" in example else example
                 body |= {"name": "another"} if path == "/networks" else {}
@@ -108,6 +109,7 @@ PROFILE = {
     "shadowInstanceTTL": "1m",
     "variants": [{"name": "v2", "endpoint": {"address": "localhost", "port": 1}}],
 }
+WITH_STEPS = PROFILE | {"split": {"cohort": {"cookie": "id"}}, "steps": [{"mode": "split", "weights": {"v2": 5}}]}
 
 
 def examples_of(operation: dict[str, Any]) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ import pytest
 
 from api.performance import performance_data
 from tests.unit.analysis.entries import START, batch, pair_entries
+from tests.unit.analysis.kept import of_shadows
 from xds_server.analysis.analyser import Analyser
 from xds_server.analysis.windows.comparison import Comparison, comparison_of
 from xds_server.analysis.windows.tally import Tally
@@ -20,7 +21,7 @@ def compared() -> Comparison:
         analyser.feed(batch(*pair_entries({"path": path}, {"path": path, "first": 0.021, "status": 500})), 0.0)
     for _ in range(4):
         analyser.feed(batch(*pair_entries({}, {"first": 0.021})), 0.0)
-    (tally,) = analyser.take()
+    (tally,) = of_shadows(analyser.take())
     return comparison_of(tally)
 
 

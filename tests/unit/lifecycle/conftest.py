@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.lifecycle.fakes import FakeBoard, FakeClock, FakeCollector, FakeInventory, FakeRuntime, World
+from tests.unit.lifecycle.fakes import FakeBoard, FakeClock, FakeCollector, FakeInventory, FakeJudge, FakeRuntime, World
 from xds_server.cache.cache import SnapshotCache
 from xds_server.config import Settings
 from xds_server.lifecycle.controller import Controller
@@ -47,6 +47,7 @@ class Managers:
         self.runtime = FakeRuntime(self.world)
         self.runtimes: dict[str, Runtime] = {"process": self.runtime}
         self.inventory = FakeInventory()
+        self.judge = FakeJudge()
         self.store = SqliteStore(self.state / "shadowmesh.db")
         board: Any = self.board
         collector: Any = self.collector
@@ -61,6 +62,7 @@ class Managers:
             board=board,
             clock=self.clock,
             settings=settings,
+            judge=self.judge,
         )
 
     async def start(self) -> Controller:

@@ -12,6 +12,7 @@ from typing import Any
 from xds_server.analysis.windows.dump import Progress, pack_dump
 from xds_server.analysis.windows.tally import Tally
 from xds_server.errors import InvalidError, RuntimeFailedError
+from xds_server.lifecycle.verdicts import Inputs
 from xds_server.model.ids import InstanceID, NetworkID, ProfileID
 from xds_server.model.network import Address, Component, Endpoint, Protocol, VirtualNetwork
 from xds_server.model.profile import ProcessSpec, ShadowingProfile, Variant, VariantSpec
@@ -218,6 +219,7 @@ class FakeCollector:
         self.last_good: Mapping[str, Any] = {}
         self.forgotten: list[str] = []
         self.lingering: list[str] = []
+        self.restarted: list[str] = []
         self.seen: dict[str, list[Tally]] = {}
 
     def configure(self, profiles: Sequence[Any]) -> None:
@@ -234,6 +236,13 @@ class FakeCollector:
 
     def revision(self, profile_id: str) -> int:
         return hash(self.dump(ProfileID(profile_id))) if profile_id in self.data or profile_id in self.seen else 0
+
+    def evidence(self, profile_id: str, **_: Any) -> Any:
+        return f"evidence of {profile_id}"
+
+    def restart_evidence(self, profile_id: str) -> None:
+        self.restarted.append(profile_id)
+        self.data[profile_id] = b"begun anew"
 
     def linger(self, profile_id: str) -> None:
         self.lingering.append(profile_id)
@@ -260,6 +269,53 @@ class FakeCollector:
 
     def engines(self) -> list[Any]:
         return []
+
+
+class FakeJudge:
+    """Says what a test says; remembers how often it was asked."""
+
+    def __init__(self) -> None:
+        self.says: Mapping[str, Any] | Exception | None = None
+        self.asked: list[Inputs] = []
+        self.states: list[Any] = []
+
+    def judge(self, inputs: Inputs, state: Any) -> tuple[Mapping[str, Any], Any]:
+        self.asked.append(inputs)
+        self.states.append(state)
+        if isinstance(self.says, Exception):
+            raise self.says
+        number = (state or {"asked": 0})["asked"] + 1
+        return self.says or a_verdict(), {"asked": number}
+
+    def pack(self, state: Any) -> Any:
+        return state
+
+    def unpack(self, packed: Any) -> Any:
+        return {"asked": packed["asked"]}
+
+
+def a_verdict(decision: str = "INCONCLUSIVE", *, harm: str = "NONE", critical: bool = True, **variants: str) -> Any:
+    """A verdict of this decision, of each variant or of `v2` alone."""
+    said = variants or {"v2": decision}
+    checks = [
+        {"metric": "error_rate", "variant": v, "decision": d, "critical": critical, "muted": False, "pairs": 500}
+        for v, d in said.items()
+    ]
+    if not critical:
+        checks.append(
+            {"metric": "memory", "variant": "v2", "decision": "PASS", "critical": True, "muted": False, "pairs": 9}
+        )
+    return {
+        "decision": decision,
+        "since": "2026-01-01T00:00:00Z",
+        "pairs": 500,
+        "alpha": 0.01,
+        "reasons": [f"it is {decision}"],
+        "latched": decision == "FAIL",
+        "checks": checks,
+        "harm": {"decision": harm, "reason": "mirrored requests take longer"},
+        "variants": [{"variant": v, "decision": d, "reasons": [f"{v} is {d}"]} for v, d in said.items()],
+    }
 
 
 def a_component(name: str = "catalog", port: int = 10000, **fields: Any) -> Component:

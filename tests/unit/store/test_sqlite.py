@@ -51,6 +51,7 @@ ARCHIVED = ArchiveRecord(
     pairs=3,
     discrepancies=1,
     size=8,
+    verdict={"decision": "PASS"},
 )
 
 
@@ -135,6 +136,29 @@ async def test_a_summary_of_a_deleted_profile_is_left_out(store: SqliteStore) ->
     await store.apply(Changes(drop_profiles=(PROFILE.id,)))
     await store.apply(Changes(summaries={PROFILE.id: b"late"}))
     assert (await store.load()).summaries == {}
+
+
+async def test_a_verdict_is_found_again_and_goes_with_its_profile(store: SqliteStore) -> None:
+    await store.apply(ALL)
+    await store.apply(Changes(verdicts={PROFILE.id: b"first"}))
+    await store.apply(Changes(verdicts={PROFILE.id: b"then"}))
+    assert (await again(store)).verdicts == {PROFILE.id: b"then"}
+    await store.apply(Changes(drop_profiles=(PROFILE.id,)))
+    await store.apply(Changes(verdicts={PROFILE.id: b"late"}))
+    assert (await again(store)).verdicts == {}
+
+
+async def test_a_file_from_before_there_were_verdicts_is_brought_up_to_date(tmp_path: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:2])
+        old = sqlite3.connect(tmp_path / "test.db", isolation_level=None)
+        assert schema.migrate(old) == 0
+        old.close()
+    store = SqliteStore(tmp_path / "test.db")
+    await store.open()
+    await store.apply(replace(ALL, verdicts={PROFILE.id: b"latched"}))
+    assert (await again(store)).verdicts == {PROFILE.id: b"latched"}
+    await store.close()
 
 
 def key(number: int, *, hours: float = 0.0) -> IdempotencyRecord:

@@ -52,12 +52,18 @@ class _Remembered:
         return key in self._young or key in self._old
 
 
+def _nothing(_original: Record, _instance: str) -> None:
+    pass
+
+
 class Pairing:
     """Waits for the other legs.
 
     Args:
         expected: which instances' copies an original of a profile waits for; an empty set when that is not known.
         lost: told of each loss: kind, profile, instance (empty when not known).
+        missed: told of each original that is given up, with the instance of the copy that did not come; not of those
+            that still wait when everything ends, since that is our doing alone.
         timeout: seconds that a leg waits.
         max_waiting: records that wait at once.
         max_bytes: bytes of them.
@@ -71,9 +77,11 @@ class Pairing:
         timeout: float,
         max_waiting: int,
         max_bytes: int,
+        missed: Callable[[Record, str], None] = _nothing,
     ) -> None:
         self._expected = expected
         self._lost = lost
+        self._missed = missed
         self.timeout = timeout
         """May be changed: legs that wait already keep their deadline, and go in the order they came."""
         self._max_waiting = max_waiting
@@ -185,6 +193,8 @@ class Pairing:
             missing = waiting.expected - waiting.met if waiting.expected else {""} - waiting.met
             for instance in sorted(missing):
                 self._lost(original, profile, instance)
+                if original is not Lost.ENGINE_STOPPED:
+                    self._missed(waiting.original, instance)
         for copy in waiting.copies:
             self._lost(shadow, profile, copy.shadow)
 

@@ -5,19 +5,26 @@ whatever is lost, and their weight counts among the bytes that wait (`Pairing.gr
 
 Guarantees: each trio is booked once, in the shadow's tally and the endpoint of its pair, whichever pair comes first.
 Only what was compared in both copies is booked: a control that fails does not make the shadow's noise look real.
+If shadow and control are exchangeable, so is what a trio adds to the evidence, given all trios before: what is asked of
+it (is the field quiet, is it known) was settled by those, and both copies are treated alike.
 Not guaranteed: a trio of which one pair came after its original was given up; it is a loss, counted as such.
 """
 
 from collections.abc import Collection, Mapping
 
+from xds_server.analysis.diff.looks import CLOCK
 from xds_server.analysis.kinds import Kind
 from xds_server.analysis.windows.tally import EndpointTally, Field, FieldTally
 
 MAX_CONTROLS = 64
 """Controls of a profile remembered: one at a time, one after the other."""
 
-Note = tuple[str, Collection[Field]]
-"""Endpoint and differing fields of one judged pair."""
+MAX_KNOWN = 64
+"""Shadows of a profile of which it is remembered in what trios of theirs have differed."""
+
+Note = tuple[str, Collection[Field], float | None, bool]
+"""Endpoint, differing fields, the copy's response time (None: it tells nothing), whether it is evidence; of one judged
+pair."""
 Notes = dict[str, Note]
 """By the instance of the copy."""
 _NOTHING: tuple[Field, ...] = ()
@@ -37,10 +44,27 @@ NOTE_BYTES = 200
 FIELD_BYTES = 8
 
 
+class Known:
+    """What the trios of one shadow at one endpoint have shown so far."""
+
+    __slots__ = ("noisy", "seen")
+
+    def __init__(self) -> None:
+        self.noisy: set[Field] = set()
+        """Fields in which the control has differed: those that are not quiet any more."""
+        self.seen: set[Field] = set()
+        """Fields in which either has differed."""
+
+    def merge(self, other: "Known") -> None:
+        """Add the other's."""
+        self.noisy |= other.noisy
+        self.seen |= other.seen
+
+
 class Controls:
     """Which instances of a profile are or were its control; false when it never had one."""
 
-    __slots__ = ("_known", "_same", "now")
+    __slots__ = ("_known", "_same", "_shown", "clocks", "now")
 
     def __init__(self) -> None:
         self.now = ""
@@ -48,6 +72,10 @@ class Controls:
         self._known: dict[str, None] = {}
         # As many as the profile has names of fields, and those are bounded where they are admitted.
         self._same: dict[Field, Field] = {}
+        self.clocks: set[Field] = set()
+        """Fields that are clocks by their looks: a later answer differs in them the more often, so they tell nothing of
+        a shadow that is slower than the control."""
+        self._shown: dict[str, dict[str, Known]] = {}
 
     def __bool__(self) -> bool:
         return bool(self._known)
@@ -65,32 +93,63 @@ class Controls:
                 del self._known[next(iter(self._known))]
 
     def meet(
-        self, notes: Notes | None, instance: str, endpoint: str, fields: Mapping[Field, str]
-    ) -> tuple[Notes | None, list[tuple[str, Note, Collection[Field]]]]:
+        self,
+        notes: Notes | None,
+        instance: str,
+        endpoint: str,
+        fields: Mapping[Field, str],
+        *,
+        took: float | None = None,
+        sound: bool = True,
+    ) -> tuple[Notes | None, list[tuple[str, Note, Note]]]:
         """Note a judged pair; return the notes, and the trios that it completes.
 
         Args:
             notes: those of its original so far; None when there are none.
             instance: the copy's.
             endpoint: the pair's.
-            fields: in what it differs.
+            fields: in what it differs, with what was recognised.
+            took: the copy's response time; None when it tells nothing.
+            sound: whether the pair is evidence.
 
         Returns:
-            Notes to keep (None: nobody will come), and of each trio the shadow's instance, its note, and in what the
-            control differs.
+            Notes to keep (None: nobody will come), and of each trio the shadow's instance, its note and the control's.
         """
         is_control = instance in self._known
         if notes is None:
             if not (is_control or self.now):
                 return None, []
             notes = {}
-        same = self._same.setdefault
-        differing = tuple([same(field, field) for field in fields]) if fields else _NOTHING
-        notes[instance] = note = endpoint, differing
+        differing: Collection[Field] = _NOTHING
+        if fields:
+            same = self._same.setdefault
+            differing = tuple([same(field, field) for field in fields])
+            if CLOCK in fields.values():
+                self.clocks.update(field for field in differing if fields[field] == CLOCK)
+        notes[instance] = note = endpoint, differing, took, sound
         if is_control:
-            return notes, [(other, of, differing) for other, of in notes.items() if other not in self._known]
-        theirs = [of[1] for other, of in notes.items() if other in self._known]
+            return notes, [(other, of, note) for other, of in notes.items() if other not in self._known]
+        theirs = [of for other, of in notes.items() if other in self._known]
         return notes, [(instance, note, theirs[0])] if theirs else []
+
+    def known(self, instance: str, endpoint: str) -> Known:
+        """Return what the trios of a shadow at an endpoint have shown, to be used and added to."""
+        shown = self._shown.get(instance)
+        if shown is None:
+            if len(self._shown) >= MAX_KNOWN:
+                del self._shown[next(iter(self._shown))]
+            shown = self._shown[instance] = {}
+        known = shown.get(endpoint)
+        if known is None:
+            known = shown[endpoint] = Known()
+        return known
+
+    def moved(self, names: Mapping[str, str]) -> None:
+        """Take note that endpoints are called otherwise now."""
+        for shown in self._shown.values():
+            for old in [name for name in shown if name in names]:
+                known = shown.pop(old)
+                shown.setdefault(names[old], Known()).merge(known)
 
 
 def weight_of(fields: Collection[Field]) -> int:
@@ -98,20 +157,45 @@ def weight_of(fields: Collection[Field]) -> int:
     return NOTE_BYTES + FIELD_BYTES * len(fields)
 
 
-def book(endpoint: EndpointTally, shadow: Collection[Field], control: Collection[Field]) -> None:
-    """Count a trio in the shadow's tally: `shadow` and `control` are the fields in which each of the two differs."""
+def book(
+    endpoint: EndpointTally, shadow: Note, control: Note, known: Known, clocks: Collection[Field] = _NOTHING
+) -> None:
+    """Count a trio in the shadow's tally.
+
+    Args:
+        endpoint: the tally.
+        shadow: what was noted of the one copy.
+        control: what was noted of the other.
+        known: what the trios before have shown; this one is added.
+        clocks: fields that tell nothing of the version.
+    """
     endpoint.trios += 1
-    if not (shadow or control):
+    _, mine, my_time, sound = shadow
+    _, theirs, their_time, also_sound = control
+    sound = sound and also_sound
+    if sound:
+        endpoint.evidence.trios += 1
+        if my_time is not None and their_time is not None:
+            endpoint.evidence.control_times.add(their_time, my_time)
+    if not (mine or theirs):
         return
-    by_control, by_shadow = _Hidden(control), _Hidden(shadow)
-    for field in shadow:
-        if field in control:
-            _of(endpoint, field).both += 1
-        elif field not in by_control:
-            _of(endpoint, field).alone += 1
-    for field in control:
-        if field not in shadow and field not in by_shadow:
-            _of(endpoint, field).control += 1
+    by_control, by_shadow = _Hidden(theirs), _Hidden(mine)
+    alone = [field for field in mine if field not in theirs and field not in by_control]
+    control_alone = [field for field in theirs if field not in mine and field not in by_shadow]
+    if sound:
+        up = any(field not in known.noisy and field not in clocks for field in alone)
+        down = any(field not in known.noisy and field not in clocks for field in control_alone)
+        if up is not down:
+            endpoint.evidence.quiet_up += up
+            endpoint.evidence.quiet_down += down
+    known.noisy.update(theirs)
+    for field in mine:
+        if field in theirs:
+            _count(endpoint, field, _BOTH, known, sound=sound)
+    for field in alone:
+        _count(endpoint, field, _ALONE, known, sound=sound)
+    for field in control_alone:
+        _count(endpoint, field, _CONTROL, known, sound=sound)
 
 
 class _Hidden:
@@ -136,8 +220,12 @@ class _Hidden:
         return any(name.startswith(place) and name[len(place) : len(place) + 1] in _BELOW for place in self._torn)
 
 
-def _of(endpoint: EndpointTally, field: Field) -> FieldTally:
+_BOTH, _ALONE, _CONTROL = (1, 0, 0), (0, 1, 0), (0, 0, 1)
+
+
+def _count(endpoint: EndpointTally, field: Field, trio: tuple[int, int, int], known: Known, *, sound: bool) -> None:
     found = endpoint.fields.get(field)
     if found is None:
         found = endpoint.fields[field] = FieldTally()
-    return found
+    found.met(trio, first=field not in known.seen, sound=sound)
+    known.seen.add(field)

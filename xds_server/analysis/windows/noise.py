@@ -11,7 +11,8 @@ often as one looks: with a uniform prior over the alternatives p in [1/2, 1],
 which is a supermartingale under noise (p <= 1/2), so P(E ever reaches 1/alpha) <= alpha (Ville's inequality; Robbins,
 "Statistical methods related to the law of the iterated logarithm", 1970; Ramdas et al., arXiv 2210.01948).
 
-Guarantees: pure; from counts alone, so it merges over engines and windows.
+Guarantees: pure; from counts alone, so it merges over engines and windows. All trios count, in a warm-up and under
+faults too: it is about the field; what a verdict may rest on is told apart (`Evidence`).
 Not guaranteed: that a real change hidden under noise of the same field and class shows when it does not make the field
 differ more often; that alpha holds over all fields together (it holds for each).
 """
@@ -79,8 +80,10 @@ class Judgement:
 
 def judge(field: Field, tally: FieldTally, trios: int) -> Judgement:
     """Return what a field of an endpoint with so many trios is taken for."""
-    proof = evidence(tally.alone, tally.control)
-    differs_by_itself = tally.both + tally.control > 0
+    both, alone, control = tally.trios
+    # The trio by which a field became known is no evidence: that it is asked at all rests on it.
+    proof = evidence(alone - tally.found[1], control - tally.found[2])
+    differs_by_itself = both + control > 0
     if field[1] == Kind.SAME_KIND and tally.what == CLOCK:
         # In seconds or milliseconds it is another one the more often, the later a copy is answered.
         nature = Nature.NOISE if differs_by_itself else Nature.RECOGNISED
@@ -92,8 +95,8 @@ def judge(field: Field, tally: FieldTally, trios: int) -> Judgement:
         nature = Nature.RECOGNISED if field[1] == Kind.SAME_KIND else Nature.REAL
     return Judgement(
         nature,
-        (tally.both + tally.alone) / trios if trios else None,
-        (tally.both + tally.control) / trios if trios else None,
+        (both + alone) / trios if trios else None,
+        (both + control) / trios if trios else None,
         proof,
     )
 

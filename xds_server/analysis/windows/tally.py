@@ -12,6 +12,8 @@ from typing import Any
 
 from xds_server.analysis.examples.example import Example, unpack_example
 from xds_server.analysis.kinds import OTHER
+from xds_server.analysis.windows.arms import ArmTally
+from xds_server.analysis.windows.evidence import Evidence
 from xds_server.analysis.windows.sketch import Sketch
 from xds_server.analysis.windows.timeline import Timeline
 
@@ -22,6 +24,9 @@ Signature = tuple[Field, ...]
 MAX_SIGNATURES = 256
 """Signatures of an endpoint; pairs with another one beyond them are counted under `UNSIGNED`."""
 UNSIGNED: Signature = ((OTHER, OTHER),)
+Trios = tuple[int, int, int]
+"""Trios in which a field differs in both copies, in the shadow's alone, in the control's alone."""
+_NO_TRIOS: Trios = (0, 0, 0)
 KEPT = 5
 """Examples of each field and class, unless said otherwise."""
 
@@ -29,12 +34,25 @@ KEPT = 5
 class FieldTally:
     """Pairs that differ in one field in one way, with the newest few as examples.
 
-    `both`, `alone` and `control` count, of the requests that a control answered too, those in which this field differs
-    in both copies, in the shadow's alone, in the control's alone. `what` is the kind of value that was recognised on
-    both sides (`timestamp`); empty when none was, or not always the same.
+    `both`, `alone` and `control` count, of the trios that are evidence (see `Evidence`), those in which this field
+    differs in both copies, in the shadow's alone, in the control's alone, from the second one of the field on. `what`
+    is the kind of value that was recognised on both sides (`timestamp`); empty when none was, or not always the same.
     """
 
-    __slots__ = ("alone", "both", "control", "count", "examples", "first", "last", "timeline", "what")
+    __slots__ = (
+        "alone",
+        "appeared",
+        "apart",
+        "both",
+        "control",
+        "count",
+        "examples",
+        "first",
+        "found",
+        "last",
+        "timeline",
+        "what",
+    )
 
     def __init__(
         self, count: int = 0, examples: Iterable[Example] = (), *, first: float = 0.0, last: float = 0.0
@@ -46,6 +64,12 @@ class FieldTally:
         self.both = 0
         self.alone = 0
         self.control = 0
+        self.found = _NO_TRIOS
+        """The same three of its first trio, at each engine: that the field is known at all rests on it."""
+        self.apart = _NO_TRIOS
+        """The same three of trios that are no evidence, in the warm-up and under faults."""
+        self.appeared = 0
+        """Order of its appearance in the profile, from 1; 0 while no number was given."""
         self.what = ""
         self.timeline = Timeline()
 
@@ -76,10 +100,52 @@ class FieldTally:
         self.both += other.both
         self.alone += other.alone
         self.control += other.control
+        self.found = _sum(self.found, other.found)
+        self.apart = _sum(self.apart, other.apart)
+        self.appeared = _earlier(self.appeared, other.appeared)
         self.timeline.merge(other.timeline)
         if other.examples:
             both = {example.id: example for example in (*self.examples, *other.examples)}
             self.examples = sorted(both.values(), key=_age, reverse=True)[:keep]
+
+
+    def met(self, trio: Trios, *, first: bool, sound: bool) -> None:
+        """Count a trio.
+
+        Args:
+            trio: which of the two copies differed.
+            first: it is the field's first.
+            sound: it is evidence, but for that.
+        """
+        if first:
+            self.found = _sum(self.found, trio)
+        elif sound:
+            self.both += trio[0]
+            self.alone += trio[1]
+            self.control += trio[2]
+        else:
+            self.apart = _sum(self.apart, trio)
+
+    @property
+    def trios(self) -> Trios:
+        """All trios in which the field differs, evidence or not."""
+        return _sum(_sum((self.both, self.alone, self.control), self.apart), self.found)
+
+    def restart_evidence(self) -> None:
+        """Let what was evidence be none from now on; what the field is taken for does not change."""
+        self.apart = _sum(self.apart, (self.both, self.alone, self.control))
+        self.both = self.alone = self.control = 0
+
+
+def _sum(one: Trios, other: Trios) -> Trios:
+    if other is _NO_TRIOS:
+        return one
+    return one[0] + other[0], one[1] + other[1], one[2] + other[2]
+
+
+def _earlier(one: int, other: int) -> int:
+    """Return the lower of two orders of appearance, of which 0 is none."""
+    return min(one, other) if one and other else one or other
 
 
 def _name(item: tuple[Field, FieldTally]) -> Field:
@@ -133,7 +199,9 @@ class EndpointTally:
     """
 
     __slots__ = (
+        "appeared",
         "differing",
+        "evidence",
         "fields",
         "not_judged",
         "original",
@@ -149,6 +217,10 @@ class EndpointTally:
         """Judged pairs."""
         self.differing = 0
         self.trios = 0
+        self.evidence = Evidence()
+        """What of all this a verdict may rest on."""
+        self.appeared = 0
+        """Order of its appearance in the profile, from 1; 0 while no number was given."""
         self.not_judged: Counter[str] = Counter()
         self.original = LegTally()
         self.shadow = LegTally()
@@ -176,6 +248,8 @@ class EndpointTally:
         self.pairs += other.pairs
         self.differing += other.differing
         self.trios += other.trios
+        self.evidence.merge(other.evidence)
+        self.appeared = _earlier(self.appeared, other.appeared)
         self.timeline.merge(other.timeline)
         for signature, count in other.signatures.items():
             self.sign(signature, count)
@@ -183,7 +257,16 @@ class EndpointTally:
         self.original.merge(other.original)
         self.shadow.merge(other.shadow)
         for name, tally in other.fields.items():
-            self.fields.setdefault(name, FieldTally()).merge(tally, keep)
+            mine = self.fields.get(name)
+            if mine is None:
+                mine = self.fields[name] = FieldTally()
+            mine.merge(tally, keep)
+
+    def restart_evidence(self) -> None:
+        """Let what was evidence be none from now on; all else stays."""
+        self.evidence = Evidence()
+        for tally in self.fields.values():
+            tally.restart_evidence()
 
 
 class Tally:
@@ -192,7 +275,19 @@ class Tally:
     `control`: the instance is the profile's control, so its differences are the original's from itself.
     """
 
-    __slots__ = ("classes", "control", "counts", "endpoints", "instance", "keep", "lost", "profile", "since", "until")
+    __slots__ = (
+        "arms",
+        "classes",
+        "control",
+        "counts",
+        "endpoints",
+        "instance",
+        "keep",
+        "lost",
+        "profile",
+        "since",
+        "until",
+    )
 
     def __init__(self, profile: str, instance: str, *, keep: int = KEPT, control: bool = False) -> None:
         """Keep `keep` examples of each field and class."""
@@ -208,9 +303,11 @@ class Tally:
         self.counts: Counter[str] = Counter()
         """`delayed`, `head_only`, and what else is worth knowing of the judged pairs."""
         self.endpoints: dict[str, EndpointTally] = {}
+        self.arms: dict[str, ArmTally] = {}
+        """Requests that are in no pair; they belong to no instance."""
 
     def __bool__(self) -> bool:
-        return bool(self.endpoints or +self.lost or -self.lost or self.counts)
+        return bool(self.endpoints or +self.lost or -self.lost or self.counts or self.arms)
 
     def seen(self, moment: float) -> None:
         """Stretch since and until to `moment`."""
@@ -225,7 +322,10 @@ class Tally:
         self.control = self.control or other.control
         self.add_counts(other)
         for name, endpoint in other.endpoints.items():
-            self.endpoints.setdefault(name, EndpointTally()).merge(endpoint, self.keep)
+            mine = self.endpoints.get(name)
+            if mine is None:
+                mine = self.endpoints[name] = EndpointTally()
+            mine.merge(endpoint, self.keep)
 
     def add_counts(self, other: "Tally") -> None:
         """Add the other's times and counts, but not what it has of endpoints."""
@@ -235,6 +335,8 @@ class Tally:
         self.classes.update(other.classes)
         self.lost.update(other.lost)
         self.counts.update(other.counts)
+        for name, arm in other.arms.items():
+            self.arms.setdefault(name, ArmTally()).merge(arm)
 
     def split(self) -> "Tally | None":
         """Hand over half of what makes it large; merged, both are what it was. None when it cannot be made smaller."""
@@ -268,6 +370,7 @@ class Tally:
             "counts": _plain(self.counts),
             "endpoints": endpoints,
             "examples": examples,
+            "arms": {name: arm.pack() for name, arm in sorted(self.arms.items())},
         }
 
     @classmethod
@@ -279,6 +382,7 @@ class Tally:
         tally.counts = Counter(packed["counts"])
         examples = {name: unpack_example(example) for name, example in packed["examples"].items()}
         tally.endpoints = {name: _unpack_endpoint(e, examples) for name, e in packed["endpoints"].items()}
+        tally.arms = {name: ArmTally.unpack(arm) for name, arm in packed["arms"].items()}
         return tally
 
 
@@ -316,10 +420,9 @@ def _pack_endpoint(endpoint: EndpointTally, examples: dict[str, list[Any]]) -> l
         for example in tally.examples:
             examples[example.id] = example.pack()
         ids = [example.id for example in tally.examples]
-        trios = [tally.both, tally.alone, tally.control]
-        fields.append(
-            [name, kind, tally.count, tally.first, tally.last, ids, trios, tally.what, tally.timeline.as_json()]
-        )
+        trios = [tally.both, tally.alone, tally.control, *tally.found, *tally.apart]
+        seen = [tally.count, tally.first, tally.last]
+        fields.append([name, kind, seen, ids, trios, tally.what, tally.timeline.as_json(), tally.appeared])
     # A field of a signature stands by its number, or in full when a split window has it in another part.
     signed = sorted(endpoint.signatures.items())
     signatures = [[[numbers.get(field, field) for field in s], count] for s, count in signed]
@@ -333,20 +436,31 @@ def _pack_endpoint(endpoint: EndpointTally, examples: dict[str, list[Any]]) -> l
         endpoint.trios,
         signatures,
         endpoint.timeline.as_json(),
+        endpoint.evidence.pack(),
+        endpoint.appeared,
     ]
+
+
+def _trios(packed: list[Any]) -> Trios:
+    both, alone, control = packed
+    return (both, alone, control) if any(packed) else _NO_TRIOS
 
 
 def _unpack_endpoint(packed: list[Any], examples: Mapping[str, Example]) -> EndpointTally:
     endpoint = EndpointTally()
-    endpoint.pairs, endpoint.differing, not_judged, original, shadow, fields, endpoint.trios, signatures, line = packed
+    counts, rest = packed[:5], packed[5:]
+    endpoint.pairs, endpoint.differing, not_judged, original, shadow = counts
+    fields, endpoint.trios, signatures, line, evidence, endpoint.appeared = rest
+    endpoint.evidence = Evidence.unpack(evidence)
     endpoint.not_judged = Counter(not_judged)
     endpoint.original, endpoint.shadow = LegTally.unpack(original), LegTally.unpack(shadow)
     names: list[Field] = []
-    for name, kind, count, first, last, ids, trios, what, timeline in fields:
+    for name, kind, (count, first, last), ids, trios, what, timeline, appeared in fields:
         names.append((name, kind))
         field = FieldTally(count, [examples[i] for i in ids], first=first, last=last)
-        field.both, field.alone, field.control = trios
-        field.what, field.timeline = what, Timeline.from_json(timeline)
+        field.both, field.alone, field.control = trios[:3]
+        field.found, field.apart = _trios(trios[3:6]), _trios(trios[6:])
+        field.what, field.timeline, field.appeared = what, Timeline.from_json(timeline), appeared
         endpoint.fields[name, kind] = field
     for signed, count in signatures:
         signature = tuple(names[field] if isinstance(field, int) else (field[0], field[1]) for field in signed)

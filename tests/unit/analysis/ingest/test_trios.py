@@ -54,9 +54,7 @@ def merged(tallies: list[Tally]) -> dict[str, Tally]:
 def counted(tally: Tally) -> tuple[int, dict[str, tuple[int, int, int]]]:
     (endpoint,) = tally.endpoints.values()
     return endpoint.trios, {
-        name: (found.both, found.alone, found.control)
-        for (name, _), found in endpoint.fields.items()
-        if found.both or found.alone or found.control
+        name: found.trios for (name, _), found in endpoint.fields.items() if any(found.trios)
     }
 
 
@@ -83,7 +81,7 @@ def booked(tally: Tally | None) -> Counter[str]:
     for endpoint in tally.endpoints.values() if tally is not None else ():
         found["trios"] += endpoint.trios
         for (field, _), each in endpoint.fields.items():
-            found.update({f"both {field}": each.both, f"alone {field}": each.alone, f"control {field}": each.control})
+            found.update(dict(zip((f"both {field}", f"alone {field}", f"control {field}"), each.trios, strict=True)))
     return +found
 
 

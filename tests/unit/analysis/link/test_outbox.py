@@ -4,6 +4,7 @@ import orjson
 import pytest
 
 from tests.unit.analysis.entries import START, batch, pair_entries
+from tests.unit.analysis.kept import of_shadows
 from xds_server.analysis.analyser import Analyser
 from xds_server.analysis.kinds import Lost
 from xds_server.analysis.link import outbox as module
@@ -207,7 +208,7 @@ def test_a_window_too_large_for_a_message_goes_in_parts_that_add_up(
         bodies = ({"path": f"/{word}", "body": orjson.dumps({f"f{n}": v for n in range(9)})} for v in (1, "1"))
         analyser.feed(batch(*pair_entries(*bodies)), 0.0)
     analyser.lost(Lost.LATE, "prof1", "inst1", 3)
-    (window,) = analyser.take()
+    (window,) = of_shadows(analyser.take())
     whole = comparison_of(Tally.unpack(orjson.loads(orjson.dumps(window.pack())))).as_json()
     monkeypatch.setattr(module, "MAX_PARCEL", limit)
     outbox = Outbox()

@@ -1,0 +1,141 @@
+"""Evidence made by hand, for the tests of the verdict."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from xds_server.analysis.statistics.paired import Paired
+from xds_server.analysis.statistics.ratio import GRID, Ratios
+from xds_server.analysis.verdict.case import Case
+from xds_server.analysis.windows.arms import ArmTally
+from xds_server.analysis.windows.evidence import Evidence
+from xds_server.analysis.windows.profile_evidence import ArmPair, EndpointEvidence, ProfileEvidence, VersionEvidence
+from xds_server.analysis.windows.sketch import Sketch
+from xds_server.analysis.windows.tally import Field, FieldTally
+from xds_server.model.judging import Check, Judging, Metric, checks_of
+
+ERRORS = Check(Metric.ERROR_RATE, max_increase=0.01, critical=True)
+DIFFERENCES = Check(Metric.DIFFERENCE_RATE, max_rate=0.01, critical=True)
+P50 = Check(Metric.RESPONSE_TIME, quantile=0.5, max_ratio=1.25, critical=True)
+P99 = Check(Metric.RESPONSE_TIME, quantile=0.99, max_ratio=1.5)
+MEMORY = Check(Metric.MEMORY, max_ratio=1.5)
+DEFAULTS = checks_of(Judging(), ["error_rate", "difference_rate", "response_time", "cpu", "memory"])
+NOW = 1_750_000_000.0
+
+
+def blocks(ratio: float, count: int, *, size: float = 2.0) -> Ratios:
+    """Return blocks in which the candidate is just `ratio` times as slow: scores balance there."""
+    gamma = math.log(1.01 / 0.99)
+    ratios = Ratios()
+    for number in range(count):
+        wobble = 0.5 if number % 2 else -0.5
+        ratios.add([size * math.tanh(4 * (math.log(ratio) - j * gamma)) + wobble for j in GRID])
+    return ratios
+
+
+def sketch(value: float, count: int) -> Sketch:
+    return Sketch([value] * count)
+
+
+@dataclass
+class Seen:
+    """What was seen at one endpoint."""
+
+    pairs: int = 0
+    up: int = 0
+    down: int = 0
+    differing: int = 0
+    trios: int = 0
+    quiet_up: int = 0
+    quiet_down: int = 0
+    missing: int = 0
+    missing_errors: int = 0
+    ratio: float = 1.0
+    times: int = 0
+    """Time blocks."""
+    control_times: int = 0
+    fields: Mapping[Field, tuple[int, int, int]] = field(default_factory=dict)
+    """Alone, control, order of appearance."""
+    faulted: tuple[int, int, int, int] = (0, 0, 0, 0)
+    """Pairs, errors, differing, aborted."""
+    slow: float = 0.0
+    """Seconds, under faults."""
+    not_judged: Mapping[str, int] = field(default_factory=dict)
+    appeared: int = 0
+
+    def endpoint(self) -> EndpointEvidence:
+        e = Evidence()
+        e.pairs, e.error_up, e.error_down, e.differing = self.pairs, self.up, self.down, self.differing
+        e.trios, e.quiet_up, e.quiet_down = self.trios, self.quiet_up, self.quiet_down
+        e.missing, e.missing_errors = self.missing, self.missing_errors
+        f = e.faulted
+        f.pairs, f.errors, f.differing, f.aborted = self.faulted
+        if self.slow:
+            f.times = sketch(self.slow, f.pairs)
+        for times, number in ((e.times, self.pairs), (e.control_times, self.trios)):
+            times.reference, times.candidate = sketch(0.012, number), sketch(0.012 * self.ratio, number)
+        fields = {}
+        for name, (alone, control, order) in self.fields.items():
+            tally = fields[name] = FieldTally(alone)
+            tally.alone, tally.control, tally.appeared = alone, control, order
+        quantiles = (0.5, 0.99)
+        return EndpointEvidence(
+            evidence=e,
+            fields=fields,
+            appeared=self.appeared,
+            times={q: blocks(self.ratio, self.times) for q in quantiles} if self.times else {},
+            control_times={q: blocks(self.ratio, self.control_times) for q in quantiles} if self.control_times else {},
+            not_judged=self.not_judged,
+        )
+
+
+def version(
+    endpoints: Mapping[str, Seen], *, name: str = "v2", lost: Mapping[str, int] | None = None, **whole: Any
+) -> VersionEvidence:
+    """Return a version; all traffic is the sum of its endpoints, but for `whole`."""
+    together = Seen()
+    for order, seen in enumerate(endpoints.values(), 1):
+        seen.appeared = seen.appeared or order
+        for each in (
+            "pairs up down differing trios quiet_up quiet_down missing missing_errors times control_times".split()
+        ):
+            setattr(together, each, getattr(together, each) + getattr(seen, each))
+        together.ratio = max(together.ratio, seen.ratio)
+        together.not_judged = seen.not_judged or together.not_judged
+    for each, value in whole.items():
+        setattr(together, each, value)
+    found = {key: seen.endpoint() for key, seen in endpoints.items()}
+    return VersionEvidence(name, (f"{name}-1",), found, together.endpoint(), lost or {})
+
+
+def profile(
+    *versions: VersionEvidence,
+    arms: Mapping[str, tuple[int, int]] | None = None,
+    arm_pairs: Sequence[ArmPair] = (),
+    controlled: bool = False,
+) -> ProfileEvidence:
+    tallies = {}
+    for name, (count, errors) in (arms or {}).items():
+        arm = tallies[name] = ArmTally()
+        arm.count, arm.errors, arm.times = count, errors, sketch(0.012, min(count, 100))
+    return ProfileEvidence(
+        versions={v.variant: v for v in versions},
+        arms=tallies,
+        arm_pairs={(p.reference, p.candidate): p for p in arm_pairs},
+        lost={},
+        controlled=controlled,
+        since=NOW - 600,
+        until=NOW,
+    )
+
+
+def arm_pair(reference: str, candidate: str, errors: Paired, *, ratio: float = 1.0, times: int = 0) -> ArmPair:
+    return ArmPair(reference, candidate, errors, {q: blocks(ratio, times) for q in (0.5, 0.99)} if times else {})
+
+
+def case(*versions: VersionEvidence, checks: Sequence[Check] = (ERRORS,), **facts: Any) -> Case:
+    evidence = facts.pop("evidence", None) or profile(*versions)
+    variants = facts.pop("variants", tuple(evidence.versions) or ("v2",))
+    facts = {"judging": Judging(), "now": NOW, **facts}
+    return Case(checks=tuple(checks), variants=variants, evidence=evidence, **facts)

@@ -1,0 +1,302 @@
+"""One version against the original: when it passes, fails, or is undecided."""
+
+from dataclasses import replace
+
+import pytest
+
+from tests.unit.analysis.verdict.cases import (
+    DEFAULTS,
+    DIFFERENCES,
+    ERRORS,
+    MEMORY,
+    NOW,
+    P50,
+    P99,
+    Seen,
+    blocks,
+    case,
+    version,
+)
+from xds_server.analysis.verdict.case import State
+from xds_server.analysis.verdict.judge import judge
+from xds_server.analysis.verdict.readings import Reading
+from xds_server.analysis.verdict.verdict import CheckResult, Decision, Verdict
+from xds_server.model.judging import Judging
+
+
+def verdict_of(*args, **kwargs) -> Verdict:
+    return judge(case(*args, **kwargs), State())[0]
+
+
+def row(verdict: Verdict, name: str, endpoint: str = "") -> CheckResult:
+    return next(r for r in verdict.checks if (r.name, r.endpoint) == (name, endpoint))
+
+
+def test_a_version_without_errors_passes_when_there_are_enough_pairs() -> None:
+    verdict = verdict_of(version({"GET /": Seen(1000)}))
+    assert verdict.decision is Decision.PASS
+    assert verdict.reasons == ("every critical check passes over all traffic and at 1 endpoint",)
+    assert not verdict.latched
+
+
+def test_too_few_pairs_are_undecided_and_it_is_said_how_many_more_it_takes() -> None:
+    verdict = verdict_of(version({"GET /": Seen(300)}))
+    assert verdict.decision is Decision.INCONCLUSIVE
+    assert "more pairs at" in verdict.reasons[0]
+    needed = row(verdict, "error_rate").needed
+    assert needed is not None
+    assert verdict_of(version({"GET /": Seen(300 + needed)})).decision is Decision.PASS
+
+
+def test_many_errors_of_the_shadow_alone_fail_it_with_numbers_and_limit() -> None:
+    verdict = verdict_of(version({"GET /items/{id}": Seen(2600, up=107)}))
+    assert verdict.decision is Decision.FAIL
+    assert verdict.reasons[0].startswith("GET /items/{id}: error_rate is 4.1 % above the original's [")
+    assert verdict.reasons[0].endswith("], the limit is 1 %")
+
+
+def test_errors_that_the_original_has_just_as_often_do_not_fail_it() -> None:
+    assert verdict_of(version({"GET /": Seen(4000, up=100, down=100)})).decision is not Decision.FAIL
+
+
+def test_one_bad_endpoint_among_many_good_ones_fails_the_whole() -> None:
+    good = {f"GET /{n}": Seen(2000) for n in range(9)}
+    verdict = verdict_of(version({**good, "GET /bad": Seen(2000, up=100)}))
+    assert verdict.decision is Decision.FAIL
+    assert row(verdict, "error_rate").decision is Decision.PASS
+    assert verdict.reasons[0].startswith("GET /bad: ")
+
+
+def test_an_undecided_endpoint_with_enough_traffic_keeps_the_whole_from_passing() -> None:
+    verdict = verdict_of(version({"GET /": Seen(5000), "GET /cart": Seen(200)}))
+    assert verdict.decision is Decision.INCONCLUSIVE
+    assert "more pairs at GET /cart" in verdict.reasons[0]
+
+
+def test_an_endpoint_with_little_traffic_is_listed_as_not_judged_and_hinders_no_pass() -> None:
+    verdict = verdict_of(version({"GET /": Seen(5000), "GET /rare": Seen(20)}))
+    assert verdict.decision is Decision.PASS
+    rare = row(verdict, "error_rate", "GET /rare")
+    assert not rare.judged
+    assert rare.reason == "GET /rare: not judged for itself, 20 of 5,020 pairs"
+    assert "too little traffic to be judged for themselves: GET /rare" in verdict.reasons
+
+
+def test_before_the_least_number_of_pairs_nothing_is_decided_however_bad_it_looks() -> None:
+    verdict = verdict_of(version({"GET /": Seen(60, up=60)}))
+    assert verdict.decision is Decision.INCONCLUSIVE
+    assert verdict.reasons[0] == "60 of at least 100 pairs: 40 more pairs are needed"
+    assert row(verdict, "error_rate").decision is Decision.INCONCLUSIVE
+
+
+def test_the_warm_up_is_named_while_it_lasts() -> None:
+    verdict = verdict_of(version({}), started=NOW - 18)
+    assert verdict.reasons[0] == "warming up: 12 of 30 seconds are left before answers count"
+    assert not any("warming" in r for r in verdict_of(version({}), started=NOW - 31).reasons)
+
+
+def test_without_any_evidence_nothing_passes() -> None:
+    verdict = verdict_of(variants=("v2",), checks=DEFAULTS)
+    assert verdict.decision is Decision.INCONCLUSIVE
+    assert all(r.decision is Decision.INCONCLUSIVE for r in verdict.checks)
+
+
+def test_missing_copies_are_the_worst_for_a_pass() -> None:
+    assert verdict_of(version({"GET /": Seen(2000)})).decision is Decision.PASS
+    verdict = verdict_of(version({"GET /": Seen(2000, missing=30)}))
+    assert verdict.decision is Decision.INCONCLUSIVE
+    assert any("30 copies" in reason and "missing" in reason for reason in verdict.reasons)
+
+
+def test_missing_copies_whose_original_failed_are_no_new_errors() -> None:
+    verdict = verdict_of(version({"GET /": Seen(2000, missing=30, missing_errors=30)}))
+    assert verdict.decision is Decision.PASS
+
+
+def test_missing_copies_are_the_best_for_a_fail() -> None:
+    assert verdict_of(version({"GET /": Seen(2000, up=50)})).decision is Decision.FAIL
+    verdict = verdict_of(version({"GET /": Seen(2000, up=50, missing=3000)}))
+    assert verdict.decision is Decision.INCONCLUSIVE
+
+
+def test_copies_that_only_counters_know_of_count_in_all_traffic_and_breaker_overflow_is_named() -> None:
+    verdict = verdict_of(version({"GET /": Seen(2000)}, lost={"overflow": 100}))
+    assert verdict.decision is Decision.INCONCLUSIVE
+    assert row(verdict, "error_rate", "GET /").decision is Decision.PASS
+    assert verdict.missing.copies == 100
+    assert any("refused by the circuit breaker 100" in reason for reason in verdict.reasons)
+
+
+def test_losses_that_pairing_saw_and_counters_too_count_once() -> None:
+    lost = {"overflow": 5, "als_gap": 3, "unpaired_original": 8}
+    assert verdict_of(version({"GET /": Seen(2000, missing=8)}, lost=lost)).missing.copies == 8
+
+
+def test_missing_copies_could_all_have_been_slow() -> None:
+    slow = [P99_CRITICAL]
+    assert verdict_of(version({"GET /": Seen(5000, times=60)}), checks=slow).decision is Decision.PASS
+    verdict = verdict_of(version({"GET /": Seen(5000, times=60, missing=250)}), checks=slow)
+    assert verdict.decision is Decision.INCONCLUSIVE
+
+
+P99_CRITICAL = replace(P99, critical=True)
+
+
+def test_missing_copies_do_not_hide_that_it_is_much_slower() -> None:
+    verdict = verdict_of(version({"GET /": Seen(5000, times=60, ratio=2.0, missing=250)}), checks=[P50])
+    assert verdict.decision is Decision.FAIL
+
+
+def test_copies_turned_away_without_their_credentials_leave_it_undecided_and_name_what_to_set() -> None:
+    seen = Seen(1000, up=500, not_judged={"credentials_dropped": 100})
+    verdict = verdict_of(version({"GET /": seen}))
+    assert verdict.decision is Decision.INCONCLUSIVE
+    assert "keepCredentials" in verdict.reasons[0]
+    few = Seen(1000, not_judged={"credentials_dropped": 40})
+    assert verdict_of(version({"GET /": few})).decision is Decision.PASS
+
+
+def test_slower_than_the_limit_fails_and_says_what_it_was_judged_against() -> None:
+    verdict = verdict_of(version({"GET /": Seen(3000, times=60, ratio=1.42)}), checks=[P50], percentage=0.1)
+    assert verdict.decision is Decision.FAIL
+    assert "is 1.42 times the original's [" in verdict.reasons[0]
+    assert "which has 10 times the load, with an allowance of 1 ms" in verdict.reasons[0]
+
+
+def test_with_a_control_times_and_differences_are_judged_against_it() -> None:
+    seen = Seen(3000, trios=3000, times=60, ratio=2.0, differing=3000)
+    seen.control_times = 60
+    control = version({"GET /": seen})
+    verdict = verdict_of(control, checks=[DIFFERENCES, P50], controlled=True)
+    assert {r.reference for r in verdict.checks} == {"control"}
+    assert row(verdict, "difference_rate").decision is Decision.PASS
+    assert row(verdict, "response_time p50").decision is Decision.FAIL
+    assert "load" not in row(verdict, "response_time p50").reason
+
+
+def test_a_control_that_hardly_answers_makes_no_pass() -> None:
+    seen = Seen(3000, trios=1000, control_times=60)
+    verdict = verdict_of(version({"GET /": seen}), checks=[DIFFERENCES], controlled=True)
+    assert verdict.decision is Decision.INCONCLUSIVE
+    assert "the control answered only 1,000 of 3,000 pairs" in row(verdict, "difference_rate", "GET /").reason
+
+
+def test_a_field_beyond_the_limit_is_discovered_and_named() -> None:
+    seen = Seen(4000, trios=4000, quiet_up=20, fields={("/price", "type"): (200, 20, 1)})
+    verdict = verdict_of(version({"GET /": seen}), checks=[DIFFERENCES], controlled=True)
+    assert verdict.decision is Decision.FAIL
+    assert [(d.endpoint, d.field, d.kind) for d in verdict.differences] == [("GET /", "/price", "type")]
+    assert "/price (type) differs in 4.5 % of the answers" in verdict.reasons[0]
+
+
+def test_a_field_that_is_noise_is_not_discovered() -> None:
+    seen = Seen(4000, trios=4000, fields={("x-id", "value"): (900, 905, 1)})
+    verdict = verdict_of(version({"GET /": seen}), checks=[DIFFERENCES], controlled=True)
+    assert verdict.decision is Decision.PASS
+    assert not verdict.differences
+
+
+def test_a_noisy_field_that_may_hide_a_change_keeps_the_rate_from_passing() -> None:
+    seen = Seen(1000, trios=1000, fields={("/total", "value"): (24, 4, 7)})
+    verdict = verdict_of(version({"GET /": seen}), checks=[DIFFERENCES], controlled=True)
+    assert verdict.decision is Decision.INCONCLUSIVE
+    assert "/total (value) differs in 2 % more answers" in row(verdict, "difference_rate", "GET /").reason
+
+
+def test_an_uncritical_check_that_fails_alone_does_not_fail_the_whole() -> None:
+    seen = {"GET /": Seen(3000, times=60, ratio=2.0)}
+    verdict = verdict_of(version(seen), checks=[ERRORS, DIFFERENCES, P99])
+    assert row(verdict, "response_time p99").decision is Decision.FAIL
+    assert verdict.decision is Decision.PASS
+    assert any(reason.startswith("not critical: ") for reason in verdict.reasons)
+
+
+def test_uncritical_checks_with_more_than_half_of_the_weight_fail_the_whole() -> None:
+    seen = {"GET /": Seen(3000, times=60, ratio=2.0)}
+    heavy = replace(P99, weight=1.5)
+    assert verdict_of(version(seen), checks=[ERRORS, heavy]).decision is Decision.FAIL
+    assert verdict_of(version(seen), checks=[ERRORS, replace(P99, weight=1.0)]).decision is Decision.PASS
+
+
+def test_a_muted_check_is_shown_and_counts_for_nothing() -> None:
+    seen = {"GET /": Seen(3000, times=60, ratio=2.0)}
+    verdict = verdict_of(version(seen), checks=[ERRORS, replace(P50, muted=True)])
+    assert verdict.decision is Decision.PASS
+    muted = row(verdict, "response_time p50")
+    assert (muted.decision, muted.muted, muted.critical) == (Decision.FAIL, True, False)
+
+
+def test_when_no_check_is_critical_all_are() -> None:
+    checks = [replace(ERRORS, critical=False), replace(P50, critical=False)]
+    verdict = verdict_of(version({"GET /": Seen(3000, times=60, ratio=2.0)}), checks=checks)
+    assert verdict.decision is Decision.FAIL
+    assert all(r.critical for r in verdict.checks)
+
+
+def test_a_critical_reading_that_cannot_be_made_is_undecided_with_its_reason() -> None:
+    readings = {("memory", "v2"): Reading(reason="the original's process is not known")}
+    checks = [ERRORS, replace(MEMORY, critical=True)]
+    verdict = verdict_of(version({"GET /": Seen(3000)}), checks=checks, readings=readings)
+    assert verdict.decision is Decision.INCONCLUSIVE
+    assert verdict.reasons[0] == "memory: the original's process is not known"
+
+
+@pytest.mark.parametrize(("ratio", "decision"), [(1.0, Decision.PASS), (2.0, Decision.FAIL)])
+def test_readings_decide_like_times(ratio: float, decision: Decision) -> None:
+    readings = {("memory", "v2"): Reading(1e8, ratio * 1e8, blocks(ratio, 60), blocks=60)}
+    verdict = verdict_of(version({"GET /": Seen(3000)}), checks=[replace(MEMORY, critical=True)], readings=readings)
+    assert verdict.decision is decision
+
+
+def test_a_fail_stays_with_its_time_and_reasons_until_the_evidence_begins_anew() -> None:
+    bad = case(version({"GET /": Seen(1000, up=60)}))
+    first, state = judge(bad, State())
+    assert (first.decision, first.since, first.latched) == (Decision.FAIL, NOW, True)
+    good = replace(case(version({"GET /": Seen(50_000, up=60)})), now=NOW + 60)
+    second, state = judge(good, State.from_json(state.as_json()))
+    assert (second.decision, second.since, second.reasons) == (Decision.FAIL, NOW, first.reasons)
+    assert row(second, "error_rate").decision is Decision.FAIL
+    anew, _ = judge(good, State())
+    assert (anew.decision, anew.since) == (Decision.PASS, NOW + 60)
+
+
+def test_a_pass_does_not_stay() -> None:
+    first, state = judge(case(version({"GET /": Seen(1000)})), State())
+    assert first.decision is Decision.PASS
+    second, _ = judge(replace(case(version({"GET /": Seen(1030, up=20)})), now=NOW + 5), state)
+    assert (second.decision, second.since) == (Decision.INCONCLUSIVE, NOW + 5)
+
+
+def test_since_stays_while_the_decision_does() -> None:
+    _, state = judge(case(version({"GET /": Seen(1000)})), State())
+    again, _ = judge(replace(case(version({"GET /": Seen(1100)})), now=NOW + 5), state)
+    assert again.since == NOW
+
+
+def test_endpoints_beyond_those_shown_are_summed_up_and_count_all_the_same() -> None:
+    many = {f"GET /{n}": Seen(40) for n in range(200)}
+    many["GET /last"] = Seen(30, up=30, appeared=3)
+    verdict = verdict_of(version(many))
+    assert len(verdict.checks) == 51
+    assert verdict.omitted == 151
+    assert verdict.decision is Decision.FAIL
+    assert row(verdict, "error_rate", "GET /last").decision is Decision.FAIL
+    assert "151 more endpoints not shown: " in row(verdict, "error_rate").reason
+
+
+def test_reasons_are_few_however_much_fails() -> None:
+    many = {f"GET /{n}": Seen(1000, up=500, differing=900, times=40, ratio=3.0) for n in range(40)}
+    verdict = verdict_of(version(many), checks=DEFAULTS)
+    assert len(verdict.reasons) <= 10
+    assert verdict.reasons[-1].endswith(" more checks at some place fail")
+
+
+def test_under_faults_it_is_said_that_those_copies_are_judged_apart() -> None:
+    verdict = verdict_of(version({"GET /": Seen(1000)}), faulted=True)
+    assert any("see resilience" in reason for reason in verdict.reasons)
+
+
+def test_the_alpha_of_the_profile_is_used() -> None:
+    seen = version({"GET /": Seen(480)})
+    assert verdict_of(seen).decision is Decision.INCONCLUSIVE
+    assert verdict_of(seen, judging=Judging(alpha=0.1)).decision is Decision.PASS

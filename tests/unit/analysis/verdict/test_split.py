@@ -1,0 +1,67 @@
+"""Users of a version beside those who stay with the original."""
+
+from typing import Any
+
+from tests.unit.analysis.verdict.cases import DIFFERENCES, ERRORS, P50, arm_pair, case, profile
+from xds_server.analysis.statistics.paired import Paired
+from xds_server.analysis.verdict.case import State
+from xds_server.analysis.verdict.judge import judge
+from xds_server.analysis.verdict.verdict import Decision, HarmDecision, Verdict
+from xds_server.model.rollout import Cohort, Mode
+
+CHECKS = (ERRORS, DIFFERENCES, P50)
+GOOD = Paired(3000, 20, 20)
+BAD = Paired(3000, 200, 20)
+
+
+def split_of(errors: Paired, arms: dict[str, tuple[int, int]], *, ratio: float = 1.0, **facts: Any) -> Verdict:
+    evidence = profile(arms=arms, arm_pairs=[arm_pair("original", "v2", errors, ratio=ratio, times=60)])
+    facts = {"weights": {"v2": 20}, "cohort": Cohort(header="x-user"), "checks": CHECKS, **facts}
+    return judge(case(evidence=evidence, variants=("v2",), mode=Mode.SPLIT, **facts), State())[0]
+
+
+def test_a_version_that_fails_its_users_no_more_often_passes_and_differences_are_not_judged() -> None:
+    verdict = split_of(GOOD, {"original": (12_000, 90), "v2": (3000, 20)})
+    assert verdict.decision is Decision.PASS
+    differences = next(r for r in verdict.checks if r.metric == "difference_rate")
+    assert not differences.judged
+    assert "no answers to compare" in differences.reason
+    assert verdict.pairs == 3000
+
+
+def test_a_version_that_fails_its_users_fails() -> None:
+    verdict = split_of(BAD, {"original": (12_000, 90), "v2": (3000, 200)})
+    assert verdict.decision is Decision.FAIL
+    assert verdict.reasons[0].startswith("all traffic: error_rate is 6 % above the original's")
+
+
+def test_a_slow_version_fails() -> None:
+    assert split_of(GOOD, {"original": (12_000, 90), "v2": (3000, 20)}, ratio=1.6).decision is Decision.FAIL
+
+
+def test_groups_of_the_wrong_size_make_no_pass_and_it_is_said_why() -> None:
+    verdict = split_of(GOOD, {"original": (9000, 60), "v2": (6000, 20)})
+    assert verdict.decision is Decision.INCONCLUSIVE
+    assert verdict.reasons[0].startswith(
+        "sample-ratio mismatch: 40 % of the requests with header x-user went to v2, its weight is 20 %"
+    )
+
+
+def test_groups_of_the_wrong_size_do_not_save_a_version_that_hurts_its_users() -> None:
+    assert split_of(BAD, {"original": (9000, 60), "v2": (6000, 400)}).decision is Decision.FAIL
+
+
+def test_weights_that_changed_meanwhile_are_no_mismatch() -> None:
+    assert split_of(GOOD, {"original": (9000, 60), "v2": (6000, 20)}, weights={}).decision is Decision.PASS
+
+
+def test_a_cohort_key_that_no_request_carries_is_named() -> None:
+    cohort = Cohort(cookie="uid")
+    verdict = split_of(Paired(), {"keyless": (5000, 10)}, cohort=cohort)
+    assert verdict.decision is Decision.INCONCLUSIVE
+    assert verdict.reasons[0].startswith("no request carries cookie uid, the cohort's key")
+
+
+def test_a_split_has_no_harm_to_measure() -> None:
+    verdict = split_of(GOOD, {"original": (12_000, 90), "v2": (3000, 20)})
+    assert verdict.harm.decision is HarmDecision.NOT_MEASURED

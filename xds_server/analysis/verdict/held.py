@@ -1,0 +1,44 @@
+"""Why nothing new is decided of a version: what there is is not yet, or not at all, evidence about it.
+
+Guarantees: pure; each reason says what would change it. What was latched before stays.
+"""
+
+from xds_server.analysis.kinds import Reason
+from xds_server.analysis.verdict import split
+from xds_server.analysis.verdict.case import Case
+from xds_server.analysis.verdict.words import count, plural, share
+from xds_server.model.rollout import Mode
+
+TURNED_AWAY = 0.05
+"""Share of pairs turned away without their credentials, above which nothing is decided."""
+
+
+def held_by(case: Case, variant: str, pairs: int) -> tuple[str, ...]:
+    """Return the reasons; none when all is well.
+
+    Args:
+        case: the profile.
+        variant: the version.
+        pairs: how many are evidence about it.
+    """
+    judging, said = case.judging, []
+    left = case.started + judging.warm_up - case.now
+    if case.mode is Mode.SPLIT and (nobody := split.keyless(case)):
+        said.append(nobody)
+    version = case.evidence.versions.get(variant)
+    if case.mode is Mode.SHADOW and version is not None:
+        away = version.whole.not_judged.get(Reason.CREDENTIALS_DROPPED, 0)
+        came = pairs + sum(version.whole.not_judged.values())
+        if away > TURNED_AWAY * came:
+            said.append(
+                f"{count(away)} of {count(came)} copies ({share(away / came)}) were turned away (401, 403 or a "
+                "redirect) after their credentials were removed: set keepCredentials in the profile to send them along"
+            )
+    if pairs < judging.min_pairs:
+        if case.started and left > 0:
+            said.append(
+                f"warming up: {count(max(1, left))} of {judging.warm_up:g} seconds are left before answers count"
+            )
+        more = f"{plural(judging.min_pairs - pairs, 'more pair')}"
+        said.append(f"{count(pairs)} of at least {plural(judging.min_pairs, 'pair')}: {more} are needed")
+    return tuple(said)

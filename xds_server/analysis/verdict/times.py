@@ -1,0 +1,103 @@
+"""Response times of one place at a quantile: candidate over reference, from time blocks.
+
+A missing copy has no time. It is counted as a block of its own, with the weight that a copy has in a block of the
+usual size: as the worst, it took longer than any limit; as the best, it was quick, and its original as slow as others.
+
+Guarantees: pure; one that has no evidence yet passes nothing. Not guaranteed: that a version which fails quickly is
+called slow: errors are the other check. The originals of missing copies are taken to be like the others.
+"""
+
+import math
+from functools import partial
+
+from xds_server.analysis.statistics.ratio import GRID, Ratios
+from xds_server.analysis.verdict.measured import Measured
+from xds_server.analysis.verdict.rates import ORIGINAL
+from xds_server.analysis.verdict.verdict import Interval
+from xds_server.analysis.verdict.words import RATIO
+
+_MS = 1000
+
+
+def response_time(
+    blocks: Ratios | None,
+    *,
+    quantile: float,
+    margin: float,
+    alpha: float,
+    pairs: int,
+    missing: int = 0,
+    original: float | None = None,
+    shadow: float | None = None,
+    reference: str = ORIGINAL,
+    said: str = "",
+    passable: bool = True,
+) -> Measured:
+    """Return what time blocks say of a response time, candidate over reference, against a limit of the ratio.
+
+    Args:
+        blocks: None: none is complete.
+        quantile: whose.
+        margin: the limit.
+        alpha: of each end of the interval.
+        pairs: how many have a time on both sides.
+        missing: copies of which nothing is known.
+        original: seconds, of the reference.
+        shadow: seconds, of the candidate.
+        reference: what it is judged against.
+        said: what else there is to say.
+        passable: whether a PASS is asked for; finding out costs as much again.
+    """
+    if blocks is None or not blocks.count:
+        return Measured(
+            margin, RATIO, pairs, original=_ms(original), shadow=_ms(shadow), reference=reference, said=said
+        )
+    usual = max(1.0, pairs / blocks.count)
+    weight = 1 / math.sqrt(max(1.0, usual * 2 * quantile * (1 - quantile)))
+    best = with_missing(blocks, -weight, math.ceil(missing * (1 - quantile)))
+    worst = with_missing(blocks, weight, missing)
+    effect = blocks.estimate()
+    if effect is None and original and shadow:
+        effect = shadow / original
+    return Measured(
+        threshold=margin,
+        unit=RATIO,
+        pairs=pairs,
+        log_fail=best.log_evidence_above(margin),
+        log_pass=worst.log_evidence_below(margin) if passable else 0.0,
+        original=_ms(original),
+        shadow=_ms(shadow),
+        effect=effect,
+        reference=reference,
+        interval=partial(_between, best, worst, alpha),
+        needed=partial(_needed, worst, margin, alpha, usual),
+        said=said,
+    )
+
+
+def with_missing(blocks: Ratios, score: float, copies: int) -> Ratios:
+    """Return the blocks and, for each copy, one more with this score at every ratio; the blocks are not changed."""
+    if copies <= 0:
+        return blocks
+    added, doubled = blocks.copy(), Ratios()
+    doubled.add([score] * len(GRID))
+    while copies:
+        if copies & 1:
+            added.merge(doubled)
+        doubled.merge(doubled.copy())
+        copies >>= 1
+    return added
+
+
+def _between(best: Ratios, worst: Ratios, alpha: float) -> Interval:
+    low, high = best.interval(alpha)
+    return low, high if worst is best else worst.interval(alpha)[1]
+
+
+def _needed(blocks: Ratios, margin: float, alpha: float, usual: float) -> int | None:
+    more = blocks.more_blocks(margin, alpha)
+    return None if more is None else math.ceil(more * usual)
+
+
+def _ms(seconds: float | None) -> float | None:
+    return None if seconds is None else seconds * _MS

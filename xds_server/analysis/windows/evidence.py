@@ -1,0 +1,170 @@
+"""What of an endpoint's pairs is evidence about a version: counts of paired outcomes, and times that belong together.
+
+Evidence are judged pairs whose copy no fault held back, and whose original began after the warm-up of the copy's
+shadow. Their original is the reference; in a trio (see `ingest.trios`) the control is.
+
+Guarantees: merging is associative and commutative; what is merged, packed or split is what was counted. Whether a pair
+is evidence depends on its time and on faults of ours, never on how it came out.
+Not guaranteed: that copies that never came are like the others; they are counted as missing.
+Units: seconds.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from xds_server.analysis.windows.sketch import Sketch
+
+
+class Times:
+    """Response times of two legs, of requests in which both are known; so both sketches count as many."""
+
+    __slots__ = ("candidate", "reference")
+
+    def __init__(self) -> None:
+        self.reference = Sketch()
+        self.candidate = Sketch()
+
+    def add(self, reference: float, candidate: float) -> None:
+        """Count one request."""
+        self.reference.add(reference)
+        self.candidate.add(candidate)
+
+    def merge(self, other: "Times") -> None:
+        """Add the other's."""
+        self.reference.merge(other.reference)
+        self.candidate.merge(other.candidate)
+
+    def pack(self) -> list[list[int]]:
+        """Return it for the link and the disk."""
+        return [self.reference.as_json(), self.candidate.as_json()]
+
+    @classmethod
+    def unpack(cls, packed: Sequence[Sequence[int]]) -> "Times":
+        """Return what `pack` described. Raises: TypeError, ValueError when it is something else."""
+        times = cls()
+        reference, candidate = packed
+        times.reference, times.candidate = Sketch.from_json(reference), Sketch.from_json(candidate)
+        return times
+
+
+class Faulted:
+    """What was seen under faults of ours: how a version degrades, not how good it is.
+
+    `pairs`: judged ones whose copy was held back; of them, `errors`: the shadow alone failed, `differing`: see
+    `Evidence`. `aborted`: copies that a fault answered. `times`: of the shadow, from when it was asked at last.
+    """
+
+    __slots__ = ("aborted", "differing", "errors", "pairs", "times")
+
+    def __init__(self) -> None:
+        self.pairs = 0
+        self.errors = 0
+        self.differing = 0
+        self.aborted = 0
+        self.times = Sketch()
+
+    def merge(self, other: "Faulted") -> None:
+        """Add the other's."""
+        self.pairs += other.pairs
+        self.errors += other.errors
+        self.differing += other.differing
+        self.aborted += other.aborted
+        self.times.merge(other.times)
+
+    def pack(self) -> list[Any]:
+        """Return it for the link and the disk."""
+        return [self.pairs, self.errors, self.differing, self.aborted, self.times.as_json()]
+
+    @classmethod
+    def unpack(cls, packed: Sequence[Any]) -> "Faulted":
+        """Return what `pack` described. Raises: TypeError, ValueError when it is something else."""
+        faulted = cls()
+        faulted.pairs, faulted.errors, faulted.differing, faulted.aborted, times = packed
+        faulted.times = Sketch.from_json(times)
+        return faulted
+
+
+class Evidence:
+    """What of one endpoint's pairs is evidence.
+
+    An error is a server's: a status from 500, none at all, a failed gRPC call, an answer that broke off.
+    """
+
+    __slots__ = (
+        "control_times",
+        "differing",
+        "error_down",
+        "error_up",
+        "faulted",
+        "missing",
+        "missing_errors",
+        "pairs",
+        "quiet_down",
+        "quiet_up",
+        "times",
+        "trios",
+    )
+
+    def __init__(self) -> None:
+        self.pairs = 0
+        self.error_up = 0
+        """Pairs in which the shadow alone failed."""
+        self.error_down = 0
+        """Pairs in which the original alone failed."""
+        self.differing = 0
+        """Pairs that differ in something that is not told to be another value each time by its looks alone."""
+        self.trios = 0
+        """Requests that shadow and control answered, both of them evidence."""
+        self.quiet_up = 0
+        """Trios in which the shadow differs alone, and the control does not, in a field that was quiet until then: in
+        no trio before did the control differ in it."""
+        self.quiet_down = 0
+        """The same with shadow and control exchanged. Under noise the two are equally likely."""
+        self.times = Times()
+        """Original (reference) against shadow."""
+        self.control_times = Times()
+        """Control (reference) against shadow, of the same trio."""
+        self.missing = 0
+        """Originals that have no judged pair, and it may be the copy's doing: its record did not come, or it was cut
+        at its timeout, or our comparison failed on it."""
+        self.missing_errors = 0
+        """Of those, the ones of which the original failed."""
+        self.faulted = Faulted()
+
+    def merge(self, other: "Evidence") -> None:
+        """Add the other's."""
+        self.pairs += other.pairs
+        self.error_up += other.error_up
+        self.error_down += other.error_down
+        self.differing += other.differing
+        self.trios += other.trios
+        self.quiet_up += other.quiet_up
+        self.quiet_down += other.quiet_down
+        self.times.merge(other.times)
+        self.control_times.merge(other.control_times)
+        self.missing += other.missing
+        self.missing_errors += other.missing_errors
+        self.faulted.merge(other.faulted)
+
+    def pack(self) -> list[Any]:
+        """Return it for the link and the disk."""
+        return [
+            [self.pairs, self.error_up, self.error_down, self.differing],
+            [self.trios, self.quiet_up, self.quiet_down],
+            [self.missing, self.missing_errors],
+            self.times.pack(),
+            self.control_times.pack(),
+            self.faulted.pack(),
+        ]
+
+    @classmethod
+    def unpack(cls, packed: Sequence[Any]) -> "Evidence":
+        """Return what `pack` described. Raises: TypeError, ValueError when it is something else."""
+        found = cls()
+        pairs, trios, missing, times, control_times, faulted = packed
+        found.pairs, found.error_up, found.error_down, found.differing = pairs
+        found.trios, found.quiet_up, found.quiet_down = trios
+        found.missing, found.missing_errors = missing
+        found.times, found.control_times = Times.unpack(times), Times.unpack(control_times)
+        found.faulted = Faulted.unpack(faulted)
+        return found

@@ -1,0 +1,102 @@
+"""All the evidence about a profile's versions at one moment, as verdicts are reached from it.
+
+Guarantees: nothing of it was seen before `since` (`Collector.restart_evidence`); all numbers belong to one moment.
+Not guaranteed: that it stays as it is: it shows the collector's own tallies, so it is read at once (before the next
+`await`) and never changed.
+Units: seconds.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from xds_server.analysis.windows.arms import ArmTally
+from xds_server.analysis.windows.evidence import Evidence
+from xds_server.analysis.windows.tally import Field, FieldTally
+
+if TYPE_CHECKING:
+    from xds_server.analysis.statistics.paired import Paired
+    from xds_server.analysis.statistics.ratio import Ratios
+
+ALLOWANCE = 0.001
+"""What our own path and the smaller load may add to a shadow's response time, or take from it, beside its original's;
+the control's is like the shadow's own, so beside that there is no allowance."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointEvidence:
+    """The evidence about one version at one endpoint, or at all of them together (`VersionEvidence.whole`)."""
+
+    evidence: Evidence
+    """Counts of pairs, trios and missing copies; the times as sketches, for display."""
+    fields: Mapping[Field, FieldTally]
+    """What differs here. `both`, `alone` and `control` count of the trios of `evidence` those in which the field
+    differs, from its second trio on; `appeared` is its order in the profile. Empty for all endpoints together."""
+    appeared: int
+    """Order of appearance in the profile, from 1; no two endpoints have the same. 0: all endpoints together."""
+    times: Mapping[float, "Ratios"]
+    """By quantile: shadow against original, which is given `ALLOWANCE` more. Missing: no time block is complete yet."""
+    control_times: Mapping[float, "Ratios"]
+    """By quantile: shadow against control, without allowance. Empty without a control."""
+    not_judged: Mapping[str, int]
+    """Pairs that came and are not judged, by `Reason`; of all that was seen, before `since` too."""
+
+    @property
+    def pairs(self) -> int:
+        """Pairs that are evidence."""
+        return self.evidence.pairs
+
+    def original_time(self, quantile: float) -> float | None:
+        """Return the original's response time at a quantile, for display."""
+        return self.evidence.times.reference.quantile(quantile)
+
+    def shadow_time(self, quantile: float) -> float | None:
+        """Return the shadow's response time at a quantile, for display."""
+        return self.evidence.times.candidate.quantile(quantile)
+
+    def control_time(self, quantile: float) -> float | None:
+        """Return the control's response time at a quantile, for display."""
+        return self.evidence.control_times.reference.quantile(quantile)
+
+
+@dataclass(frozen=True, slots=True)
+class VersionEvidence:
+    """The evidence about one version: all its instances together."""
+
+    variant: str
+    instances: tuple[str, ...]
+    endpoints: Mapping[str, EndpointEvidence]
+    whole: EndpointEvidence
+    """All endpoints together."""
+    lost: Mapping[str, int]
+    """What was lost of its instances, by `Lost`; the kinds overlap. Missing copies are in `Evidence.missing`, by the
+    endpoint; those of which not even the original came (`als_gap`, `overflow`) are only here."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArmPair:
+    """Two arms beside each other. `up`: only the candidate's request failed, in a matching made at random."""
+
+    reference: str
+    candidate: str
+    errors: "Paired"
+    times: Mapping[float, "Ratios"]
+    """By quantile: candidate against reference."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileEvidence:
+    """The evidence about a profile. `since` and `until` are seconds since the epoch, 0 while nothing was seen."""
+
+    versions: Mapping[str, VersionEvidence]
+    """By the variant's name; without the control."""
+    arms: Mapping[str, ArmTally]
+    arm_pairs: Mapping[tuple[str, str], ArmPair]
+    """By reference and candidate: `("plain", "mirrored")` for harm, `("original", variant)` and each two variants, in
+    the order of their names, for a split."""
+    lost: Mapping[str, int]
+    """What was lost of all versions, and what belongs to none."""
+    controlled: bool
+    """Whether a control answers, or has answered."""
+    since: float
+    until: float

@@ -1,0 +1,53 @@
+"""The judge that the manager has: puts a case together, and has `analysis.verdict` reach the verdict.
+
+Guarantees: nothing is decided here. Not guaranteed: anything beyond what `analysis.verdict.judge` says.
+"""
+
+from typing import Any
+
+from xds_server.analysis.verdict.case import Case, State
+from xds_server.analysis.verdict.judge import judge
+from xds_server.lifecycle.verdicts import Inputs, Verdict
+from xds_server.model.judging import checks_of
+from xds_server.model.rollout import Mode
+
+
+class Court:
+    """A `Judge`; see the module."""
+
+    def judge(self, inputs: Inputs, state: State | None) -> tuple[Verdict, State]:
+        """See `Judge`."""
+        verdict, after = judge(case_of(inputs), State() if state is None else state)
+        return verdict.as_json(), after
+
+    def pack(self, state: State) -> Any:
+        """See `Judge`."""
+        return state.as_json()
+
+    def unpack(self, packed: Any) -> State:
+        """See `Judge`. Raises: KeyError, TypeError, ValueError."""
+        return State.from_json(packed)
+
+
+def case_of(inputs: Inputs) -> Case:
+    """Return the case of a profile as it is now."""
+    profile = inputs.profile
+    judging = profile.analysis.judging
+    split = profile.split if profile.mode is Mode.SPLIT else None
+    begun = [i.created_at.timestamp() for i in inputs.instances if not i.ended and not profile.is_control(i.variant)]
+    return Case(
+        judging=judging,
+        checks=checks_of(judging, profile.metrics),
+        variants=tuple(variant.name for variant in profile.variants),
+        evidence=inputs.evidence,
+        now=inputs.now.timestamp(),
+        started=max(begun, default=0.0),
+        mode=profile.mode,
+        controlled=len(profile.versions) > len(profile.variants),
+        percentage=profile.percentage,
+        faulted=inputs.faulted,
+        cohort=split.cohort if split else None,
+        weights=inputs.weights if split else {},
+        readings=inputs.readings,
+        envoy=inputs.envoy,
+    )

@@ -1,0 +1,163 @@
+"""Does what a verdict, the time, or a person makes of a profile: weights and percentage back to 0, or the next step.
+
+Guarantees: what is taken from a version is told to the Envoys first and written afterwards, so no full disk keeps
+a failing version among users; it counts as a revision, like a change by PATCH. A step is one transaction: the profile
+with its new weights and where the rollout is, an evidence that begins anew, and a verdict of which nothing is latched;
+whatever crashes in between leaves the step before whole. A step that cannot be (no room on a node, samples that
+overlap) pauses the rollout with the reason.
+Not guaranteed: that Envoys have ACKed it when a method returns.
+"""
+
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from typing import Any
+
+import structlog
+
+from xds_server.errors import ShadowmeshError, StoreError
+from xds_server.lifecycle.consequences import Consequence, consequence
+from xds_server.lifecycle.context import Context, check_open, check_revision
+from xds_server.lifecycle.profiles import Profiles
+from xds_server.lifecycle.registry import NetworkRecord
+from xds_server.lifecycle.rollout import Move, RolloutAction, commanded
+from xds_server.lifecycle.ruling import Ruling, ruling_of
+from xds_server.lifecycle.verdicts import Acted, Verdict
+from xds_server.model.ids import ProfileID
+from xds_server.model.profile import ShadowingProfile
+from xds_server.model.rollout import Rollout, RolloutState
+from xds_server.store.base import Changes
+
+log = structlog.get_logger(__name__)
+
+
+class Steps:
+    """See the module.
+
+    Args:
+        context: the other desks.
+        profiles: writes what becomes of a profile.
+        later: does something in the background, to the end.
+    """
+
+    def __init__(
+        self, context: Context, profiles: Profiles, *, later: Callable[[Coroutine[Any, Any, None]], None]
+    ) -> None:
+        self._context = context
+        self._parts = context.parts
+        self._profiles = profiles
+        self._later = later
+        self._busy: set[ProfileID] = set()
+        self._unwritten: set[ProfileID] = set()
+        """What Envoys have and the disk does not."""
+
+    def heed(self, profile_id: ProfileID, verdict: Verdict) -> None:
+        """Have done what follows from a verdict, in the background; what is being done already is done once."""
+        if profile_id in self._busy:
+            return
+        record = next((r for r in self._parts.registry if profile_id in r.profiles), None)
+        if record is None:
+            return
+        if profile_id not in self._unwritten and self._follows(record, profile_id, verdict) is None:
+            return
+        self._busy.add(profile_id)
+        self._later(self._follow(record, profile_id, verdict))
+
+    async def command(
+        self, record: NetworkRecord, ref: str, action: RolloutAction, *, if_match: int | None
+    ) -> ShadowingProfile:
+        """Do what a person says. Raises: NotFoundError, StaleError, ConflictError, UnavailableError, StoreError."""
+        async with record.lock:
+            check_open(record)
+            before = record.profile(ref)
+            check_revision(before.revision, if_match, what=f'profile "{before.name or before.id}"')
+            acted = self._context.verdicts.acted(before.id)
+            ruling = _ruling(before, self._context.verdicts.of(before.id))
+            move = commanded(before, action, ruling, self._parts.clock.now(), out=acted.out)
+            log.info("rollout", profile=before.id, action=str(action))
+            if action is RolloutAction.ABORT:
+                await self._take_back(record, before, move, acted.reason)
+            else:
+                await self._go_on(record, before, move, start=action is not RolloutAction.PAUSE)
+            return record.profiles[before.id]
+
+    async def _follow(self, record: NetworkRecord, profile_id: ProfileID, verdict: Verdict) -> None:
+        try:
+            async with record.lock:
+                if profile_id in self._unwritten and profile_id in record.profiles:
+                    await self._write(record, record.profiles[profile_id], self._context.verdicts.acted(profile_id))
+                # It may have changed while this waited for its turn.
+                follows = self._follows(record, profile_id, verdict)
+                if follows is None:
+                    return
+                before, move = record.profiles[profile_id], follows.move
+                if follows.reason:
+                    await self._take_back(record, before, move, follows.reason)
+                else:
+                    await self._try_to_go_on(record, before, move)
+        finally:
+            self._busy.discard(profile_id)
+
+    def _follows(self, record: NetworkRecord, profile_id: ProfileID, verdict: Verdict) -> Consequence | None:
+        profile = record.profiles.get(profile_id)
+        if profile is None or record.ending or profile_id in record.ending_profiles:
+            return None
+        verdicts = self._context.verdicts
+        newest = verdicts.latest(profile_id)
+        if newest is not verdict:  # it was judged again, or the evidence began anew
+            return None
+        return consequence(
+            profile,
+            _ruling(profile, verdict),
+            self._parts.clock.now(),
+            living=[i.variant for i in record.instances_of(profile_id) if not i.ended],
+            out=verdicts.acted(profile_id).out,
+        )
+
+    async def _take_back(self, record: NetworkRecord, before: ShadowingProfile, move: Move, reason: str) -> None:
+        after = replace(move.profile, revision=before.revision + 1)
+        record.profiles[after.id] = after
+        self._parts.publisher.publish(record.state())
+        now = self._parts.clock.now()
+        acted = Acted(move.out, reason, now.isoformat().replace("+00:00", "Z"))
+        log.warning("taken back", profile=after.id, reason=reason)
+        self._context.verdicts.did(after.id, acted)
+        await self._write(record, after, acted)
+
+    async def _write(self, record: NetworkRecord, profile: ShadowingProfile, acted: Acted) -> None:
+        row = self._context.verdicts.row(profile.id, acted)
+        try:
+            await self._parts.store.apply(Changes(profiles=(profile,), verdicts={profile.id: row}))
+        except StoreError as error:
+            # The Envoys have it; the disk gets it at one of the next looks.
+            record.trouble = str(error)
+            self._unwritten.add(profile.id)
+            log.warning("what was taken back could not be written", profile=profile.id, error=str(error))
+        else:
+            self._unwritten.discard(profile.id)
+
+    async def _try_to_go_on(self, record: NetworkRecord, before: ShadowingProfile, move: Move) -> None:
+        try:
+            await self._go_on(record, before, move, start=move.anew)
+        except StoreError as error:
+            record.trouble = str(error)
+            log.warning("a step could not be written and is tried again", profile=before.id, error=str(error))
+        except ShadowmeshError as error:
+            rollout, now = before.rollout, self._parts.clock.now()
+            step = rollout.step if rollout else 0
+            reason = f"step {step + 2} cannot be: {error}"
+            log.warning("rollout paused", profile=before.id, reason=reason)
+            paused = replace(before, rollout=Rollout(step, RolloutState.PAUSED, now, reason))
+            await self._go_on(record, before, Move(paused, out=move.out), start=False)
+
+    async def _go_on(self, record: NetworkRecord, before: ShadowingProfile, move: Move, *, start: bool) -> None:
+        after = replace(move.profile, revision=before.revision + 1)
+        if after.rollout is not None:
+            log.info("rollout", profile=after.id, step=after.rollout.step + 1, state=str(after.rollout.state))
+        acted = replace(self._context.verdicts.acted(after.id), out=move.out)
+        if move.anew:
+            acted = replace(acted, reason="", at="")
+        await self._profiles.move(record, before, after, start=start, anew=move.anew, acted=acted)
+
+
+def _ruling(profile: ShadowingProfile, verdict: Verdict | None) -> Ruling:
+    return ruling_of(verdict, [variant.name for variant in profile.variants])
