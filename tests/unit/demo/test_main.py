@@ -14,9 +14,9 @@ from rich.console import Console
 
 from xds_server.demo import main as module
 from xds_server.demo.main import INTERRUPTED, run
-from xds_server.demo.show import Show
 from xds_server.demo.stage import Stage, catalogue_command
 from xds_server.errors import NotFoundError
+from xds_server.stage.show import Show
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from rich.console import Console
 from tests.unit.demo.recorded import PROFILE, status
 from xds_server.demo import scenario as module
 from xds_server.demo.scenario import Scenario
-from xds_server.demo.show import Show
 from xds_server.errors import RuntimeFailedError, ShadowmeshError
+from xds_server.stage.show import Show
 
 
 class CannedManager:
