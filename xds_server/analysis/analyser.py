@@ -14,6 +14,7 @@ from typing import Any
 
 import structlog
 
+from xds_server.analysis.counting import count_arm, count_leg, count_missing, has_failed, not_judged, prove
 from xds_server.analysis.diff.compare import Outcome, compare
 from xds_server.analysis.diff.difference import Difference
 from xds_server.analysis.diff.rules import RuleBook
@@ -23,14 +24,13 @@ from xds_server.analysis.examples.quota import Quota
 from xds_server.analysis.examples.redact import Redactor
 from xds_server.analysis.ingest.als import Batch, read_batch
 from xds_server.analysis.ingest.pairing import ANYONE, Pairing, profile_of
-from xds_server.analysis.ingest.trios import Controls, book, weight_of
+from xds_server.analysis.ingest.trios import Controls, book, book_fields, weight_of
 from xds_server.analysis.kinds import OTHER, Ending, Kind, Lost, Reason
 from xds_server.analysis.profile_config import ProfileConfig
 from xds_server.analysis.record import Record
 from xds_server.analysis.windows.arms import MARK, MAX_ARMS, MIRRORED, ArmTally, arm_of
-from xds_server.analysis.windows.evidence import Evidence
 from xds_server.analysis.windows.fold import move
-from xds_server.analysis.windows.tally import EndpointTally, Field, FieldTally, LegTally, Tally
+from xds_server.analysis.windows.tally import EndpointTally, Field, FieldTally, Tally
 from xds_server.config import EngineSettings
 
 log = structlog.get_logger(__name__)
@@ -41,17 +41,12 @@ CACHED_FIELDS = 4_096
 """Differences of which it is remembered what field they are counted under."""
 ON_THE_WAY = 5.0
 """Seconds from the end of a request until its record is here, at most; Envoy flushes every 0.1 s."""
-SERVER_ERROR = 500
 MAX_WARM = 1_000
 """Instances of a profile of which it is remembered since when they are warm."""
 _NEVER = math.inf
 
 _UNKNOWN_PROFILE = "unknown"
 _FAILED = Outcome(Reason.FAILED)
-_MAYBE_ITS_DOING = frozenset({Reason.TIMEOUT, Reason.FAILED})
-"""Why pairs are not judged that count among the missing ones: how they came out may have to do with it."""
-_RECOGNISED = str(Kind.SAME_KIND)
-_STATUSES = {status: str(status) for status in range(600)}
 
 
 class _Profile:
@@ -251,14 +246,12 @@ class Analyser:
             self._failed = True
             outcome = _FAILED
         tally = self._tally(name, shadow.shadow)
-        endpoint = tally.endpoints.get(endpoint_name)
-        if endpoint is None:
-            endpoint = tally.endpoints[endpoint_name] = EndpointTally()
+        endpoint = _endpoint(tally, endpoint_name)
         warm = original.started >= profile.warm.get(shadow.shadow, _NEVER)
         if outcome.reason is not None:
             endpoint.not_judged[outcome.reason] += 1
             if warm:
-                _not_judged(endpoint.evidence, outcome.reason, original)
+                not_judged(endpoint.evidence, outcome.reason, original)
             return
         fields = profile.fields_of(endpoint_name, outcome.differences) if outcome.differences else {}
         # An injected delay says nothing about the shadow's own time, and an original that answers before it has all of
@@ -267,13 +260,9 @@ class Analyser:
         if profile.controls:
             note = endpoint_name, fields, shadow.response_time if timed else None, warm and not shadow.delayed
             self._trios(original, shadow.shadow, profile=profile, note=note)
-        endpoint.pairs += 1
-        endpoint.timeline.add(original.started)
-        failed = _failed(original), _failed(shadow)
-        _leg(endpoint.original, original, failed[0], timed)
-        _leg(endpoint.shadow, shadow, failed[1], timed)
-        if warm:
-            _prove(endpoint.evidence, original, shadow, failed=failed, fields=fields)
+            # Its own pairs say nothing about a version.
+            warm = warm and not tally.control
+        _judged(endpoint, original, shadow, fields=fields, timed=timed, warm=warm)
         if shadow.delayed:
             tally.counts["delayed"] += 1
         if outcome.head_only:
@@ -297,13 +286,7 @@ class Analyser:
                 arm = arms[key[1]] = ArmTally()
             if len(self._arms) < MAX_PROFILES:
                 self._arms[key] = arm
-        arm.count += 1
-        if record.ending is Ending.OWN:
-            if _failed(record):
-                arm.errors += 1
-            took = record.response_time
-            if took:  # neither None, nor an answer before the end of the request
-                arm.times.add(took)
+        count_arm(arm, record)
         return paired
 
     def _missed(self, original: Record, instance: str) -> None:
@@ -317,17 +300,13 @@ class Analyser:
         endpoint_name = profile.endpoints.of(original.method, original.path)
         if profile.endpoints.moved:
             self._move(profile)
-        evidence = self._tally(name, instance).endpoints.setdefault(endpoint_name, EndpointTally()).evidence
-        evidence.missing += 1
-        evidence.missing_errors += _failed(original)
+        count_missing(_endpoint(self._tally(name, instance), endpoint_name).evidence, original)
 
     def _trios(self, original: Record, instance: str, *, profile: _Profile, note: tuple[Any, ...]) -> None:
         """Note what a judged pair has shown; book what is known now of its original's other copies."""
         endpoint_name, fields, took, sound = note
         controls = profile.controls
-        original.notes, trios = controls.meet(
-            original.notes, instance, endpoint_name, fields, took=took, sound=sound
-        )
+        original.notes, trios = controls.meet(original.notes, instance, endpoint_name, fields, took=took, sound=sound)
         if original.notes is not None:
             self.pairing.grow(original.pair, weight_of(fields))
         for candidate, mine, theirs in trios:
@@ -337,7 +316,9 @@ class Analyser:
             if endpoint is None:  # its pair was in an earlier window, or the endpoint has got another name since
                 name = profile.endpoints.current(name)
                 endpoint = endpoints.setdefault(name, EndpointTally())
-            book(endpoint, mine, theirs, controls.known(candidate, name), controls.clocks)
+            if book(endpoint, mine, theirs):
+                known = controls.known(candidate, name)
+                book_fields(endpoint, mine, theirs, known=known, clocks=controls.clocks)
 
     def _differs(
         self,
@@ -405,67 +386,20 @@ def _say_failed(pair: str, error: Exception) -> None:
     )
 
 
-def _not_judged(evidence: Evidence, reason: Reason, original: Record) -> None:
-    if reason in _MAYBE_ITS_DOING:
-        evidence.missing += 1
-        evidence.missing_errors += _failed(original)
-    elif reason is Reason.INJECTED:
-        evidence.faulted.aborted += 1
+def _endpoint(tally: Tally, name: str) -> EndpointTally:
+    endpoint = tally.endpoints.get(name)
+    if endpoint is None:
+        endpoint = tally.endpoints[name] = EndpointTally()
+    return endpoint
 
 
-def _prove(
-    evidence: Evidence, original: Record, shadow: Record, *, failed: tuple[bool, bool], fields: Mapping[Field, str]
+def _judged(
+    endpoint: EndpointTally, original: Record, shadow: Record, *, fields: Mapping[Field, str], timed: bool, warm: bool
 ) -> None:
-    """Take a judged pair after the warm-up for evidence."""
-    differs = False
-    for _, kind in fields:
-        if kind != _RECOGNISED:
-            differs = True
-            break
-    took = shadow.response_time
-    if shadow.delayed:
-        faulted = evidence.faulted
-        faulted.pairs += 1
-        faulted.differing += differs
-        faulted.errors += failed[1] and not failed[0]
-        if took is not None:
-            faulted.times.add(took)
-        return
-    evidence.pairs += 1
-    if differs:
-        evidence.differing += 1
-    if failed[0] is not failed[1]:
-        if failed[1]:
-            evidence.error_up += 1
-        else:
-            evidence.error_down += 1
-    its = original.response_time
-    if its and took is not None:  # neither None, nor an answer before the end of the request
-        evidence.times.add(its, took)
-
-
-def _failed(record: Record) -> bool:
-    number = record.status
-    if number >= SERVER_ERROR or number == 0 or record.cut_off:
-        return True
-    return record.grpc_status != "" and record.grpc_status != "0"  # noqa: PLR1714 - a set costs
-
-
-def _leg(leg: LegTally, record: Record, failed: bool, timed: bool) -> None:  # noqa: FBT001 - a keyword costs
-    leg.count += 1
-    number = record.status
-    status = _STATUSES.get(number) or str(number)
-    statuses = leg.statuses
-    if status in statuses:
-        statuses[status] += 1
-    else:
-        statuses[status] = 1
-    if failed:
-        leg.errors += 1
-    if timed:
-        took = record.response_time
-        if took is not None:
-            leg.response.add(took)
-        took = record.last_byte_time
-        if took is not None:
-            leg.last_byte.add(took)
+    endpoint.pairs += 1
+    endpoint.timeline.add(original.started)
+    failed = has_failed(original), has_failed(shadow)
+    count_leg(endpoint.original, original, failed[0], timed)
+    count_leg(endpoint.shadow, shadow, failed[1], timed)
+    if warm:
+        prove(endpoint.evidence, original, shadow, failed=failed, fields=fields)

@@ -33,7 +33,7 @@ async def test_what_envoys_send_reaches_the_manager_compared(engine: Start) -> N
         await until(lambda: manager.pairs == 2)
         summary = manager.collector.summary(PROFILE, INSTANCE)
         assert (summary.identical, summary.by_class) == (1, {"extra": 1})
-        (tally,) = manager.collector.tallies(PROFILE)
+        (tally,) = of_shadows(manager.collector.tallies(PROFILE))
         (found,) = tally.endpoints["GET /items/{id}"].fields.values()
         assert found.examples[0].as_json()["differences"][0]["field"] == "$.a"
         assert manager.collector.summary(PROFILE, "another").pairs == 0

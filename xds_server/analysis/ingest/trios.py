@@ -157,28 +157,35 @@ def weight_of(fields: Collection[Field]) -> int:
     return NOTE_BYTES + FIELD_BYTES * len(fields)
 
 
-def book(
-    endpoint: EndpointTally, shadow: Note, control: Note, known: Known, clocks: Collection[Field] = _NOTHING
+def book(endpoint: EndpointTally, shadow: Note, control: Note) -> bool:
+    """Count a trio in the shadow's tally: what was noted of its two copies.
+
+    Returns: whether either differs in anything, so that its fields are to be booked too.
+    """
+    endpoint.trios += 1
+    if shadow[3] and control[3]:
+        evidence = endpoint.evidence
+        evidence.trios += 1
+        mine, theirs = shadow[2], control[2]
+        if mine is not None and theirs is not None:
+            evidence.control_times.add(theirs, mine)
+    return bool(shadow[1] or control[1])
+
+
+def book_fields(
+    endpoint: EndpointTally, shadow: Note, control: Note, *, known: Known, clocks: Collection[Field] = _NOTHING
 ) -> None:
-    """Count a trio in the shadow's tally.
+    """Count in what the copies of a trio differ.
 
     Args:
-        endpoint: the tally.
+        endpoint: the tally of the shadow.
         shadow: what was noted of the one copy.
         control: what was noted of the other.
         known: what the trios before have shown; this one is added.
         clocks: fields that tell nothing of the version.
     """
-    endpoint.trios += 1
-    _, mine, my_time, sound = shadow
-    _, theirs, their_time, also_sound = control
-    sound = sound and also_sound
-    if sound:
-        endpoint.evidence.trios += 1
-        if my_time is not None and their_time is not None:
-            endpoint.evidence.control_times.add(their_time, my_time)
-    if not (mine or theirs):
-        return
+    mine, theirs = shadow[1], control[1]
+    sound = shadow[3] and control[3]
     by_control, by_shadow = _Hidden(theirs), _Hidden(mine)
     alone = [field for field in mine if field not in theirs and field not in by_control]
     control_alone = [field for field in theirs if field not in mine and field not in by_shadow]

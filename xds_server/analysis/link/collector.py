@@ -16,20 +16,24 @@ from types import MappingProxyType
 from typing import Any
 
 import grpc
+import numpy as np
 import structlog
 
 from xds_server.analysis.clock import Clock
 from xds_server.analysis.kinds import Lost
 from xds_server.analysis.link.attachment import Attachment, EngineStatus, LastGood, Windows
 from xds_server.analysis.link.wire import METHOD, SERVICE, pack_snapshot, version_of
-from xds_server.analysis.profile_config import ProfileConfig
+from xds_server.analysis.profile_config import QUANTILES, ProfileConfig
 from xds_server.analysis.windows.comparison import Comparison, comparison_of, measured_by
 from xds_server.analysis.windows.dump import Progress, pack_dump, read_dump
+from xds_server.analysis.windows.evidence_book import EvidenceBook
 from xds_server.analysis.windows.fold import Folding
+from xds_server.analysis.windows.profile_evidence import ProfileEvidence
 from xds_server.analysis.windows.ration import Ration
 from xds_server.analysis.windows.tally import Tally, versions_of
 from xds_server.cache.snapshot import Snapshot
 from xds_server.config import EngineSettings
+from xds_server.model.judging import DEFAULT_JUDGING
 
 log = structlog.get_logger(__name__)
 
@@ -58,6 +62,7 @@ Mark = tuple[_Marked, ...]
 
 @dataclass(slots=True)
 class _Profile:
+    book: EvidenceBook
     tallies: dict[str, Tally] = field(default_factory=dict)
     applied: dict[str, int] = field(default_factory=dict)
     """Number of the last window taken in, by engine."""
@@ -66,6 +71,8 @@ class _Profile:
     revision: int = 0
     """Counts what was taken in."""
     first: asyncio.Event = field(default_factory=asyncio.Event)
+    shown: tuple[int, Mapping[str, str], ProfileEvidence] | None = None
+    """The evidence as it was last asked for: at which revision, and by which versions."""
 
 
 class Collector:
@@ -74,10 +81,12 @@ class Collector:
     Args:
         clock: the time of the engines' states.
         settings: the bounds.
+        generator: draws for arms of unequal size; seeded by the system when left out.
     """
 
-    def __init__(self, *, clock: Clock, settings: EngineSettings) -> None:
+    def __init__(self, *, clock: Clock, settings: EngineSettings, generator: np.random.Generator | None = None) -> None:
         self._clock = clock
+        self._generator = np.random.default_rng() if generator is None else generator
         self._settings = settings
         self._profiles: dict[str, _Profile] = {}
         self._forgotten: OrderedDict[str, None] = OrderedDict()
@@ -142,6 +151,30 @@ class Collector:
             return comparison_of(*(tally for tally in tallies if tally.instance == instance_id), control=control)
         return comparison_of(*versions_of(tallies, variants), control=control)
 
+    def evidence(self, profile_id: str, *, variants: Mapping[str, str] = NOTHING_KNOWN) -> ProfileEvidence:
+        """Return all the evidence about a profile; to be read at once and not changed.
+
+        Args:
+            profile_id: whose.
+            variants: the version of each instance; one that is not there is a version of its own.
+        """
+        profile = self._profiles.get(profile_id) or self._made()
+        shown = profile.shown
+        if shown is not None and shown[:2] == (profile.revision, variants):
+            return shown[2]
+        config = self._config(profile_id)
+        controlled = config is not None and config.control != ""
+        found = profile.book.view(list(profile.tallies.values()), variants, controlled=controlled)
+        profile.shown = profile.revision, dict(variants), found
+        return found
+
+    def restart_evidence(self, profile_id: str) -> None:
+        """Let nothing be evidence that was seen up to now, as when a new step begins; the comparison stays."""
+        profile = self._profiles.get(profile_id)
+        if profile is not None:
+            profile.book.restart(profile.tallies.values())
+            profile.revision += 1
+
     def tallies(self, profile_id: str) -> list[Tally]:
         """Return what is known of each instance of a profile; to be read at once and not changed."""
         profile = self._profiles.get(profile_id)
@@ -158,24 +191,30 @@ class Collector:
 
     async def first_pair(self, profile_id: str) -> None:
         """Return once something of this profile was compared."""
-        await self._profiles.setdefault(profile_id, _Profile()).first.wait()
+        await self._known(profile_id).first.wait()
 
     def dump(self, profile_id: str) -> bytes:
         """Return everything known of a profile, for the disk."""
-        profile = self._profiles.get(profile_id) or _Profile()
+        profile = self._profiles.get(profile_id) or self._made()
         reached = {engine: self._reached[engine] for engine in profile.applied if engine in self._reached}
-        return pack_dump(Progress(profile.applied, reached), profile.tallies.values())
+        progress = Progress(profile.applied, reached)
+        return pack_dump(progress, profile.tallies.values(), evidence=profile.book.pack())
 
     def load(self, profile_id: str, data: bytes) -> None:
         """Take up what `dump` returned; added to what is there. Raises: ValueError when it is something else."""
-        progress, tallies = read_dump(data)
-        profile = self._profiles.setdefault(profile_id, _Profile())
+        progress, tallies, evidence = read_dump(data)
+        profile = self._known(profile_id)
         for engine, number in progress.applied.items():
             profile.applied[engine] = max(number, profile.applied.get(engine, 0))
         for engine, closing in progress.reached.items():
             self._reach(engine, closing)
         for tally in tallies:
             self._add(profile, tally)
+        if evidence:
+            try:
+                profile.book.load(evidence, profile.tallies.values())
+            except (KeyError, TypeError, IndexError, AttributeError) as error:
+                raise ValueError(f"not evidence: {type(error).__name__} at {error}") from error
 
     def mark(self) -> Mark:
         """Return how far it got with each engine; to be taken before the dumps that are written."""
@@ -271,27 +310,48 @@ class Collector:
         if before > applied:
             tally.lost[Lost.ENGINE_WINDOWS_DROPPED] += 1
         profile.applied[engine] = number
-        self._add(profile, tally)
+        self._add(profile, tally, is_window=True)
 
     def _of(self, name: str) -> _Profile | None:
         known = self._profiles.get(name)
         if known is None and name not in self._forgotten:
-            configured = any(config.profile_id == name for config in self._configs)
+            configured = self._config(name) is not None
             if configured or len(self._profiles) < len(self._configs) + UNKNOWN:
-                known = self._profiles[name] = _Profile()
+                known = self._profiles[name] = self._made()
         return known
 
-    def _add(self, profile: _Profile, tally: Tally) -> None:
+    def _known(self, name: str) -> _Profile:
+        known = self._profiles.get(name)
+        if known is None:
+            known = self._profiles[name] = self._made()
+        return known
+
+    def _made(self) -> _Profile:
+        return _Profile(EvidenceBook(self._generator))
+
+    def _config(self, name: str) -> ProfileConfig | None:
+        return next((config for config in self._configs if config.profile_id == name), None)
+
+    def _add(self, profile: _Profile, tally: Tally, *, is_window: bool = False) -> None:
+        """Add a window, or what was known before a restart."""
+        config = self._config(tally.profile)
         if profile.folding is None:
-            patterns = next((c.analysis.endpoints for c in self._configs if c.profile_id == tally.profile), ())
+            patterns = () if config is None else config.analysis.endpoints
             profile.folding = Folding(self._settings.max_endpoints, self._settings.max_differences, patterns)
-        tally = profile.folding.fold(tally, profile.tallies.values())
+        book = profile.book
+        tally = profile.folding.fold(tally, profile.tallies.values(), follow=book.moved)
+        if is_window:
+            judging = DEFAULT_JUDGING if config is None else config.analysis.judging
+            book.take(tally, length=judging.block, quantiles=QUANTILES if config is None else config.quantiles)
         profile.revision += 1
         mine = profile.tallies.get(tally.instance)
         if mine is None:
-            profile.tallies[tally.instance] = tally
+            mine = profile.tallies[tally.instance] = tally
         else:
             mine.merge(tally)
+        if is_window:
+            names = {name: list(endpoint.fields) for name, endpoint in tally.endpoints.items()}
+            book.number(names, mine, profile.tallies.values())
         if any(each.fields for each in tally.endpoints.values()):
             profile.ration.apply(profile.tallies.values())
         if any(endpoint.pairs for endpoint in tally.endpoints.values()):

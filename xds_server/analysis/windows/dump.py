@@ -6,14 +6,17 @@ Not guaranteed: that bytes of another version can be read.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
 
 import orjson
 
 from xds_server.analysis.windows.tally import Tally
 
-DUMP_VERSION = 3
+DUMP_VERSION = 4
 MAX_DUMP = 32 * 1024 * 1024
 """Bytes beyond which examples are left out."""
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 _KEPT = (1, 0)
 """Examples of each class and field that are tried when all of them are too many."""
 
@@ -28,25 +31,28 @@ class Progress:
     """Number of the last closing that was taken in, whatever profiles it was about."""
 
 
-def pack_dump(progress: Progress, tallies: Iterable[Tally], *, most: int = MAX_DUMP) -> bytes:
-    """Return what `read_dump` reads."""
+def pack_dump(
+    progress: Progress, tallies: Iterable[Tally], *, evidence: Mapping[str, Any] = _NOTHING, most: int = MAX_DUMP
+) -> bytes:
+    """Return what `read_dump` reads; `evidence` is what an `EvidenceBook` packed."""
     tallies = list(tallies)
-    data = _dumped(progress, tallies)
+    data = _dumped(progress, tallies, evidence)
     for keep in _KEPT:
         if len(data) <= most:
             break
-        data = _dumped(progress, [_with_fewer(tally, keep) for tally in tallies])
+        data = _dumped(progress, [_with_fewer(tally, keep) for tally in tallies], evidence)
     return data
 
 
-def read_dump(data: bytes) -> tuple[Progress, list[Tally]]:
+def read_dump(data: bytes) -> tuple[Progress, list[Tally], dict[str, Any]]:
     """Return what was packed. Raises: ValueError when it is something else."""
     try:
         parsed = orjson.loads(data)
         if parsed["version"] != DUMP_VERSION:
             raise ValueError(f"version {parsed['version']} of a comparison is not known, {DUMP_VERSION} is")
         tallies = [Tally.unpack(packed) for packed in parsed["tallies"]]
-        return Progress(_numbers(parsed["applied"]), _numbers(parsed["reached"])), tallies
+        progress = Progress(_numbers(parsed["applied"]), _numbers(parsed["reached"]))
+        return progress, tallies, dict(parsed["evidence"])
     except (KeyError, TypeError, IndexError, AttributeError) as error:
         raise ValueError(f"not a comparison: {type(error).__name__} at {error}") from error
 
@@ -55,10 +61,16 @@ def _numbers(parsed: Mapping[str, int]) -> dict[str, int]:
     return {str(engine): int(number) for engine, number in parsed.items()}
 
 
-def _dumped(progress: Progress, tallies: Iterable[Tally]) -> bytes:
-    packed = [tally.pack() for tally in tallies]
-    applied, reached = dict(progress.applied), dict(progress.reached)
-    return orjson.dumps({"version": DUMP_VERSION, "applied": applied, "reached": reached, "tallies": packed})
+def _dumped(progress: Progress, tallies: Iterable[Tally], evidence: Mapping[str, Any]) -> bytes:
+    return orjson.dumps(
+        {
+            "version": DUMP_VERSION,
+            "applied": dict(progress.applied),
+            "reached": dict(progress.reached),
+            "tallies": [tally.pack() for tally in tallies],
+            "evidence": dict(evidence),
+        }
+    )
 
 
 def _with_fewer(tally: Tally, keep: int) -> Tally:

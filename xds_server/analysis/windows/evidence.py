@@ -14,37 +14,74 @@ from typing import Any
 
 from xds_server.analysis.windows.sketch import Sketch
 
+_TOGETHER = 128
+"""Times that wait before they are put into their buckets."""
+
 
 class Times:
-    """Response times of two legs, of requests in which both are known; so both sketches count as many."""
+    """Response times of two legs, of requests in which both are known; so both sketches count as many.
 
-    __slots__ = ("candidate", "reference")
+    They wait in one short list: this is called for each pair, and twice the call would be twice the time.
+    """
+
+    __slots__ = ("_candidate", "_reference", "_waiting")
 
     def __init__(self) -> None:
-        self.reference = Sketch()
-        self.candidate = Sketch()
+        self._reference = Sketch()
+        self._candidate = Sketch()
+        self._waiting: list[float] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._waiting or self._reference)
+
+    @property
+    def reference(self) -> Sketch:
+        """What is compared with."""
+        if self._waiting:
+            self._sort_in()
+        return self._reference
+
+    @property
+    def candidate(self) -> Sketch:
+        """What is compared."""
+        if self._waiting:
+            self._sort_in()
+        return self._candidate
 
     def add(self, reference: float, candidate: float) -> None:
         """Count one request."""
-        self.reference.add(reference)
-        self.candidate.add(candidate)
+        waiting = self._waiting
+        waiting += (reference, candidate)
+        if len(waiting) >= _TOGETHER:
+            self._sort_in()
+
+    def _sort_in(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        self._reference.add_all(waiting[::2])
+        self._candidate.add_all(waiting[1::2])
 
     def merge(self, other: "Times") -> None:
         """Add the other's."""
-        self.reference.merge(other.reference)
-        self.candidate.merge(other.candidate)
+        if other:
+            self._reference.merge(other.reference)
+            self._candidate.merge(other.candidate)
 
     def pack(self) -> list[list[int]]:
         """Return it for the link and the disk."""
         return [self.reference.as_json(), self.candidate.as_json()]
 
     @classmethod
+    def of(cls, reference: Sketch, candidate: Sketch) -> "Times":
+        """Return the times of two sketches, which are its own from now on."""
+        times = cls()
+        times._reference, times._candidate = reference, candidate
+        return times
+
+    @classmethod
     def unpack(cls, packed: Sequence[Sequence[int]]) -> "Times":
         """Return what `pack` described. Raises: TypeError, ValueError when it is something else."""
-        times = cls()
         reference, candidate = packed
-        times.reference, times.candidate = Sketch.from_json(reference), Sketch.from_json(candidate)
-        return times
+        return cls.of(Sketch.from_json(reference), Sketch.from_json(candidate))
 
 
 class Faulted:

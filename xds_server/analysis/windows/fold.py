@@ -5,7 +5,7 @@ which may have learnt different things.
 Guarantees: totals are kept. Which names stay never depends on what differs, only on what came first and how often.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from xds_server.analysis.endpoints.endpoints import Endpoints, Names
@@ -24,12 +24,19 @@ class Folding:
         """Take these for the patterns of the user."""
         self._endpoints.use(patterns)
 
-    def fold(self, tally: Tally, others: Iterable[Tally] = ()) -> Tally:
+    def fold(
+        self,
+        tally: Tally,
+        others: Iterable[Tally] = (),
+        *,
+        follow: Callable[[Mapping[str, str]], None] | None = None,
+    ) -> Tally:
         """Return a tally with the same counts and no names beyond the bounds; it may be the same object, changed.
 
         Args:
             tally: what came in.
             others: what was folded before: where it taught that names are one endpoint, they are moved there too.
+            follow: told of the same, by old name.
         """
         self._endpoints.add((name, _hits(endpoint)) for name, endpoint in tally.endpoints.items())
         if moved := self._endpoints.moved:
@@ -37,6 +44,8 @@ class Folding:
             self._fields.move(moved)
             for other in others:
                 move(other, moved)
+            if follow is not None:
+                follow(moved)
         folded: dict[str, EndpointTally] = {}
         for name, endpoint in tally.endpoints.items():
             kept = self._endpoints.current(name)

@@ -8,15 +8,12 @@ Units: seconds.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from xds_server.analysis.statistics.paired import Paired
+from xds_server.analysis.statistics.ratio import Ratios
 from xds_server.analysis.windows.arms import ArmTally
 from xds_server.analysis.windows.evidence import Evidence
 from xds_server.analysis.windows.tally import Field, FieldTally
-
-if TYPE_CHECKING:
-    from xds_server.analysis.statistics.paired import Paired
-    from xds_server.analysis.statistics.ratio import Ratios
 
 ALLOWANCE = 0.001
 """What our own path and the smaller load may add to a shadow's response time, or take from it, beside its original's;
@@ -34,9 +31,9 @@ class EndpointEvidence:
     differs, from its second trio on; `appeared` is its order in the profile. Empty for all endpoints together."""
     appeared: int
     """Order of appearance in the profile, from 1; no two endpoints have the same. 0: all endpoints together."""
-    times: Mapping[float, "Ratios"]
+    times: Mapping[float, Ratios]
     """By quantile: shadow against original, which is given `ALLOWANCE` more. Missing: no time block is complete yet."""
-    control_times: Mapping[float, "Ratios"]
+    control_times: Mapping[float, Ratios]
     """By quantile: shadow against control, without allowance. Empty without a control."""
     not_judged: Mapping[str, int]
     """Pairs that came and are not judged, by `Reason`; of all that was seen, before `since` too."""
@@ -79,8 +76,8 @@ class ArmPair:
 
     reference: str
     candidate: str
-    errors: "Paired"
-    times: Mapping[float, "Ratios"]
+    errors: Paired
+    times: Mapping[float, Ratios]
     """By quantile: candidate against reference."""
 
 

@@ -12,7 +12,7 @@ Not guaranteed: exact sums or means; they are as accurate as the quantiles.
 import bisect
 import itertools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 ACCURACY = 0.01
 LEAST = 1e-6
@@ -25,6 +25,16 @@ _MIDDLE = 2 / (1 + _GAMMA)
 _TOGETHER = 64
 _log = math.log
 _ceil = math.ceil
+
+
+def bucket_of(value: float) -> int:
+    """Return the bucket that a value falls into."""
+    return math.ceil(math.log(min(max(value, LEAST), MOST)) * _SCALE)
+
+
+def value_of(bucket: int) -> float:
+    """Return the value in the middle of a bucket."""
+    return _MIDDLE * _GAMMA**bucket
 
 
 class Sketch:
@@ -48,8 +58,16 @@ class Sketch:
         if len(waiting) >= _TOGETHER:
             self._sort_in()
 
+    def add_all(self, values: Sequence[float]) -> None:
+        """Count several values."""
+        if values:
+            self._put(values)
+
     def _sort_in(self) -> None:
         waiting, self._waiting = self._waiting, []
+        self._put(waiting)
+
+    def _put(self, waiting: Sequence[float]) -> None:
         if min(waiting) < LEAST or max(waiting) > MOST:
             waiting = [min(max(value, LEAST), MOST) for value in waiting]
         counts = self._counts
@@ -65,6 +83,13 @@ class Sketch:
             self._sort_in()
         return self._counts
 
+    def __bool__(self) -> bool:
+        return bool(self._waiting or self._counts)
+
+    def counts(self) -> Mapping[int, int]:
+        """Return the values by bucket; to be read, not changed."""
+        return self._buckets
+
     @property
     def count(self) -> int:
         """How many values were added."""
@@ -72,6 +97,8 @@ class Sketch:
 
     def merge(self, other: "Sketch") -> None:
         """Add what the other sketch holds."""
+        if not other:
+            return
         buckets = self._buckets
         for bucket, count in other._buckets.items():  # noqa: SLF001 - the same class
             buckets[bucket] = buckets.get(bucket, 0) + count
@@ -120,6 +147,13 @@ class Sketch:
         """Return the sketch that `as_json` described."""
         sketch = cls()
         sketch._counts = {int(b): int(c) for b, c in zip(flat[::2], flat[1::2], strict=True)}
+        return sketch
+
+    @classmethod
+    def from_counts(cls, counts: Mapping[int, int]) -> "Sketch":
+        """Return a sketch of so many values in each bucket."""
+        sketch = cls()
+        sketch._counts = dict(counts)
         return sketch
 
     def __eq__(self, other: object) -> bool:

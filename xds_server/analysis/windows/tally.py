@@ -41,8 +41,8 @@ class FieldTally:
 
     __slots__ = (
         "alone",
-        "appeared",
         "apart",
+        "appeared",
         "both",
         "control",
         "count",
@@ -107,7 +107,6 @@ class FieldTally:
         if other.examples:
             both = {example.id: example for example in (*self.examples, *other.examples)}
             self.examples = sorted(both.values(), key=_age, reverse=True)[:keep]
-
 
     def met(self, trio: Trios, *, first: bool, sound: bool) -> None:
         """Count a trio.

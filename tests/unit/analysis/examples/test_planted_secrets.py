@@ -302,7 +302,9 @@ def outputs(place: Place) -> str:
         ours, theirs, _ = place
         engine.feed(batch(*pair_entries(ours, theirs)), 0.0)
         tallies = engine.take()
-        assert [t.endpoints and next(iter(t.endpoints.values())).differing for t in of_shadows(tallies)] == [1], "they must differ"
+        assert [t.endpoints and next(iter(t.endpoints.values())).differing for t in of_shadows(tallies)] == [1], (
+            "they must differ"
+        )
         collector = Collector(clock=SystemClock(), settings=EngineSettings())
         for number, tally in enumerate(tallies, 1):
             collector._take("engine", number, number - 1, orjson.loads(orjson.dumps(tally.pack())))

@@ -185,3 +185,24 @@ def test_long_paths_count_as_bytes_that_wait() -> None:
         pairing.add(record(pair=str(n), path="/" + "x" * 50_000), 0.0)
         assert pairing.waiting_bytes < 99_000
     assert lost[Lost.DROPPED_WAITING] == 4
+
+
+@pytest.mark.parametrize("how", ["expire", "drop", "stop"])
+def test_originals_that_are_given_up_are_told_of_with_the_copy_that_is_missing(how: str) -> None:
+    missed: list[tuple[str, str]] = []
+    pairing = Pairing(
+        expected=lambda _: frozenset("st"),
+        lost=lambda *_: None,
+        missed=lambda original, instance: missed.append((original.pair.partition("/")[2], instance)),
+        timeout=20.0,
+        max_waiting=2 if how == "drop" else 9,
+        max_bytes=10**9,
+    )
+    pairing.add(leg("1", ""), 0.0)
+    pairing.add(leg("1", "s"), 0.0)
+    pairing.add(leg("2", "s"), 0.0)
+    pairing.add(leg("3", ""), 0.0)
+    if how == "expire":
+        pairing.expire(20.0)
+    pairing.stop()
+    assert missed == {"expire": [("1", "t"), ("3", "s"), ("3", "t")], "drop": [("1", "t")], "stop": []}[how]

@@ -53,9 +53,7 @@ def merged(tallies: list[Tally]) -> dict[str, Tally]:
 
 def counted(tally: Tally) -> tuple[int, dict[str, tuple[int, int, int]]]:
     (endpoint,) = tally.endpoints.values()
-    return endpoint.trios, {
-        name: found.trios for (name, _), found in endpoint.fields.items() if any(found.trios)
-    }
+    return endpoint.trios, {name: found.trios for (name, _), found in endpoint.fields.items() if any(found.trios)}
 
 
 FIELDS = st.frozensets(st.sampled_from("xyz"))

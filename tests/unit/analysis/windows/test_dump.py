@@ -22,8 +22,8 @@ def examples(data: bytes) -> list[int]:
 
 def test_what_is_dumped_is_read_again() -> None:
     progress = Progress({"engine": 7}, {"engine": 3})
-    read, (tally,) = read_dump(pack_dump(progress, [much()]))
-    assert (read, tally.instance, tally.pack()) == (progress, "i1", much().pack())
+    read, (tally,), evidence = read_dump(pack_dump(progress, [much()], evidence={"since": 1.5}))
+    assert (read, tally.instance, tally.pack(), evidence) == (progress, "i1", much().pack(), {"since": 1.5})
 
 
 @pytest.mark.parametrize("keep", [5, 1, 0])
@@ -39,7 +39,14 @@ def test_a_dump_that_is_too_large_leaves_out_examples_and_no_counts(keep: int) -
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"{}", b"[]", b'{"version": 1}', b'{"version": 3, "tallies": [1], "applied": {}, "reached": {}}']
+    "data",
+    [
+        b"",
+        b"{}",
+        b"[]",
+        b'{"version": 3, "tallies": [], "applied": {}, "reached": {}}',
+        b'{"version": 4, "tallies": [1], "applied": {}, "reached": {}}',
+    ],
 )
 def test_what_is_something_else_is_refused(data: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):

@@ -1,0 +1,95 @@
+"""Arms of an experiment beside each other: unpaired groups made comparable window by window, so a drift meets both.
+
+Compared are `plain` with `mirrored` (does the mirroring harm the original?), and in a split `original` with each
+variant and each two variants.
+Guarantees: bounded (`MAX_VARIANTS`). The draws of the random generator depend on sizes alone.
+Not guaranteed: anything when arms are no random groups (`statistics.matching`); a window in which one arm has nothing
+counts for nothing.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from xds_server.analysis.statistics.matching import matched, thinned
+from xds_server.analysis.statistics.paired import Paired
+from xds_server.analysis.windows.arms import KEYLESS, MIRRORED, ORIGINAL, PLAIN, ArmTally
+from xds_server.analysis.windows.blocks import Blocks
+from xds_server.analysis.windows.evidence import Times
+from xds_server.analysis.windows.sketch import Sketch
+
+MAX_VARIANTS = 8
+"""Variants of a split that are compared."""
+_NOT_VARIANTS = frozenset({MIRRORED, PLAIN, ORIGINAL, KEYLESS})
+
+Pair = tuple[str, str]
+"""Reference and candidate."""
+
+
+class Beside:
+    """Two arms: `errors` of matched requests (`up`: the candidate alone failed), and `blocks` of their times."""
+
+    __slots__ = ("blocks", "errors")
+
+    def __init__(self) -> None:
+        self.errors = Paired()
+        self.blocks = Blocks()
+
+
+class ArmPairs:
+    """All pairs of arms of a profile."""
+
+    def __init__(self) -> None:
+        self._variants: dict[str, None] = {}
+        self.found: dict[Pair, Beside] = {}
+
+    def take(self, arms: Mapping[str, ArmTally], since: float, generator: np.random.Generator) -> None:
+        """Take in a window's arms."""
+        for name in sorted(arms):
+            if name not in _NOT_VARIANTS and len(self._variants) < MAX_VARIANTS:
+                self._variants.setdefault(name)
+        for reference, candidate in self._pairs():
+            one, other = arms.get(reference), arms.get(candidate)
+            if one is None or other is None:
+                continue
+            beside = self.found.get((reference, candidate))
+            if beside is None:
+                beside = self.found[reference, candidate] = Beside()
+            beside.errors += matched(one.count, one.errors, other.count, other.errors)
+            beside.blocks.add(_thinned(one.times, other.times, generator), since)
+
+    def close(self, until: float, *, length: float, quantiles: Sequence[float]) -> None:
+        """End the blocks that are long enough."""
+        for beside in self.found.values():
+            beside.blocks.close(until, length=length, quantiles=quantiles)
+
+    def pack(self) -> list[Any]:
+        """Return it for the disk."""
+        return [
+            [*pair, [each.errors.pairs, each.errors.up, each.errors.down], each.blocks.pack()]
+            for pair, each in self.found.items()
+        ]
+
+    @classmethod
+    def unpack(cls, packed: Sequence[Any]) -> "ArmPairs":
+        """Return what `pack` described. Raises: TypeError, ValueError when it is something else."""
+        pairs = cls()
+        for reference, candidate, errors, blocks in packed:
+            beside = pairs.found[reference, candidate] = Beside()
+            beside.errors, beside.blocks = Paired(*errors), Blocks.unpack(blocks)
+            pairs._variants.update({n: None for n in (reference, candidate) if n not in _NOT_VARIANTS})
+        return pairs
+
+    def _pairs(self) -> Iterator[Pair]:
+        yield PLAIN, MIRRORED
+        yield from ((ORIGINAL, variant) for variant in self._variants)
+        yield from combinations(sorted(self._variants), 2)
+
+
+def _thinned(reference: Sketch, candidate: Sketch, generator: np.random.Generator) -> Times:
+    """Return as many times of each, drawn at random."""
+    size = min(reference.count, candidate.count)
+    drawn = [Sketch.from_counts(thinned(leg.counts(), size, generator)) for leg in (reference, candidate)]
+    return Times.of(*drawn)

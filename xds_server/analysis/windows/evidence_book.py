@@ -1,0 +1,302 @@
+"""The manager's book of evidence about one profile: blocks of time, arms, orders of appearance, since when.
+
+Counts are in the tallies themselves (`EndpointTally.evidence`); here is what they do not hold, and the view of both.
+
+Guarantees: what was packed goes on as if nothing had been. Endpoints and fields are numbered as they first come,
+whichever version shows them, and keep their numbers: each number belongs to one of them.
+Not guaranteed: that windows which were on their way at `restart` are left out.
+Units: seconds.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from xds_server.analysis.windows.arm_pairs import ArmPairs
+from xds_server.analysis.windows.arms import ArmTally
+from xds_server.analysis.windows.blocks import Blocks, merged_ratios
+from xds_server.analysis.windows.evidence import Evidence
+from xds_server.analysis.windows.profile_evidence import (
+    ALLOWANCE,
+    ArmPair,
+    EndpointEvidence,
+    ProfileEvidence,
+    VersionEvidence,
+)
+from xds_server.analysis.windows.tally import EndpointTally, Field, FieldTally, Tally
+
+ALL = ""
+"""Stands for all endpoints together."""
+
+
+class _Timed:
+    """The blocks of one endpoint at one instance."""
+
+    __slots__ = ("by_control", "by_original")
+
+    def __init__(self) -> None:
+        self.by_original = Blocks(ALLOWANCE)
+        self.by_control = Blocks()
+
+    def add(self, evidence: Evidence, since: float) -> None:
+        self.by_original.add(evidence.times, since)
+        self.by_control.add(evidence.control_times, since)
+
+    def close(self, until: float, *, length: float, quantiles: Sequence[float]) -> None:
+        self.by_original.close(until, length=length, quantiles=quantiles)
+        self.by_control.close(until, length=length, quantiles=quantiles)
+
+    def merge(self, other: "_Timed") -> None:
+        self.by_original.merge(other.by_original)
+        self.by_control.merge(other.by_control)
+
+    def pack(self) -> list[Any]:
+        return [self.by_original.pack(), self.by_control.pack()]
+
+    @classmethod
+    def unpack(cls, packed: Sequence[Any]) -> "_Timed":
+        timed = cls()
+        by_original, by_control = packed
+        timed.by_original, timed.by_control = Blocks.unpack(by_original, ALLOWANCE), Blocks.unpack(by_control)
+        return timed
+
+
+class EvidenceBook:
+    """One profile's. `generator` draws for arms of unequal size."""
+
+    def __init__(self, generator: np.random.Generator) -> None:
+        self._generator = generator
+        self._since = 0.0
+        self._until = 0.0
+        self._endpoints = 0
+        """The last number given to an endpoint."""
+        self._fields = 0
+        self._whole: dict[str, Evidence] = {}
+        """By instance: all endpoints together, to have it at once."""
+        self._timed: dict[str, dict[str, _Timed]] = {}
+        """By instance and endpoint."""
+        self._arm_pairs = ArmPairs()
+        self._lost_before: dict[str, Counter[str]] = {}
+
+    def take(self, window: Tally, *, length: float, quantiles: Sequence[float]) -> None:
+        """Take in a window, before it is merged with others.
+
+        Args:
+            window: with the names that the profile's tallies use.
+            length: of a block.
+            quantiles: of the response time, that are judged.
+        """
+        if window.since:
+            self._since = min(self._since, window.since) if self._since else window.since
+            self._until = max(self._until, window.until)
+        if window.arms:
+            self._arm_pairs.take(window.arms, window.since, self._generator)
+        self._arm_pairs.close(window.until, length=length, quantiles=quantiles)
+        if window.control or not window.endpoints:
+            return
+        together = Evidence()
+        timed = self._timed.setdefault(window.instance, {})
+        for name, endpoint in window.endpoints.items():
+            together.merge(endpoint.evidence)
+            _at(timed, name).add(endpoint.evidence, window.since)
+        _at(timed, ALL).add(together, window.since)
+        self._whole.setdefault(window.instance, Evidence()).merge(together)
+        for each in timed.values():
+            each.close(window.until, length=length, quantiles=quantiles)
+
+    def number(self, names: Mapping[str, Collection[Field]], mine: Tally, tallies: Collection[Tally]) -> None:
+        """Give what has come its numbers.
+
+        Args:
+            names: the endpoints of a window, and the fields of each.
+            mine: the tally that it was merged into.
+            tallies: all of the profile.
+        """
+        if mine.control or not mine.instance:
+            return
+        for name, fields in names.items():
+            endpoint = mine.endpoints[name]
+            # A version that shows what another has shown before uses its number.
+            others = [tally.endpoints[name] for tally in tallies if tally is not mine and name in tally.endpoints]
+            if not endpoint.appeared:
+                endpoint.appeared = _given(others)
+                if not endpoint.appeared:
+                    self._endpoints += 1
+                    endpoint.appeared = self._endpoints
+            for field in fields:
+                found = endpoint.fields[field]
+                if not found.appeared:
+                    found.appeared = _given(other.fields[field] for other in others if field in other.fields)
+                    if not found.appeared:
+                        self._fields += 1
+                        found.appeared = self._fields
+
+    def moved(self, names: Mapping[str, str]) -> None:
+        """Take note that endpoints are called otherwise now; the tallies know it already."""
+        for timed in self._timed.values():
+            for old in [name for name in timed if name in names]:
+                each = timed.pop(old)
+                there = timed.setdefault(names[old], each)
+                if there is not each:
+                    there.merge(each)
+
+    def restart(self, tallies: Iterable[Tally]) -> None:
+        """Let nothing be evidence that was seen up to now; the numbers stay."""
+        for tally in tallies:
+            for endpoint in tally.endpoints.values():
+                endpoint.restart_evidence()
+            tally.arms = {}
+            self._lost_before[tally.instance] = Counter(tally.lost)
+        self._since = self._until = 0.0
+        self._whole, self._timed, self._arm_pairs = {}, {}, ArmPairs()
+
+    def pack(self) -> dict[str, Any]:
+        """Return it for the disk; `whole` follows from the tallies."""
+        return {
+            "since": self._since,
+            "until": self._until,
+            "numbers": [self._endpoints, self._fields],
+            "timed": {
+                instance: {name: each.pack() for name, each in timed.items()} for instance, timed in self._timed.items()
+            },
+            "arm_pairs": self._arm_pairs.pack(),
+            "lost_before": {
+                instance: {str(k): n for k, n in lost.items()} for instance, lost in self._lost_before.items()
+            },
+        }
+
+    def load(self, packed: Mapping[str, Any], tallies: Iterable[Tally]) -> None:
+        """Go on from what `pack` returned, in place of what is here, and from the tallies that belong to it.
+
+        Raises: KeyError, TypeError, ValueError when it is something else.
+        """
+        timed = {
+            str(instance): {str(name): _Timed.unpack(each) for name, each in of_it.items()}
+            for instance, of_it in packed["timed"].items()
+        }
+        arm_pairs = ArmPairs.unpack(packed["arm_pairs"])
+        lost_before = {str(instance): Counter(lost) for instance, lost in packed["lost_before"].items()}
+        self._endpoints, self._fields = map(int, packed["numbers"])
+        self._since, self._until = float(packed["since"]), float(packed["until"])
+        self._timed, self._arm_pairs, self._lost_before = timed, arm_pairs, lost_before
+        self._whole = {}
+        for tally in tallies:
+            if not tally.control and tally.endpoints:
+                self._whole[tally.instance] = _together(each.evidence for each in tally.endpoints.values())
+
+    def view(
+        self, tallies: Sequence[Tally], variants: Mapping[str, str], *, controlled: bool = False
+    ) -> ProfileEvidence:
+        """Return the evidence as it is now.
+
+        Args:
+            tallies: of the profile.
+            variants: the version of each instance; one that is not there is a version of its own.
+            controlled: whether the profile has a control now.
+        """
+        found: dict[str, list[Tally]] = {}
+        arms: dict[str, ArmTally] = {}
+        lost: Counter[str] = Counter()
+        for tally in tallies:
+            if not tally.control and tally.instance:
+                found.setdefault(variants.get(tally.instance, tally.instance), []).append(tally)
+            elif not tally.instance:
+                arms = tally.arms
+            if not tally.control:
+                lost.update(self._lost(tally))
+        return ProfileEvidence(
+            versions={variant: self._version(variant, parts) for variant, parts in found.items()},
+            arms=arms,
+            arm_pairs={
+                (reference, candidate): ArmPair(reference, candidate, each.errors, each.blocks.ratios)
+                for (reference, candidate), each in self._arm_pairs.found.items()
+            },
+            lost=lost,
+            controlled=controlled or any(tally.control for tally in tallies),
+            since=self._since,
+            until=self._until,
+        )
+
+    def _lost(self, tally: Tally) -> Counter[str]:
+        lost = Counter(tally.lost)
+        lost.subtract(self._lost_before.get(tally.instance, ()))
+        return Counter({str(kind): count for kind, count in lost.items() if count > 0})
+
+    def _version(self, variant: str, parts: Sequence[Tally]) -> VersionEvidence:
+        names = dict.fromkeys(name for tally in parts for name in tally.endpoints)
+        lost: Counter[str] = Counter()
+        for tally in parts:
+            lost.update(self._lost(tally))
+        timed = [self._timed.get(tally.instance, {}) for tally in parts]
+        wholes = [self._whole[tally.instance] for tally in parts if tally.instance in self._whole]
+        not_judged: Counter[str] = Counter()
+        for tally in parts:
+            for endpoint in tally.endpoints.values():
+                not_judged.update(endpoint.not_judged)
+        return VersionEvidence(
+            variant=variant,
+            instances=tuple(tally.instance for tally in parts),
+            endpoints={
+                name: _endpoint([t.endpoints[name] for t in parts if name in t.endpoints], _named(timed, name))
+                for name in names
+            },
+            whole=_evidence(wholes, _named(timed, ALL), not_judged=not_judged),
+            lost=lost,
+        )
+
+
+def _endpoint(parts: Sequence[EndpointTally], timed: Sequence[_Timed]) -> EndpointEvidence:
+    evidence = [part.evidence for part in parts]
+    if len(parts) == 1:
+        part = parts[0]
+        return _evidence(evidence, timed, fields=part.fields, appeared=part.appeared, not_judged=part.not_judged)
+    fields: dict[Field, FieldTally] = {}
+    not_judged: Counter[str] = Counter()
+    for part in parts:
+        not_judged.update(part.not_judged)
+        for field, tally in part.fields.items():
+            fields.setdefault(field, FieldTally()).merge(tally, 0)
+    appeared = min((part.appeared for part in parts if part.appeared), default=0)
+    return _evidence(evidence, timed, fields=fields, appeared=appeared, not_judged=not_judged)
+
+
+def _evidence(
+    parts: Sequence[Evidence],
+    timed: Sequence[_Timed],
+    *,
+    fields: Mapping[Field, FieldTally] | None = None,
+    appeared: int = 0,
+    not_judged: Counter[str],
+) -> EndpointEvidence:
+    return EndpointEvidence(
+        evidence=parts[0] if len(parts) == 1 else _together(parts),
+        fields={} if fields is None else fields,
+        appeared=appeared,
+        times=merged_ratios([each.by_original.ratios for each in timed]),
+        control_times=merged_ratios([each.by_control.ratios for each in timed]),
+        not_judged={str(reason): count for reason, count in not_judged.items()},
+    )
+
+
+def _at(timed: dict[str, _Timed], name: str) -> _Timed:
+    found = timed.get(name)
+    if found is None:
+        found = timed[name] = _Timed()
+    return found
+
+
+def _named(timed: Iterable[Mapping[str, _Timed]], name: str) -> list[_Timed]:
+    return [each[name] for each in timed if name in each]
+
+
+def _together(parts: Iterable[Evidence]) -> Evidence:
+    whole = Evidence()
+    for part in parts:
+        whole.merge(part)
+    return whole
+
+
+def _given(others: Iterable[EndpointTally | FieldTally]) -> int:
+    return min((other.appeared for other in others if other.appeared), default=0)
