@@ -113,7 +113,8 @@ def _reason(metric: _Metric, decision: HarmDecision) -> str:
     interval = seen.interval()
     within = f" {span(interval, unit=seen.unit)}" if interval else ""
     if seen.unit == SHARE:
-        effect, limit = f"{share(seen.effect)} above", share(seen.threshold)
+        side = "below" if seen.effect < 0 else "above"
+        effect, limit = f"{share(abs(seen.effect))} {side}", share(seen.threshold)
     else:
         effect, limit = f"{times(seen.effect)} times", f"{times(seen.threshold)} times"
     said = f"{metric.name} of mirrored requests is {effect} that of plain ones{within}, the limit is {limit}"

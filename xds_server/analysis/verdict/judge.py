@@ -28,7 +28,7 @@ def judge(case: Case, state: State) -> tuple[Verdict, State]:
         case: what is known.
         state: what the last call returned for the same evidence; `State()` at its beginning.
     """
-    case = replace(case, checks=in_force(case.checks))
+    case = replace(case, checks=in_force(case.checks, case.mode))
     rulings = [rule(case, variant, state.variants.get(variant, _NEW)) for variant in case.variants]
     order = ranked(rulings)
     decision = decision_of(order)

@@ -63,6 +63,7 @@ def difference_rate(differing: Proportion, *, margin: float, alpha: float, missi
         effect=rate,
         interval=partial(_share_between, best, worst, alpha),
         needed=partial(proportions.more_pairs, worst, margin, alpha),
+        said="no control tells noise from change",
     )
 
 

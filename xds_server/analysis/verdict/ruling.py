@@ -22,9 +22,9 @@ from xds_server.analysis.verdict.case import LATCHES, Case, Latched, Row, Varian
 from xds_server.analysis.verdict.held import held_by
 from xds_server.analysis.verdict.hypotheses import Place, Refuted, refute, shares
 from xds_server.analysis.verdict.rows import Decided, by_check, shown_of
-from xds_server.analysis.verdict.summary import bounded, failing, reasons_of
+from xds_server.analysis.verdict.summary import beside_fail, bounded, failing, reasons_of
 from xds_server.analysis.verdict.verdict import CheckResult, Decision, Difference, Missing
-from xds_server.model.judging import Check
+from xds_server.model.judging import Check, Metric
 from xds_server.model.rollout import Mode
 
 
@@ -47,8 +47,10 @@ class Ruling:
     """By how much of its limit each check stays below it, by weight; it only breaks ties."""
 
 
-def in_force(checks: Sequence[Check]) -> tuple[Check, ...]:
-    """Return the checks; when no unmuted one is critical, all of these are."""
+def in_force(checks: Sequence[Check], mode: Mode = Mode.SHADOW) -> tuple[Check, ...]:
+    """Return the checks; when no unmuted one is critical, all of these are. In a split, differences never are."""
+    if mode is Mode.SPLIT:
+        checks = [replace(c, critical=False) if c.metric is Metric.DIFFERENCE_RATE else c for c in checks]
     if any(check.critical and not check.muted for check in checks):
         return tuple(checks)
     return tuple(check if check.muted else replace(check, critical=True) for check in checks)
@@ -75,7 +77,7 @@ def rule(case: Case, variant: str, before: VariantState) -> Ruling:
     shown, omitted = shown_of(case, variant, decided, pairs=pairs)
     state = _remember(case, before, decided, shown, whole, held=held)
     if state.whole is not None:
-        reasons = bounded(state.whole.reasons)
+        reasons = bounded((*state.whole.reasons, *beside_fail(missing)))
     else:
         first = [reason for reason in (*held, mismatch) if reason]
         reasons = bounded(reasons_of(case, whole, decided=decided, shown=shown, first=first, missing=missing))

@@ -5,6 +5,7 @@ Guarantees: pure; at most `REASONS` sentences. Not guaranteed: that all that fai
 
 from collections.abc import Mapping, Sequence
 
+from xds_server.analysis.kinds import Lost
 from xds_server.analysis.verdict.case import Case, Row
 from xds_server.analysis.verdict.reasons import noun
 from xds_server.analysis.verdict.rows import Decided, by_check
@@ -59,6 +60,8 @@ def reasons_of(
         said.append(_passes(decided))
     elif not said:
         said.extend(_undecided(decided, shown))
+    if not said:
+        said.append("no check can be judged: name metrics in performanceMetrics, or checks in analysis")
     said.extend(f"not critical: {reason}" for reason in failing(decided, shown))
     if whole is Decision.INCONCLUSIVE and missing.copies:
         said.append(_missing(missing))
@@ -109,8 +112,13 @@ def _undecided(decided: Sequence[Decided], shown: Mapping[Row, CheckResult]) -> 
     return said
 
 
+def beside_fail(missing: Missing) -> list[str]:
+    """Return what else there is to say of a version that fails."""
+    return [_missing(missing)] if missing.kinds.get(Lost.OVERFLOW) else []
+
+
 def _missing(missing: Missing) -> str:
-    kinds = ", ".join(f"{_KINDS.get(kind, kind)} {count(n)}" for kind, n in missing.kinds.items())
+    kinds = ", ".join(f"{count(n)} {said}" for kind, said in _KINDS.items() if (n := missing.kinds.get(kind)))
     return (
         f"{plural(missing.copies, 'copy')} ({share(missing.share)}) are missing, each counted as the worst for a PASS"
         + (f": {kinds}" if kinds else "")
@@ -118,11 +126,11 @@ def _missing(missing: Missing) -> str:
 
 
 _KINDS = {
-    "overflow": "refused by the circuit breaker",
-    "als_gap": "records that never came",
-    "unpaired_original": "originals without their copy",
-    "unpaired_shadow": "copies without their original",
-    "dropped_waiting": "dropped while waiting",
+    Lost.OVERFLOW: "refused by the circuit breaker (the shadow is too slow for its share)",
+    Lost.ALS_GAP: "records that never came",
+    Lost.UNPAIRED_ORIGINAL: "originals without their copy",
+    Lost.UNPAIRED_SHADOW: "copies without their original",
+    Lost.DROPPED_WAITING: "dropped while waiting",
 }
 
 

@@ -22,6 +22,11 @@ P99 = Check(Metric.RESPONSE_TIME, quantile=0.99, max_ratio=1.5)
 MEMORY = Check(Metric.MEMORY, max_ratio=1.5)
 DEFAULTS = checks_of(Judging(), ["error_rate", "difference_rate", "response_time", "cpu", "memory"])
 NOW = 1_750_000_000.0
+SUMMED = (
+    *("pairs", "up", "down", "differing", "trios", "quiet_up", "quiet_down", "missing", "missing_errors"),
+    *("times", "control_times"),
+)
+"""What of all traffic is the sum of the endpoints."""
 
 
 def blocks(ratio: float, count: int, *, size: float = 2.0) -> Ratios:
@@ -35,7 +40,8 @@ def blocks(ratio: float, count: int, *, size: float = 2.0) -> Ratios:
 
 
 def sketch(value: float, count: int) -> Sketch:
-    return Sketch([value] * count)
+    bucket = Sketch([value]).as_json()[0]
+    return Sketch.from_json([bucket, count] if count else [])
 
 
 @dataclass
@@ -97,9 +103,7 @@ def version(
     together = Seen()
     for order, seen in enumerate(endpoints.values(), 1):
         seen.appeared = seen.appeared or order
-        for each in (
-            "pairs up down differing trios quiet_up quiet_down missing missing_errors times control_times".split()
-        ):
+        for each in SUMMED:
             setattr(together, each, getattr(together, each) + getattr(seen, each))
         together.ratio = max(together.ratio, seen.ratio)
         together.not_judged = seen.not_judged or together.not_judged

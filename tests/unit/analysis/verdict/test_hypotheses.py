@@ -9,12 +9,13 @@ from tests.unit.analysis.verdict.cases import ERRORS, P99
 from xds_server.analysis.statistics.family import order_weight, weighted_mean
 from xds_server.analysis.verdict.hypotheses import Place, refute, shares
 from xds_server.analysis.verdict.measured import Measured
+from xds_server.model.judging import Check
 
 ALPHA = 0.01
 LOOSE = replace(ERRORS, critical=False, name="loose")
 
 
-def place(check, endpoint: str, order: int, log_fail: float) -> Place:
+def place(check: Check, endpoint: str, order: int, log_fail: float) -> Place:
     return Place(check, endpoint, order, Measured(check.limit, "share", 1000, log_fail=log_fail))
 
 

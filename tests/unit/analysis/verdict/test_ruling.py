@@ -1,6 +1,7 @@
 """One version against the original: when it passes, fails, or is undecided."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -21,11 +22,12 @@ from xds_server.analysis.verdict.case import State
 from xds_server.analysis.verdict.judge import judge
 from xds_server.analysis.verdict.readings import Reading
 from xds_server.analysis.verdict.verdict import CheckResult, Decision, Verdict
+from xds_server.analysis.windows.profile_evidence import VersionEvidence
 from xds_server.model.judging import Judging
 
 
-def verdict_of(*args, **kwargs) -> Verdict:
-    return judge(case(*args, **kwargs), State())[0]
+def verdict_of(*versions: VersionEvidence, **facts: Any) -> Verdict:
+    return judge(case(*versions, **facts), State())[0]
 
 
 def row(verdict: Verdict, name: str, endpoint: str = "") -> CheckResult:
@@ -124,7 +126,7 @@ def test_copies_that_only_counters_know_of_count_in_all_traffic_and_breaker_over
     assert verdict.decision is Decision.INCONCLUSIVE
     assert row(verdict, "error_rate", "GET /").decision is Decision.PASS
     assert verdict.missing.copies == 100
-    assert any("refused by the circuit breaker 100" in reason for reason in verdict.reasons)
+    assert any("100 refused by the circuit breaker" in reason for reason in verdict.reasons)
 
 
 def test_losses_that_pairing_saw_and_counters_too_count_once() -> None:
@@ -300,3 +302,31 @@ def test_the_alpha_of_the_profile_is_used() -> None:
     seen = version({"GET /": Seen(480)})
     assert verdict_of(seen).decision is Decision.INCONCLUSIVE
     assert verdict_of(seen, judging=Judging(alpha=0.1)).decision is Decision.PASS
+
+
+def test_a_breaker_that_refused_copies_is_named_beside_a_fail() -> None:
+    verdict = verdict_of(
+        version({"GET /": Seen(2000, up=400, missing=9)}, lost={"overflow": 9, "unpaired_original": 9})
+    )
+    assert verdict.decision is Decision.FAIL
+    assert "9 refused by the circuit breaker" in verdict.reasons[-1]
+
+
+def test_without_any_check_it_is_said_where_to_name_one() -> None:
+    verdict = verdict_of(version({"GET /": Seen(2000)}), checks=())
+    assert verdict.decision is Decision.INCONCLUSIVE
+    assert "performanceMetrics" in verdict.reasons[0]
+
+
+def test_a_fail_stays_when_its_endpoint_is_no_longer_told_apart() -> None:
+    _, state = judge(case(version({"GET /": Seen(5000), "GET /bad": Seen(1000, up=60)})), State())
+    folded, _ = judge(case(version({"GET /": Seen(5000), "other": Seen(50_000, up=60)})), state)
+    assert folded.decision is Decision.FAIL
+    assert folded.reasons[0].startswith("GET /bad: ")
+
+
+def test_an_endpoint_that_is_not_judged_does_not_pass_either() -> None:
+    verdict = verdict_of(version({"GET /": Seen(100_000), "GET /rare": Seen(900)}))
+    rare = row(verdict, "error_rate", "GET /rare")
+    assert rare.log_pass > 5
+    assert (rare.decision, rare.judged) == (Decision.INCONCLUSIVE, False)

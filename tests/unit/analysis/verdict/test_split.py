@@ -1,5 +1,6 @@
 """Users of a version beside those who stay with the original."""
 
+from dataclasses import replace
 from typing import Any
 
 from tests.unit.analysis.verdict.cases import DIFFERENCES, ERRORS, P50, arm_pair, case, profile
@@ -65,3 +66,10 @@ def test_a_cohort_key_that_no_request_carries_is_named() -> None:
 def test_a_split_has_no_harm_to_measure() -> None:
     verdict = split_of(GOOD, {"original": (12_000, 90), "v2": (3000, 20)})
     assert verdict.harm.decision is HarmDecision.NOT_MEASURED
+
+
+def test_when_only_differences_were_critical_the_others_are_in_a_split() -> None:
+    checks = (replace(ERRORS, critical=False), DIFFERENCES)
+    verdict = split_of(BAD, {"original": (12_000, 90), "v2": (3000, 200)}, checks=checks)
+    assert verdict.decision is Decision.FAIL
+    assert {r.metric: r.critical for r in verdict.checks} == {"error_rate": True, "difference_rate": True}

@@ -1,0 +1,107 @@
+"""Rates, times and readings of one place: evidence both ways, and what missing copies do to it."""
+
+import math
+
+import pytest
+
+from tests.unit.analysis.verdict.cases import blocks
+from xds_server.analysis.statistics.paired import Paired
+from xds_server.analysis.statistics.proportion import Proportion
+from xds_server.analysis.statistics.ratio import GRID, Ratios
+from xds_server.analysis.verdict.rates import difference_rate, error_rate, unexplained_rate
+from xds_server.analysis.verdict.readings import Reading, reading
+from xds_server.analysis.verdict.times import response_time, with_missing
+from xds_server.analysis.verdict.words import about, count, plural, share, times
+
+ENOUGH = math.log(100)
+
+
+@pytest.mark.parametrize("up", [0, 5, 12, 25, 60])
+@pytest.mark.parametrize("missing", [0, 7])
+def test_the_interval_says_what_the_evidence_does(up: int, missing: int) -> None:
+    found = error_rate(Paired(2000, up, 3), margin=0.01, alpha=0.01, missing=missing)
+    low, high = found.interval() or (0, 0)
+    assert (found.log_fail >= ENOUGH) == (low > 0.01)
+    assert (found.log_pass >= ENOUGH) == (high < 0.01)
+
+
+def test_missing_copies_widen_the_interval_both_ways() -> None:
+    for measure in (
+        lambda n: error_rate(Paired(2000, 30, 3), margin=0.01, alpha=0.01, missing=n, missing_errors=n // 2),
+        lambda n: difference_rate(Proportion(2000, 30), margin=0.01, alpha=0.01, missing=n),
+        lambda n: unexplained_rate(Paired(2000, 30, 3), margin=0.01, alpha=0.01, missing=n),
+        lambda n: response_time(blocks(1.1, 60), quantile=0.5, margin=1.25, alpha=0.01, pairs=3000, missing=n),
+    ):
+        few, many = measure(0), measure(40)
+        (low, high), (lower, higher) = few.interval(), many.interval()
+        assert lower <= low <= high <= higher
+        assert many.log_fail <= few.log_fail
+        assert many.log_pass <= few.log_pass
+        assert many.effect == few.effect
+
+
+def test_values_are_rates_of_both_legs() -> None:
+    found = error_rate(Paired(1000, 50, 10), margin=0.01, alpha=0.01)
+    assert (found.original, found.shadow, found.effect) == pytest.approx((0.01, 0.05, 0.04))
+
+
+def test_without_pairs_there_is_neither_value_nor_evidence() -> None:
+    found = error_rate(Paired(), margin=0.01, alpha=0.01)
+    assert (found.effect, found.shadow) == (None, None)
+    assert (found.log_fail, found.log_pass) == pytest.approx((0, 0), abs=1e-12)
+
+
+def test_a_limit_of_nothing_is_exceeded_by_a_single_difference() -> None:
+    assert difference_rate(Proportion(1000, 1), margin=0.0, alpha=0.01).log_fail > ENOUGH
+    assert difference_rate(Proportion(100_000, 0), margin=0.0, alpha=0.01).log_pass < ENOUGH
+
+
+def test_missing_copies_are_blocks_of_their_own_and_the_others_stay_as_they_are() -> None:
+    known = blocks(1.0, 20)
+    by_hand = known.copy()
+    for _ in range(11):
+        by_hand.add([0.3] * len(GRID))
+    with_them = with_missing(known, 0.3, 11)
+    assert with_them.count == 31
+    assert with_them.log_evidence_below(1.25) == pytest.approx(by_hand.log_evidence_below(1.25))
+    assert known.count == 20
+    assert with_missing(known, 0.3, 0) is known
+
+
+def test_times_are_milliseconds_and_without_blocks_there_is_no_evidence() -> None:
+    found = response_time(None, quantile=0.5, margin=1.25, alpha=0.01, pairs=12, original=0.012, shadow=0.5)
+    assert (found.original, found.shadow, found.effect, found.log_fail) == (12, 500, None, 0)
+    assert response_time(Ratios(), quantile=0.5, margin=1.25, alpha=0.01, pairs=0).log_pass == 0
+
+
+def test_more_blocks_are_said_in_pairs() -> None:
+    found = response_time(blocks(1.0, 3), quantile=0.5, margin=1.25, alpha=0.01, pairs=300)
+    needed = found.needed()
+    assert needed is not None
+    assert needed % 100 == 0
+
+
+def test_a_reading_that_was_not_made_says_why() -> None:
+    assert reading(None, margin=1.5, alpha=0.01, name="cpu").said == "cpu: nothing was read so far"
+    found = reading(Reading(reason="the query found nothing"), margin=1.1, alpha=0.01, name="checkout_errors")
+    assert (found.possible, found.said) == (False, "checkout_errors: the query found nothing")
+
+
+def test_numbers_are_said_with_two_digits() -> None:
+    assert [share(x) for x in (0.041, 0.00064, 0.3, 1.0, 0.0, -0.0032, 1e-6)] == [
+        "4.1 %",
+        "0.064 %",
+        "30 %",
+        "100 %",
+        "0 %",
+        "-0.32 %",
+        "0 %",
+    ]
+    assert [times(x) for x in (1.4213, 1.0, 12.3456, 1234.5, math.inf)] == ["1.42", "1", "12.35", "1,234", "inf"]
+    assert [about(x) for x in (7, 12, 1234, 98_765)] == ["about 7", "about 12", "about 1,200", "about 99,000"]
+    assert [plural(1, "copy"), plural(2, "copy"), plural(1200, "pair"), count(12.4)] == [
+        "1 copy",
+        "2 copies",
+        "1,200 pairs",
+        "12",
+    ]
