@@ -7,11 +7,13 @@ from typing import Any
 from xds_server.model.ids import FaultID, InstanceID, NetworkID, ProfileID
 from xds_server.model.network import Address, Component, Endpoint, Protocol, VirtualNetwork
 from xds_server.model.profile import CONTROL, EndpointSpec, Fault, FaultParameters, ShadowingProfile, Variant
+from xds_server.model.rollout import Cohort, Mode, Split
 from xds_server.model.state import ActiveProfile, ActiveShadow, NetworkState
 
 PROFILE = "11111111-0000-4000-8000-000000000001"
 INSTANCE = "22222222-0000-4000-8000-000000000001"
 FAULT = "33333333-0000-4000-8000-000000000001"
+BY_USER = Cohort(header="x-user")
 LONG_AGO = datetime(2026, 1, 2, tzinfo=UTC)
 
 
@@ -43,8 +45,27 @@ def profile(number: int = 1, **more: Any) -> ShadowingProfile:
     return ShadowingProfile(**{**values, **more})
 
 
-def shadow(number: int = 1, *, port: int = 9002, faults: tuple[Fault, ...] = ()) -> ActiveShadow:
-    return ActiveShadow(InstanceID(f"{INSTANCE[:-1]}{number}"), "v2", Address("127.0.0.1", port), faults)
+def shadow(
+    number: int = 1,
+    *,
+    port: int = 9002,
+    faults: tuple[Fault, ...] = (),
+    variant: str = "v2",
+    draining: bool = False,
+) -> ActiveShadow:
+    instance, address = InstanceID(f"{INSTANCE[:-1]}{number}"), Address("127.0.0.1", port)
+    return ActiveShadow(instance, variant, address, faults, draining=draining)
+
+
+def split(number: int = 1, *, cohort: Cohort = BY_USER, **more: Any) -> ShadowingProfile:
+    """Return a profile that sends users to variants, by header `x-user` unless told otherwise, and measures nobody.
+
+    `weights` are those of its variants, in order; v2 alone has 25 of 100.
+    """
+    weights: dict[str, float] = more.pop("weights", {"v2": 25.0})
+    variants = tuple(Variant(name, EndpointSpec("127.0.0.1", 9002)) for name in weights)
+    values = {"percentage": 0.0, "variants": variants, "mode": Mode.SPLIT, "split": Split(cohort, weights)}
+    return profile(number, **{**values, **more})
 
 
 def control(number: int = 2, *, port: int = 9001, original: bool = False) -> ActiveShadow:

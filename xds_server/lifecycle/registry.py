@@ -15,6 +15,7 @@ from xds_server.lifecycle.rollout import silenced
 from xds_server.model.ids import FaultID, InstanceID, NetworkID, ProfileID
 from xds_server.model.network import VirtualNetwork
 from xds_server.model.profile import Fault, SelfSpec, ShadowingProfile, VariantSpec
+from xds_server.model.rollout import Mode
 from xds_server.model.shadow import InstanceStatus, ShadowInstance
 from xds_server.model.state import ActiveProfile, ActiveShadow, NetworkState
 
@@ -109,11 +110,17 @@ class NetworkRecord:
         return NetworkState(network=self.network, profiles=tuple(active))
 
     def _active(self, profile: ShadowingProfile, *, ending: bool) -> tuple[ActiveShadow, ...]:
-        """Return what is sent to. A control alone is not: there is nothing to tell noise from."""
-        of_it = [i for i in self.instances_of(profile.id) if i.address is not None]
+        """Return what is mirrored to, or gets users.
+
+        A control alone is not mirrored to: there is nothing to tell noise from. In a split it has no part, and what
+        drains is still there.
+        """
+        split = profile.mode is Mode.SPLIT
+        of_it = [i for i in self.instances_of(profile.id) if not (split and profile.is_control(i.variant))]
         running = [i for i in of_it if i.status is InstanceStatus.RUNNING and not ending]
         taken = {i.variant for i in running}
-        running = [i for i in of_it if i in running or (i.id in self.draining and i.variant not in taken)]
+        drains = [i for i in of_it if split and i.id in self.draining and i.variant not in taken]
+        running = [i for i in of_it if i.address is not None and (i in running or i in drains)]
         if all(profile.is_control(i.variant) for i in running):
             return ()
         return tuple(

@@ -19,7 +19,7 @@ from enum import StrEnum
 from xds_server.errors import ConflictError
 from xds_server.lifecycle.ruling import Decision, Ruling
 from xds_server.model.profile import ShadowingProfile
-from xds_server.model.rollout import Cohort, Mode, Rollout, RolloutState, Split
+from xds_server.model.rollout import Mode, Rollout, RolloutState
 
 NOBODY: frozenset[str] = frozenset()
 _RUNNING, _PAUSED = RolloutState.RUNNING, RolloutState.PAUSED
@@ -64,9 +64,9 @@ def at_step(
     """Return a profile at a step. What is in `out` gets no weight."""
     step = profile.steps[index]
     split = profile.split
-    if step.mode is Mode.SPLIT:
+    if step.mode is Mode.SPLIT and split is not None:
         weights = {variant: 0.0 if variant in out else weight for variant, weight in step.weights.items()}
-        split = Split(Cohort(), weights) if split is None else replace(split, weights=weights)
+        split = replace(split, weights=weights)
     return replace(
         profile,
         mode=step.mode,

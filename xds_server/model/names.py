@@ -10,6 +10,15 @@ from xds_server.model.network import Address
 
 PAIR_HEADER = "x-shadowmesh-pair"
 """Set (overwritten) on each sampled request: `<profileID>/<Envoy's %UNIQUE_ID%>`. Both legs carry it."""
+ARM_MARK = "~"
+"""Before the name of an arm, in the pair header of requests that are measured and not mirrored:
+`<profileID>/~<arm>/<Envoy's %UNIQUE_ID%>`. An arm is a variant of a split, or one of the three below."""
+PLAIN_ARM = "plain"
+"""Of a profile that mirrors: requests drawn like the mirrored ones, and not mirrored."""
+ORIGINAL_ARM = "original"
+"""Of a split: requests with the cohort's key that the original is to answer."""
+KEYLESS_ARM = "keyless"
+"""Of a split: requests without the cohort's key."""
 SHADOW_HEADER = "x-shadowmesh-shadow"
 """Marks a copy, and tells which instance it is for: `<instanceID>`. The original never carries it."""
 LOG_NAME = "shadowmesh"
@@ -68,9 +77,39 @@ def shadow_cluster(instance: InstanceID) -> str:
     return f"shadow-{instance}"
 
 
+def split_cluster(instance: InstanceID) -> str:
+    """Return the name of the cluster of an instance that gets users."""
+    return f"split-{instance}"
+
+
+def guarded_cluster(instance: InstanceID) -> str:
+    """Return the name of the cluster that users are sent to: the instance, or the original where it does not work."""
+    return f"split-{instance}-or-original"
+
+
+def arm_pair(profile: ProfileID, arm: str) -> str:
+    """Return what the pair header of an arm's requests is made of, in Envoy's format."""
+    return f"{profile}/{ARM_MARK}{arm}/%UNIQUE_ID%"
+
+
 def sample_key(profile: ProfileID) -> str:
-    """Return the runtime key of a profile's (cumulative) share."""
+    """Return the runtime key of a profile's (cumulative) share; in a split, of the share that is measured."""
     return f"shadowmesh.sample.{profile}"
+
+
+def plain_key(profile: ProfileID) -> str:
+    """Return the runtime key of a profile's (cumulative) share of requests that are measured and not mirrored."""
+    return f"shadowmesh.plain.{profile}"
+
+
+def split_key(profile: ProfileID) -> str:
+    """Return the prefix of the runtime keys of a split's weights; Envoy adds `.<name of the cluster>`."""
+    return f"shadowmesh.split.{profile}"
+
+
+def weight_key(profile: ProfileID, cluster: str) -> str:
+    """Return the runtime key of the weight of a cluster in a split."""
+    return f"{split_key(profile)}.{cluster}"
 
 
 def fault_key(fault: FaultID, part: str) -> str:

@@ -10,7 +10,7 @@ from xds_server.model.profile import Fault, ShadowingProfile
 
 @dataclass(frozen=True, slots=True)
 class ActiveShadow:
-    """A shadow that has answered its health check and is to be mirrored to.
+    """A shadow that has answered its health check and is to be mirrored to; in a split, to get users by its weight.
 
     `original`: it is the original itself, which answers once more; its copies go to the component's own cluster, and
     `address` says nothing.
@@ -29,7 +29,7 @@ class ActiveShadow:
 
 @dataclass(frozen=True, slots=True)
 class ActiveProfile:
-    """A profile and the shadows that may be mirrored to now; with none, nothing of it reaches an Envoy."""
+    """A profile and the shadows that may get copies or users now; with none, nothing of it reaches an Envoy."""
 
     profile: ShadowingProfile
     shadows: tuple[ActiveShadow, ...]

@@ -52,8 +52,8 @@ class Changes:
     """One step: what is written and what is dropped, in one transaction.
 
     Dropping a network drops its profiles and its archive, dropping a profile its instances and its verdict, dropping an
-    instance its faults. What is archived replaces what is there of the same profile. A network or profile that is `ending` was
-    deleted by a user and waits only for its shadows to be gone; a restart finishes it.
+    instance its faults. What is archived replaces what is there of the same profile. A network or profile that is
+    `ending` was deleted by a user and waits only for its shadows to be gone; a restart finishes it.
     """
 
     networks: tuple[VirtualNetwork, ...] = ()

@@ -61,7 +61,7 @@ SHADOW_IN_REQUESTS = 4096
 SYSTEM_TRUST = "/etc/ssl/certs/ca-certificates.crt"
 """The system's trust store on Debian, Ubuntu and Alpine, and in Envoy's images. (Envoy's `system_root_certs` is refused
 together with names to verify.)"""
-_UNLIMITED = 2**32 - 1
+UNLIMITED = 2**32 - 1
 
 
 def component_cluster_bytes(component: Component) -> bytes:
@@ -87,8 +87,8 @@ def shadow_in_cluster_bytes(instance: InstanceID) -> bytes:
 def _original(protocol: Protocol, *, resolved: bool, upgrades: bool) -> bytes:
     cluster = Cluster(
         connect_timeout=seconds(CONNECT_TIMEOUT),
-        circuit_breakers=_breakers(_UNLIMITED),
-        typed_extension_protocol_options=_options(protocol, upgrades=upgrades),
+        circuit_breakers=breakers(UNLIMITED),
+        typed_extension_protocol_options=options(protocol, upgrades=upgrades),
     )
     if resolved:
         cluster.type = ClusterDiscoveryType.STRICT_DNS
@@ -106,8 +106,8 @@ def _shadow(protocol: Protocol, *, resolved: bool) -> bytes:
         dns_lookup_family=ClusterDnsLookupFamily.V4_PREFERRED,
         connect_timeout=seconds(CONNECT_TIMEOUT),
         per_connection_buffer_high_watermark_timeout=seconds(STUFFED_TIMEOUT),
-        circuit_breakers=_breakers(SHADOW_REQUESTS),
-        typed_extension_protocol_options=_options(protocol, idle_timeout=SHADOW_IDLE_TIMEOUT),
+        circuit_breakers=breakers(SHADOW_REQUESTS),
+        typed_extension_protocol_options=options(protocol, idle_timeout=SHADOW_IDLE_TIMEOUT),
     )
     return bytes(cluster)
 
@@ -118,8 +118,8 @@ def _shadow_in() -> bytes:
         type=ClusterDiscoveryType.STATIC,
         connect_timeout=seconds(CONNECT_TIMEOUT),
         per_connection_buffer_high_watermark_timeout=seconds(STUFFED_TIMEOUT),
-        circuit_breakers=_breakers(SHADOW_IN_REQUESTS),
-        typed_extension_protocol_options=_options(Protocol.HTTP2, connection_duration=INSIDE_DURATION),
+        circuit_breakers=breakers(SHADOW_IN_REQUESTS),
+        typed_extension_protocol_options=options(Protocol.HTTP2, connection_duration=INSIDE_DURATION),
     )
     return bytes(cluster)
 
@@ -137,7 +137,8 @@ def _is_ip(address: str) -> bool:
     return True
 
 
-def _breakers(limit: int) -> CircuitBreakers:
+def breakers(limit: int) -> CircuitBreakers:
+    """Return circuit breakers that all open at `limit`."""
     threshold = CircuitBreakersThresholds(
         max_connections=limit,
         max_pending_requests=limit,
@@ -147,13 +148,14 @@ def _breakers(limit: int) -> CircuitBreakers:
     return CircuitBreakers(thresholds=[threshold])
 
 
-def _options(
+def options(
     protocol: Protocol,
     *,
     idle_timeout: float | None = None,
     connection_duration: float | None = None,
     upgrades: bool = False,
 ) -> dict[str, Any]:
+    """Return a cluster's protocol options."""
     explicit = HttpProtocolOptionsExplicitHttpConfig()
     if protocol is Protocol.HTTP1:
         explicit.http_protocol_options = Http1ProtocolOptions()

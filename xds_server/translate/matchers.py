@@ -1,10 +1,13 @@
 """Conditions as Envoy's matchers."""
 
+import re
+
 from envoy_data_plane.envoy.config.core.v3 import RuntimeFractionalPercent
-from envoy_data_plane.envoy.config.route.v3 import HeaderMatcher, RouteMatch
+from envoy_data_plane.envoy.config.route.v3 import CookieMatcher, HeaderMatcher, RouteMatch
 from envoy_data_plane.envoy.type.matcher.v3 import RegexMatcher, StringMatcher
 
 from xds_server.model.profile import HeaderMatch, HeaderMatchKind
+from xds_server.model.rollout import Cohort
 from xds_server.translate.condition import Condition, PathKind
 
 
@@ -24,10 +27,22 @@ def no_upgrade() -> HeaderMatcher:
     return HeaderMatcher(name="upgrade", present_match=True, invert_match=True)
 
 
-def route_match(condition: Condition, *, fraction: RuntimeFractionalPercent) -> RouteMatch:
-    """Return the match of a sampled route."""
+def route_match(
+    condition: Condition, *, fraction: RuntimeFractionalPercent | None, cohort: Cohort | None = None
+) -> RouteMatch:
+    """Return the match of a route that a profile adds.
+
+    Args:
+        condition: which requests.
+        fraction: the share of them; None: all.
+        cohort: only those that carry its key.
+    """
     headers = [_method_matcher(condition.methods), no_upgrade(), *map(header_matcher, condition.headers)]
     match = RouteMatch(runtime_fraction=fraction)
+    if cohort is not None and cohort.header:
+        headers.append(_matching(cohort.header, _key_matcher(cohort)))
+    elif cohort is not None:
+        match.cookies = [CookieMatcher(name=cohort.cookie, string_match=_key_matcher(cohort))]
     if condition.regex and condition.kind is PathKind.EXACT:
         # A route has one path matcher; the other part of an intersection looks at the raw path, query included.
         match.path = condition.path
@@ -43,6 +58,12 @@ def route_match(condition: Condition, *, fraction: RuntimeFractionalPercent) -> 
         match.prefix = condition.path
     match.headers = headers
     return match
+
+
+def _key_matcher(cohort: Cohort) -> StringMatcher:
+    """Return the condition on a key: one of the values, or anything; an empty key is none."""
+    values = "|".join(map(re.escape, cohort.values))
+    return StringMatcher(safe_regex=RegexMatcher(regex=values or ".+"))
 
 
 def _method_matcher(methods: tuple[str, ...]) -> HeaderMatcher:

@@ -15,10 +15,12 @@ from xds_server.model.ids import InstanceID
 from xds_server.model.names import (
     RTDS_LAYER,
     component_cluster,
+    guarded_cluster,
     listener_names,
     shadow_cluster,
     shadow_in_cluster,
     shadow_listener,
+    split_cluster,
 )
 from xds_server.model.network import Address, Component, Protocol
 from xds_server.model.profile import Capture, Fault
@@ -43,12 +45,14 @@ from xds_server.translate.routes import (
 )
 from xds_server.translate.runtime import runtime_layer
 from xds_server.translate.samples import regions, sample_values
+from xds_server.translate.split_clusters import guarded_cluster_bytes, split_cluster_bytes
+from xds_server.translate.splits import SplitTraffic, is_split, split_fractions, split_of, split_weights
 
 _AS_GIVEN: Mapping[str, Address] = MappingProxyType({})
 _CACHED = 8192
 
-Entrances = tuple[tuple[Component, tuple[Sample, ...]], ...]
-"""The components behind one listen address, each with its sampled routes."""
+Entrances = tuple[tuple[Component, tuple[SplitTraffic, ...], tuple[Sample, ...]], ...]
+"""The components behind one listen address, each with its splits and its sampled routes."""
 
 
 def translate(state: NetworkState, *, listen: Mapping[str, Address] = _AS_GIVEN, runtime_ttl: float) -> list[Resource]:
@@ -62,18 +66,29 @@ def translate(state: NetworkState, *, listen: Mapping[str, Address] = _AS_GIVEN,
     resources: list[Resource] = []
     entrances: dict[Address, Entrances] = {}
     values: dict[str, int] = {}
+    weights: dict[str, int] = {}
     for component in state.network.components:
         active = [p for p in state.profiles if p.profile.component_name == component.name and p.shadows]
-        found = regions([each.profile for each in active], component.protocol)
+        mirrored = [each for each in active if not is_split(each.profile)]
+        found = regions([each.profile for each in mirrored], component.protocol)
         values |= sample_values(found)
-        values |= fault_values(fault for each in active for shadow in each.shadows for fault in shadow.faults)
+        values |= fault_values(fault for each in mirrored for shadow in each.shadows for fault in shadow.faults)
         resources += _original(component)
-        resources += (made for each in active for shadow in each.shadows for made in _shadow(component, each, shadow))
+        resources += (made for each in mirrored for shadow in each.shadows for made in _shadow(component, each, shadow))
+        splits = []
+        for each in active:
+            if (split := split_of(each, component)) is None:
+                continue
+            splits.append(split)
+            values |= split_fractions(each.profile)
+            weights |= split_weights(each, component)
+            resources += _arms(component, each, split)
         address = listen.get(component.name, component.listen)
-        entrances[address] = (*entrances.get(address, ()), (component, samples_of(found, active)))
+        behind = (component, tuple(splits), samples_of(found, mirrored))
+        entrances[address] = (*entrances.get(address, ()), behind)
     for address, name in listener_names(entrances):
         resources += _entrance(name, address, entrances[address])
-    resources.append(_resource(RTDS_LAYER, RUNTIME, runtime_layer(values), ttl=runtime_ttl))
+    resources.append(_resource(RTDS_LAYER, RUNTIME, runtime_layer(values, weights), ttl=runtime_ttl))
     return resources
 
 
@@ -84,6 +99,26 @@ def _original(component: Component) -> tuple[Resource, ...]:
     if by_dns(component.endpoints):
         return (cluster,)
     return (cluster, make_resource(name, ENDPOINTS, load_assignment(name, component.endpoints)))
+
+
+def _arms(component: Component, active: ActiveProfile, split: SplitTraffic) -> list[Resource]:
+    """Return the clusters of the instances that a split sends users to."""
+    chosen = {instance for _, instance in split.line}
+    return [
+        made
+        for shadow in active.shadows
+        if shadow.instance_id in chosen
+        for made in _arm(shadow.instance_id, shadow.address, component.protocol, component_cluster(component.name))
+    ]
+
+
+@lru_cache(maxsize=_CACHED)
+def _arm(instance: InstanceID, address: Address, protocol: Protocol, original: str) -> tuple[Resource, Resource]:
+    own, guarded = split_cluster(instance), guarded_cluster(instance)
+    return (
+        make_resource(own, CLUSTER, split_cluster_bytes(instance, address, protocol)),
+        make_resource(guarded, CLUSTER, guarded_cluster_bytes(instance, original)),
+    )
 
 
 def _shadow(component: Component, active: ActiveProfile, shadow: ActiveShadow) -> tuple[Resource, ...]:
@@ -129,7 +164,7 @@ def _leg(
 
 def _entrance(name: str, address: Address, behind: Entrances) -> tuple[Resource, Resource]:
     """Return a listener and its routes."""
-    upgrades = tuple(sorted({each for component, _ in behind for each in component.upgrades}))
+    upgrades = tuple(sorted({each for component, _, _ in behind for each in component.upgrades}))
     return _listener(name, address, upgrades), _routes(name, behind)
 
 
@@ -140,7 +175,7 @@ def _listener(name: str, address: Address, upgrades: Iterable[str]) -> Resource:
 
 @lru_cache(maxsize=_CACHED)
 def _routes(name: str, behind: Entrances) -> Resource:
-    hosts = [virtual_host(component, samples) for component, samples in behind]
+    hosts = [virtual_host(component, splits, samples) for component, splits, samples in behind]
     return _resource(name, ROUTES, route_configuration(name, hosts))
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import yaml
-from betterproto2 import Casing, Message
+from betterproto2 import Message
 from envoy_data_plane.envoy.config.cluster.v3 import Cluster
 from envoy_data_plane.envoy.config.endpoint.v3 import ClusterLoadAssignment
 from envoy_data_plane.envoy.config.listener.v3 import Listener
@@ -25,6 +25,8 @@ _TYPES: dict[str, type[Message]] = {
     RUNTIME: Runtime,
 }
 _SURELY_TEXT = re.compile(r"[A-Za-z/@][A-Za-z0-9_./@-]+")
+_AS_IT_IS: Any = str
+"""Python's names of fields are Envoy's; betterproto2's snake case makes `consecutive_5_xx` of `consecutive_5xx`."""
 _NUMBERS = frozenset({"inf", "infinity", "nan"})
 
 
@@ -49,7 +51,7 @@ def as_any(resource: Resource) -> dict[str, Any]:
 
 def plain(message: Message) -> dict[str, Any]:
     """Return a message as Envoy's JSON, names as in its documentation (snake case)."""
-    return message.to_dict(casing=Casing.SNAKE)
+    return message.to_dict(casing=_AS_IT_IS)
 
 
 def dump(document: Any) -> str:

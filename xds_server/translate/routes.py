@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from envoy_data_plane.envoy.config.common.mutation_rules.v3 import HeaderMutation
 from envoy_data_plane.envoy.config.route.v3 import (
-    RetryPolicy,
     Route,
     RouteAction,
     RouteActionRequestMirrorPolicy,
@@ -16,15 +15,17 @@ from envoy_data_plane.envoy.config.route.v3 import (
 )
 
 from xds_server.model.ids import InstanceID, ProfileID
-from xds_server.model.names import PAIR_HEADER, SHADOW_HEADER, component_cluster, shadow_in_cluster
-from xds_server.model.network import Component, Protocol
+from xds_server.model.names import PAIR_HEADER, PLAIN_ARM, SHADOW_HEADER, arm_pair, shadow_in_cluster
+from xds_server.model.network import Component
 from xds_server.model.profile import Capture
 from xds_server.model.state import ActiveProfile
+from xds_server.translate.actions import to_original
 from xds_server.translate.capture import switched_on
 from xds_server.translate.condition import Condition
 from xds_server.translate.encode import by_runtime, seconds, set_header
 from xds_server.translate.matchers import route_match
 from xds_server.translate.samples import Region
+from xds_server.translate.splits import SplitTraffic, split_routes
 
 CREDENTIALS = ("authorization", "cookie", "proxy-authorization")
 """Taken from copies unless the profile keeps them (the capture script knows the same)."""
@@ -34,7 +35,10 @@ SHARE_OF_TIMEOUT = 0.8
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What a sampled route is made of: requests that meet `condition`, as many as runtime key `key` says."""
+    """What a sampled route is made of: requests that meet `condition`, as many as runtime key `key` says.
+
+    Without `instances` it is the plain sample: requests that are only measured.
+    """
 
     profile: ProfileID
     key: str
@@ -45,26 +49,34 @@ class Sample:
 
 
 def samples_of(regions: Sequence[Region], active: Sequence[ActiveProfile]) -> tuple[Sample, ...]:
-    """Return the sampled routes of a component, in the order that Envoy tries them."""
+    """Return the sampled routes of a component, in the order that Envoy tries them.
+
+    In each region those that mirror come first, then the plain ones.
+    """
     instances = {each.profile.id: tuple(shadow.instance_id for shadow in each.shadows) for each in active}
     return tuple(
         Sample(
             profile=profile.id,
             key=key,
             condition=condition,
-            instances=instances[profile.id],
+            instances=instances[profile.id] if mirrored else (),
             capture=profile.capture,
             keep_credentials=profile.keep_credentials,
         )
         for region in regions
-        for key, profile in zip(region.keys(), region.profiles, strict=True)
+        for mirrored, keys in ((True, region.keys()), (False, region.plain_keys()))
+        for key, profile in zip(keys, region.profiles, strict=True)
         for condition in region.conditions
     )
 
 
-def virtual_host(component: Component, samples: Sequence[Sample]) -> VirtualHost:
-    """Return a component's host: its sampled routes, then the plain one."""
-    routes = [*(_sampled_route(component, sample) for sample in samples), _plain_route(component)]
+def virtual_host(component: Component, splits: Sequence[SplitTraffic], samples: Sequence[Sample]) -> VirtualHost:
+    """Return a component's host: the routes of splits, then its sampled routes, then the plain one."""
+    routes = [route for split in splits for route in split_routes(component, split)]
+    routes += (
+        _sampled_route(component, each) if each.instances else _measured_route(component, each) for each in samples
+    )
+    routes.append(_plain_route(component))
     return VirtualHost(name=component.name, domains=list(component.hosts), routes=routes)
 
 
@@ -101,7 +113,7 @@ def shadow_timeout(component: Component, wanted: float) -> float:
 
 
 def _sampled_route(component: Component, sample: Sample) -> Route:
-    action = _to_original(component)
+    action = to_original(component)
     dropped = () if sample.keep_credentials else CREDENTIALS
     action.request_mirror_policies = [
         RouteActionRequestMirrorPolicy(
@@ -125,8 +137,20 @@ def _sampled_route(component: Component, sample: Sample) -> Route:
     )
 
 
+def _measured_route(component: Component, sample: Sample) -> Route:
+    """Return the route of a plain sample: to the original, nothing differs but that there is no copy and no capture."""
+    name = f"shadowmesh-{sample.profile}-plain"
+    return Route(
+        name=name,
+        match=route_match(sample.condition, fraction=by_runtime(sample.key)),
+        route=to_original(component),
+        request_headers_to_add=[set_header(PAIR_HEADER, arm_pair(sample.profile, PLAIN_ARM))],
+        stat_prefix=name,
+    )
+
+
 def _plain_route(component: Component) -> Route:
-    action = _to_original(component)
+    action = to_original(component)
     action.upgrade_configs = [RouteActionUpgradeConfig(upgrade_type=each, enabled=True) for each in component.upgrades]
     return Route(
         name="plain",
@@ -134,15 +158,3 @@ def _plain_route(component: Component) -> Route:
         route=action,
         request_headers_to_remove=[PAIR_HEADER, SHADOW_HEADER],
     )
-
-
-def _to_original(component: Component) -> RouteAction:
-    action = RouteAction(cluster=component_cluster(component.name), timeout=seconds(component.timeout))
-    if component.idle_timeout is not None:
-        action.idle_timeout = seconds(component.idle_timeout)
-    if component.retries:
-        # Only what surely has not reached the application is tried again: right for every method.
-        safe = "connect-failure,refused-stream,reset-before-request"
-        grpc = ",unavailable" if component.protocol is Protocol.GRPC else ""
-        action.retry_policy = RetryPolicy(retry_on=safe + grpc, num_retries=component.retries)
-    return action

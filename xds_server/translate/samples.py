@@ -7,6 +7,10 @@ takes numbers below p1, the next one those from p1 to p1 + p2. A profile whose m
 
 Guarantees: in each region, each profile's share is its own percentage, rounded to a millionth (property test). A
 runtime key depends on the profiles before it only, so a change of a percentage changes no route.
+
+Beside its sample, each profile has a plain one, of requests that are only measured: drawn like those that are mirrored,
+they tell what the mirroring does to the original. It takes as much of each region of the profile, so both samples are
+made of the same kinds of requests: at most `PLAIN_SHARE`, and what is left where the least is left.
 """
 
 import hashlib
@@ -16,11 +20,13 @@ from itertools import accumulate
 
 from xds_server.errors import ConflictError
 from xds_server.model.ids import ProfileID
-from xds_server.model.names import MILLION, sample_key
+from xds_server.model.names import MILLION, plain_key, sample_key
 from xds_server.model.network import Protocol
 from xds_server.model.profile import ShadowingProfile
 from xds_server.translate.condition import Condition, conditions, minimal
 
+PLAIN_SHARE = 0.1
+"""The largest plain sample."""
 MAX_REGIONS = 64
 """Regions a component may have: six profiles that all overlap partly."""
 MAX_INTERSECTIONS = 2048
@@ -42,7 +48,12 @@ class Region:
     def keys(self) -> tuple[str, ...]:
         """Return the runtime key of each profile's threshold."""
         ids = [profile.id for profile in self.profiles]
-        return tuple(_key(each, ids[:index]) for index, each in enumerate(ids))
+        return tuple(_key(sample_key(each), ids[:index]) for index, each in enumerate(ids))
+
+    def plain_keys(self) -> tuple[str, ...]:
+        """Return the runtime key of the threshold of each profile's plain sample."""
+        ids = [profile.id for profile in self.profiles]
+        return tuple(_key(plain_key(each), ids if len(ids) > 1 else ()) for each in ids)
 
     def thresholds(self) -> tuple[int, ...]:
         """Return each profile's threshold, in millionths."""
@@ -83,9 +94,28 @@ def regions(profiles: Sequence[ShadowingProfile], protocol: Protocol) -> list[Re
 
 def sample_values(found: Sequence[Region]) -> Mapping[str, int]:
     """Return the thresholds of these regions by runtime key, in millionths."""
-    return {
-        key: threshold for region in found for key, threshold in zip(region.keys(), region.thresholds(), strict=True)
-    }
+    values: dict[str, int] = {}
+    plain = plain_shares(found)
+    for region in found:
+        thresholds = region.thresholds()
+        values |= zip(region.keys(), thresholds, strict=True)
+        ends = accumulate((plain[each.id] for each in region.profiles), initial=thresholds[-1])
+        values |= zip(region.plain_keys(), list(ends)[1:], strict=True)
+    return values
+
+
+def plain_shares(found: Sequence[Region]) -> Mapping[ProfileID, int]:
+    """Return the plain sample of each profile in millionths: the same in all of its regions."""
+    left = {index: MILLION - region.thresholds()[-1] for index, region in enumerate(found)}
+    shares: dict[ProfileID, int] = {}
+    profiles = {profile.id: profile for region in found for profile in region.profiles}
+    for each in profiles.values():
+        inside = [index for index, region in enumerate(found) if each.id in {p.id for p in region.profiles}]
+        most = round(min(each.percentage, PLAIN_SHARE) * MILLION)
+        shares[each.id] = share = min(most, *(left[index] for index in inside))
+        for index in inside:
+            left[index] -= share
+    return shares
 
 
 def _intersections(
@@ -111,8 +141,8 @@ def _covered(condition: Condition, chosen: frozenset[int], alternatives: Sequenc
     )
 
 
-def _key(profile: ProfileID, before: Sequence[ProfileID]) -> str:
+def _key(key: str, before: Sequence[ProfileID]) -> str:
     if not before:
-        return sample_key(profile)
+        return key
     digest = hashlib.blake2b("/".join(before).encode(), digest_size=6).hexdigest()
-    return f"{sample_key(profile)}.after.{digest}"
+    return f"{key}.after.{digest}"

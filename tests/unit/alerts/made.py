@@ -90,6 +90,22 @@ def watched(tallies: Mapping[str, Tally] | None = None, **changes: Any) -> Watch
     return Watched(**{**fields, **changes})
 
 
+def verdict(decision: str = "FAIL", *, harm: str = "NONE", **variants: str) -> dict[str, Any]:
+    """A verdict in its JSON form; on `v2` alone unless variants are given."""
+    return {
+        "decision": decision,
+        "since": "2027-01-15T08:00:00.000Z",
+        "pairs": 900,
+        "reasons": ["it fails more often", "it takes longer", "it differs", "and more"],
+        "checks": [{"variant": v, "pairs": 900 + i} for i, v in enumerate(variants or {"v2": ""})],
+        "harm": {"decision": harm, "reason": "mirrored requests take longer"},
+        "variants": [
+            {"variant": v, "decision": d, "reasons": [f"{v} fails more often"]}
+            for v, d in (variants or {"v2": decision}).items()
+        ],
+    }
+
+
 def alert(name: str = "ShadowmeshNewDifference", *, ended: float | None = None, **labels: str) -> Alert:
     given = {"network": "shop", "component": "catalog", "profile": "p", "variant": "v2", **labels}
     return Alert(

@@ -1,11 +1,12 @@
 """When an alert begins and when it ends, by a clock of the test's."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
-from tests.unit.alerts.made import ITEMS, PRICE, SETTINGS, START, instance, seen, watched
-from xds_server.alerts.alert import DIFFERENCE_RATE, LOSS, NEW_DIFFERENCE, SHADOW_DEAD, Alert
+from tests.unit.alerts.made import ITEMS, PRICE, SETTINGS, START, instance, seen, verdict, watched
+from xds_server.alerts.alert import DIFFERENCE_RATE, HARM, LOSS, NEW_DIFFERENCE, SHADOW_DEAD, VERDICT_FAIL, Alert
 from xds_server.alerts.evaluator import Evaluation, Evaluator
 from xds_server.alerts.watched import Watched
 from xds_server.analysis.windows.tally import Tally
@@ -274,3 +275,51 @@ def test_an_alert_of_an_earlier_life_goes_on_with_its_beginning(evaluator: Evalu
     later.resume(before.firing.values())
     found = look(later, profile, START + 50)
     assert (found.resolved, only(found).starts_at) == ((), only(before).starts_at)
+
+
+# Verdicts.
+
+
+def test_a_fail_fires_until_it_is_one_no_longer(evaluator: Evaluator) -> None:
+    alert = only(look(evaluator, watched(verdict=verdict()), START))
+    assert dict(alert.labels) == {
+        "alertname": VERDICT_FAIL,
+        "network": "shop",
+        "component": "catalog",
+        "profile": "catalog-v2",
+        "variant": "v2",
+        "severity": "warning",
+    }
+    assert alert.annotations == {
+        "summary": "catalog v2: the verdict is FAIL",
+        "description": "v2 fails more often",
+        "look": "shadowmesh status shop",
+    }
+    assert alert.starts_at == datetime(2027, 1, 15, 8, tzinfo=UTC)
+    over = look(evaluator, watched(verdict=verdict("INCONCLUSIVE")), START + 5)
+    assert [ended.name for ended in over.resolved] == [VERDICT_FAIL]
+
+
+def test_neither_a_pass_nor_no_verdict_fires(evaluator: Evaluator) -> None:
+    for said in (None, verdict("PASS"), verdict("INCONCLUSIVE")):
+        assert names(look(evaluator, watched(verdict=said), START)) == []
+
+
+def test_a_fail_of_one_version_of_several_is_told_of_that_one(evaluator: Evaluator) -> None:
+    two = watched(variants=("v2", "v3"), verdict=verdict("INCONCLUSIVE", v2="INCONCLUSIVE", v3="FAIL"))
+    assert only(look(evaluator, two, START)).label("variant") == "v3"
+
+
+def test_a_fail_in_front_of_real_users_is_critical(evaluator: Evaluator) -> None:
+    assert only(look(evaluator, watched(verdict=verdict(), users=True), START)).label("severity") == "critical"
+
+
+def test_a_fail_fires_also_when_nothing_runs_any_more(evaluator: Evaluator) -> None:
+    ended = watched(instances=(instance(status="Stopped"),), verdict=verdict())
+    assert names(look(evaluator, ended, START)) == [VERDICT_FAIL]
+
+
+def test_harm_fires_and_is_critical(evaluator: Evaluator) -> None:
+    alert = only(look(evaluator, watched(verdict=verdict("PASS", harm="HARM")), START))
+    assert (alert.name, alert.label("severity"), alert.label("variant")) == (HARM, "critical", "")
+    assert alert.annotations["description"] == "mirrored requests take longer"

@@ -5,7 +5,7 @@ from dataclasses import replace
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.unit.alerts.made import START, instance, seen, watched
+from tests.unit.alerts.made import START, instance, seen, verdict, watched
 from xds_server.alerts.exposition import Exposition
 from xds_server.alerts.watched import Watched
 from xds_server.analysis.windows.tally import Tally
@@ -119,3 +119,16 @@ def test_an_instance_that_is_forgotten_still_counts() -> None:
     tally = seen(Tally("p", "i0"), START, pairs=3)
     found = scrape(Exposition(lambda: [watched({"i0": tally, "i1": seen(Tally("p", "i1"), START, pairs=4)})]))
     assert one(found, "shadowmesh_pairs_total", variant="v2") == 7
+
+
+def test_the_verdict_on_each_version_is_one_of_three() -> None:
+    two = watched(variants=("v2", "v3"), verdict=verdict("INCONCLUSIVE", v2="FAIL", v3="INCONCLUSIVE"))
+    found = scrape(Exposition(lambda: [two]))
+    for variant, its in (("v2", "FAIL"), ("v3", "INCONCLUSIVE")):
+        for decision in ("PASS", "FAIL", "INCONCLUSIVE"):
+            assert one(found, "shadowmesh_verdict", variant=variant, decision=decision) == (decision == its)
+    assert one(found, "shadowmesh_verdict_pairs", variant="v3") == 901
+
+
+def test_before_anything_was_judged_there_is_no_verdict() -> None:
+    assert "shadowmesh_verdict" not in scrape(Exposition(lambda: [watched()]))

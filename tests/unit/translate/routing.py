@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from envoy_data_plane.envoy.config.route.v3 import HeaderMatcher, Route, RouteConfiguration
 from envoy_data_plane.envoy.service.runtime.v3 import Runtime
+from envoy_data_plane.envoy.type.matcher.v3 import StringMatcher
 from envoy_data_plane.envoy.type.v3 import FractionalPercentDenominatorType
 
 from xds_server.cache.resource import ROUTES, RUNTIME, Resource
@@ -29,8 +30,32 @@ def tables(resources: Sequence[Resource]) -> tuple[list[Route], dict[str, int]]:
     layer = next(Runtime.parse(r.body) for r in resources if r.type_url == RUNTIME)
     assert layer.layer is not None
     values = layer.layer.to_dict()
+    values = {key: each for key, each in values.items() if isinstance(each, dict)}
     assert all(each["denominator"] == "MILLION" for each in values.values())
     return routes.virtual_hosts[0].routes, {key: int(each["numerator"]) for key, each in values.items()}
+
+
+def weights(resources: Sequence[Resource]) -> dict[str, int]:
+    """Return the weights in the runtime layer, by key."""
+    layer = next(Runtime.parse(r.body) for r in resources if r.type_url == RUNTIME)
+    assert layer.layer is not None
+    return {key: int(each) for key, each in layer.layer.to_dict().items() if isinstance(each, float | int)}
+
+
+def arm_of(route: Route, values: Mapping[str, int], number: int) -> str:
+    """Return the cluster that a route leads the hash `number` to, as Envoy does: intervals in order, of their sum."""
+    assert route.route is not None
+    weighted = route.route.weighted_clusters
+    assert weighted is not None
+    assert weighted.use_hash_policy
+    keys = {each.name: f"{weighted.runtime_key_prefix}.{each.name}" for each in weighted.clusters}
+    found = {each.name: values.get(keys[each.name], each.weight or 0) for each in weighted.clusters}
+    rest = number % sum(found.values())
+    for name, length in found.items():
+        if rest < length:
+            return name
+        rest -= length
+    raise AssertionError(found)
 
 
 def shares(routes: Sequence[Route], values: Mapping[str, int], request: Request) -> dict[str, int]:
@@ -65,7 +90,16 @@ def _matches(route: Route, request: Request) -> bool:
     else:
         assert match.prefix is not None
         fits = path.startswith(match.prefix)
+    sent = request.headers.get("cookie", "").split("; ")
+    cookies = dict(pair for each in sent if len(pair := each.split("=", 1)) == 2)
+    fits &= all(_says(each.string_match, cookies.get(each.name)) for each in match.cookies)
     return fits and all(_holds(header, request) for header in match.headers)
+
+
+def _says(matcher: StringMatcher | None, value: str | None) -> bool:
+    assert matcher is not None
+    assert matcher.safe_regex is not None
+    return value is not None and re.fullmatch(matcher.safe_regex.regex, value) is not None
 
 
 def _holds(matcher: HeaderMatcher, request: Request) -> bool:

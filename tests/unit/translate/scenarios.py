@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from tests.envoy.values import active, component, control, fault, profile, shadow, state
+from tests.envoy.values import active, component, control, fault, profile, shadow, split, state
 from xds_server.model.network import Address, Endpoint, Protocol, UpstreamTLS
 from xds_server.model.profile import (
     Abort,
@@ -16,6 +16,7 @@ from xds_server.model.profile import (
     ResponseRateLimit,
     SelfSpec,
 )
+from xds_server.model.rollout import Cohort
 from xds_server.model.state import NetworkState
 
 RUNTIME_TTL = 15.0
@@ -104,6 +105,31 @@ SCENARIOS: dict[str, NetworkState] = {
                     ),
                 ),
                 replace(shadow(), address=Address("shadow.example", 80)),
+            ),
+        ),
+    ),
+    "split": state(
+        component(timeout=5.0, idle_timeout=60.0),
+        profiles=(
+            active(
+                split(1, weights={"v2": 5.0, "v3": 12.5, "v4": 1.0}, percentage=0.1, match=Match(path_prefix="/shop")),
+                shadow(1),
+                shadow(2, variant="v3", draining=True),
+            ),
+            active(profile(2, percentage=0.5, match=Match(path="/other")), shadow(3)),
+        ),
+    ),
+    "split_by_values": state(
+        component(protocol=Protocol.HTTP2, retries=2, upgrades=("websocket",)),
+        profiles=(
+            active(
+                split(
+                    cohort=Cohort(cookie="group", values=("staff", "a.b")),
+                    weights={"v2": 1.0},
+                    percentage=1.0,
+                    match=Match(methods=("GET", "POST")),
+                ),
+                replace(shadow(), address=Address("candidate.example", 80)),
             ),
         ),
     ),

@@ -92,12 +92,27 @@ def test_each_profile_has_its_share_in_each_region(found: list[ShadowingProfile]
         accepted.append(each)
     mirrored = tuple(active(each, shadow(n)) for n, each in enumerate(accepted, 1))
     routes, values = tables(translate(state(component(), profiles=mirrored), runtime_ttl=15))
+    plain: dict[str, set[int]] = {}
     for request in asked:
         got = shares(routes, values, request)
         assert sum(got.values()) == MILLION
         for each in accepted:
+            seen = plain.setdefault(each.id, set())
+            beside = got.get(f"shadowmesh-{each.id}-plain", 0)
+            if is_for(each, request):
+                seen.add(beside)
+            else:
+                assert beside == 0
+        for each in accepted:
             wanted = round(each.percentage * MILLION) if is_for(each, request) else 0
             assert abs(got.get(f"shadowmesh-{each.id}", 0) - wanted) <= 1, (each.match, request)
+    # The same share wherever the profile's matcher holds; so it is made of the same requests as the mirrored sample.
+    for each in accepted:
+        share = round(min(each.percentage, 0.1) * MILLION)
+        assert len(plain[each.id]) <= 1
+        assert max(plain[each.id], default=0) <= share
+        if len(accepted) == 1 and each.percentage <= 0.9:
+            assert plain[each.id] <= {share}
 
 
 @settings(max_examples=100, deadline=None)
@@ -164,7 +179,7 @@ def test_nested_matchers_need_one_region_each() -> None:
     nested = [profile(n, percentage=0.05, match=Match(path_prefix="/" + "a" * n)) for n in range(1, 8)]
     mirrored = tuple(active(each, shadow(n)) for n, each in enumerate(nested, 1))
     routes, _ = tables(translate(state(component(), profiles=mirrored), runtime_ttl=15))
-    assert len(routes) == sum(range(1, 8)) + 1
+    assert len(routes) == 2 * sum(range(1, 8)) + 1
 
 
 def test_too_many_ways_to_overlap_are_refused() -> None:

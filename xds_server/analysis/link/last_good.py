@@ -91,12 +91,13 @@ def _zeroed(body: bytes) -> bytes:
         runtime = rtds_pb2.Runtime.FromString(body)
     except DecodeError as error:
         raise ValueError("a runtime resource cannot be read") from error
-    for value in runtime.layer.fields.values():
+    for key, value in list(runtime.layer.fields.items()):
         if value.HasField("struct_value"):
             value.struct_value.fields["numerator"].number_value = 0
         else:
-            # A plain number is an integer percentage to Envoy.
-            value.number_value = 0
+            # The weight of a cluster. Without them routes have their own, by which the original has everything; were
+            # all of them 0, Envoy would find no route at all.
+            del runtime.layer.fields[key]
     return bytes(runtime.SerializeToString(deterministic=True))
 
 

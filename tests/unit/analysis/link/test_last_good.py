@@ -24,7 +24,7 @@ def cluster(name: str) -> Resource:
 
 def snapshot() -> Snapshot:
     sample = {"numerator": 500_000, "denominator": "MILLION"}
-    return make_snapshot([cluster("component/catalog"), runtime(**{"shadowmesh.sample.p": sample, "plain": 50})])
+    return make_snapshot([cluster("component/catalog"), runtime(**{"shadowmesh.sample.p": sample, "weight": 50})])
 
 
 def layer(of: Snapshot) -> dict[str, object]:
@@ -32,9 +32,9 @@ def layer(of: Snapshot) -> dict[str, object]:
     return dict(json_format.MessageToDict(message.layer))
 
 
-def test_shares_become_zero_and_nothing_expires() -> None:
+def test_shares_become_zero_weights_are_those_of_the_routes_and_nothing_expires() -> None:
     kept = without_mirroring(snapshot())
-    assert layer(kept) == {"shadowmesh.sample.p": {"numerator": 0, "denominator": "MILLION"}, "plain": 0}
+    assert layer(kept) == {"shadowmesh.sample.p": {"numerator": 0, "denominator": "MILLION"}}
     assert kept.of_type(RUNTIME)["shadowmesh"].ttl is None
     assert kept.of_type(CLUSTER) == snapshot().of_type(CLUSTER)
 
