@@ -63,17 +63,19 @@ class Client:
     Args:
         server: URL of its REST API.
         token: for writes, when the manager wants one.
+        patience: seconds for one answer.
     """
 
-    def __init__(self, server: str = DEFAULT_SERVER, token: str | None = None) -> None:
+    def __init__(self, server: str = DEFAULT_SERVER, token: str | None = None, *, patience: float = TIMEOUT) -> None:
         host = _host(server)
         if host is None:
             raise InvalidError(f"{shown(server)} is not the URL of a manager", field="--server", hint=DEFAULT_SERVER)
         self.server = server.rstrip("/")
+        self._patience = patience
         headers = {b"Authorization": b"Bearer " + token.encode()} if token else {}
         # A proxy in the environment is for the world outside, not for this machine.
         inside = host in {"localhost", "127.0.0.1", "::1"}
-        self._http = httpx.Client(base_url=self.server, headers=headers, timeout=TIMEOUT, trust_env=not inside)
+        self._http = httpx.Client(base_url=self.server, headers=headers, timeout=patience, trust_env=not inside)
 
     def __enter__(self) -> Self:
         return self
@@ -147,7 +149,7 @@ class Client:
                 method, url, json=body, params=query, headers={"If-Match": if_match} if if_match else None
             )
         except httpx.TimeoutException as error:
-            raise UnavailableError(f"{self.server} did not answer within {TIMEOUT:g} s") from error
+            raise UnavailableError(f"{self.server} did not answer within {self._patience:g} s") from error
         except httpx.ConnectError as error:
             raise UnavailableError(f"no manager at {self.server}", hint=_HINT) from error
         except httpx.HTTPError as error:

@@ -22,6 +22,10 @@ EXIT_CODES = (
     "4 conflict or changed meanwhile; 5 refused (token, host); 6 unavailable (no manager, not in time); "
     "130 interrupted."
 )
+DECIDING = {"gate"}
+"""Commands of which the exit codes 0, 1 and 2 are a decision, and nothing else."""
+OTHERWISE = 7
+"""What these three become when they come of anything else (an error, bad usage, nobody who reads)."""
 DEBUG = "SHADOWMESH_DEBUG"
 """Environment variable that shows the traceback of what is unexpected."""
 
@@ -34,8 +38,12 @@ COMMANDS = {
     "delete": (_USE, "Delete networks and profiles."),
     "inject": (_USE, "Inject a fault into a shadow instance."),
     "lift": (_USE, "Lift a fault early."),
+    "rollout": (_USE, "Pause, resume, promote or abort the steps of a profile."),
     "get": (_READ, "List networks, profiles, instances, faults, Envoys, nodes or the archive."),
     "status": (_READ, "Show a network: its shadows, what was compared, and what its Envoys accepted."),
+    "verdict": (_READ, "Show a profile's verdict: each check with its interval and limit, the ranking of versions."),
+    "gate": (_READ, "Wait for a verdict; the exit code says it: 0 PASS, 1 FAIL, 2 INCONCLUSIVE."),
+    "report": (_READ, "Write a profile's report: one HTML page, Markdown, JUnit or JSON."),
     "diffs": (_READ, "Show what differs, from the whole to the request; suggest rules."),
     "render": (_READ, "Print what Envoy would get for manifests, without a server."),
     "bootstrap": (_READ, "Print an Envoy bootstrap for a network."),
@@ -61,7 +69,7 @@ def load(name: str) -> Any:
     """Return the command called `name`."""
     module = import_module(f"xds_server.cli.commands.{name}")
     one = typer.Typer(add_completion=False, rich_markup_mode=None)
-    one.command(name, help=module.__doc__, epilog=EXIT_CODES)(module.command)
+    one.command(name, help=module.__doc__, epilog=getattr(module, "EXIT_CODES", EXIT_CODES))(module.command)
     return get_command(one)
 
 
@@ -95,25 +103,32 @@ def run(arguments: Sequence[str]) -> int:
     Returns:
         The exit code.
     """
+    code, decided = _run(arguments)
+    mistaken = not decided and code in {0, 1, 2} and not DECIDING.isdisjoint(arguments[:1])
+    return OTHERWISE if mistaken else code
+
+
+def _run(arguments: Sequence[str]) -> tuple[int, bool]:
+    """Return the exit code, and whether the command itself chose it."""
     try:
         result = get_command(app).main(list(arguments), prog_name="shadowmesh", standalone_mode=False)
     except ShadowmeshError as error:
-        return report(error)
+        return report(error), False
     except typer.TyperException as error:
         complain(error.format_message() or "see --help")
-        return error.exit_code
+        return error.exit_code, False
     except (typer.Abort, KeyboardInterrupt):
-        return 130
+        return 130, False
     except BrokenPipeError:
         # Whoever read our output has enough of it (`| head`); Python would complain once more while it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return 0, False
     except Exception as error:  # noqa: BLE001 - the last line of defence against a traceback
         if os.environ.get(DEBUG):
             traceback.print_exc()
         complain(f"unexpected: {type(error).__name__}: {error} ({DEBUG}=1 shows where)")
-        return 1
-    return result if isinstance(result, int) else 0
+        return 1, False
+    return (result, True) if isinstance(result, int) else (0, True)
 
 
 def report(error: ShadowmeshError, *, about: str = "") -> int:

@@ -27,6 +27,9 @@ _STYLES = {
     "Pending": "yellow",
     "SENT": "yellow",
     "STALE": "yellow",
+    "PASS": "green",
+    "FAIL": "red",
+    "INCONCLUSIVE": "yellow",
 }
 
 

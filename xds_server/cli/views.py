@@ -7,8 +7,10 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from xds_server.cli import verdict_views
 from xds_server.cli.client import JSON
 from xds_server.cli.output import clean, number, rows, since, table
+from xds_server.report.subject import Subject
 
 _TYPES = {
     "Cluster": "CDS",
@@ -163,6 +165,7 @@ def _profile_status(profile: JSON) -> Iterator[RenderableType]:
     for instance in profile["instances"]:
         for line in instance["logTail"] if instance["status"] == "Failed" else ():
             yield Text(f"  | {clean(line)}", style="dim")
+    yield from verdict_views.brief(profile, Subject.now("", profile))
     yield from _compared(profile["comparison"])
 
 

@@ -12,6 +12,7 @@ from xds_server.alerts.watched import Watched
 from xds_server.analysis.link.collector import Collector
 from xds_server.analysis.query.diff_page import page_of, pair_of
 from xds_server.analysis.query.diff_query import DiffQuery, Source, sources_of
+from xds_server.analysis.query.distribution import histograms_of
 from xds_server.errors import NotFoundError
 from xds_server.lifecycle.context import Context
 from xds_server.lifecycle.registry import NetworkRecord
@@ -113,6 +114,20 @@ class Answers:
         archive = self._context.archive
         kept = archive.record(record.network.id, profile)
         return ArchivedComparison(kept, await archive.comparison(kept))
+
+    async def response_times(self, record: NetworkRecord, profile: str) -> Mapping[str, Any]:
+        """Return the histograms of a profile, living or archived. Raises: NotFoundError, StoreError."""
+        try:
+            living = record.profile(profile)
+        except NotFoundError as error:
+            archive = self._context.archive
+            try:
+                archived = archive.record(record.network.id, profile)
+            except NotFoundError as none:
+                raise error from none
+            return histograms_of(await archive.tallies(archived), {str(i): v for i, v in archived.variants.items()})
+        variants = {str(i.id): i.variant for i in record.instances_of(living.id)}
+        return histograms_of(self._collector.tallies(living.id), variants)
 
     async def _sources(self, record: NetworkRecord, ref: str | None, version: str | None) -> list[Source]:
         if ref is None:

@@ -422,6 +422,10 @@ class Controller:
         """Return one archived comparison by the profile's id or name. Raises: NotFoundError, StoreError."""
         return await self._answers.archived(self._registry.find(ref), profile)
 
+    async def response_times(self, ref: str, profile: str) -> Mapping[str, Any]:
+        """Return the histograms of a profile, living or archived. Raises: NotFoundError, StoreError."""
+        return await self._answers.response_times(self._registry.find(ref), profile)
+
     # Behind the desk.
 
     async def _to_the_end(self, work: Coroutine[Any, Any, _T]) -> _T:

@@ -10,6 +10,7 @@ from xds_server.alerts.alert import Alert
 from xds_server.alerts.courier import SinkStatus
 from xds_server.analysis.query.diff_page import page_of, pair_of
 from xds_server.analysis.query.diff_query import DiffQuery, Source
+from xds_server.analysis.query.distribution import histograms_of
 from xds_server.analysis.windows.comparison import Comparison, comparison_of
 from xds_server.analysis.windows.tally import EndpointTally, Tally
 from xds_server.errors import ConflictError, NotFoundError, StaleError
@@ -261,6 +262,10 @@ class FakeController:
     async def diff(self, ref: str, pair_id: str, *, profile: str | None = None) -> Mapping[str, Any]:
         await self.network(ref)
         return pair_of(await self._sources(ref, profile) if profile else self.sources, pair_id)
+
+    async def response_times(self, ref: str, profile: str) -> Mapping[str, Any]:
+        sources = await self._sources(ref, profile)
+        return histograms_of([s.tally for s in sources], {i: s.variant for s in sources for i in s.instances})
 
     async def archive(self, ref: str) -> tuple[Sequence[ArchivedComparison], int]:
         await self.network(ref)

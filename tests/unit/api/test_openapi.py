@@ -18,6 +18,7 @@ PATHS = {
     "/networks/{network_id}/shadowing/inject_fault": {"post"},
     "/networks/{network_id}/shadowing/profiles": {"get"},
     "/networks/{network_id}/shadowing/profiles/{profile_id}": {"get", "patch", "delete"},
+    "/networks/{network_id}/shadowing/profiles/{profile_id}/report": {"get"},
     "/networks/{network_id}/shadowing/faults/{fault_id}": {"get", "delete"},
     "/networks/{network_id}/shadowing/diffs": {"get"},
     "/networks/{network_id}/shadowing/diffs/{pair_id}": {"get"},

@@ -1,0 +1,63 @@
+"""Numbers and foreign text as a reader sees them."""
+
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.unit.report.samples import HOSTILE, NOW
+from xds_server.report import words
+
+ANYTHING = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=20), st.lists(st.integers())
+)
+
+
+@pytest.mark.parametrize(
+    ("made", "shown"),
+    [
+        (words.figure(4810), "4,810"),
+        (words.figure(0.00249), "0.00249"),
+        (words.figure(123456.7), "123,457"),
+        (words.share(0.0223), "2.23 %"),
+        (words.milliseconds(12.13), "12.1 ms"),
+        (words.milliseconds(1500), "1.5 s"),
+        (words.size(91226112.0), "87 MiB"),
+        (words.size(5 * 2**50), "5,120 TiB"),
+        (words.times(1.42), "1.42\N{MULTIPLICATION SIGN}"),
+        (words.title({"metric": "response_time", "name": "response_time p99"}), "Response time p99"),
+        (words.title({"metric": "error_rate", "name": "error_rate"}), "Errors"),
+        (words.title({"metric": "prometheus", "name": "checkout_errors"}), "checkout_errors"),
+        (words.effect({"metric": "error_rate", "unit": "share"}, 0.01), "+1 %"),
+        (words.effect({"metric": "error_rate", "unit": "share"}, -0.01), "-1 %"),
+        (words.limit({"metric": "difference_rate", "unit": "share", "threshold": 0.01}), "at most 1 %"),
+        (words.moment("2026-05-04T09:31:12.500Z"), "2026-05-04 09:31:12 UTC"),
+        (words.moment(NOW), "2026-05-04 09:35:00 UTC"),
+        (words.moment("yesterday"), "yesterday"),
+        (words.plain("unpaired_original"), "unpaired original"),
+    ],
+)
+def test_values_read_as_people_write_them(made: str, shown: str) -> None:
+    assert made == shown
+
+
+@given(ANYTHING)
+def test_whatever_a_document_holds_becomes_text(value: Any) -> None:
+    for metric in ("error_rate", "response_time", "memory", "cpu", "prometheus", "new"):
+        check = {"metric": metric, "unit": "ratio", "threshold": value, "interval": [value, value], "name": "n"}
+        made = (words.measured(check, value), words.effect(check, value), words.limit(check), words.interval(check))
+        assert all(isinstance(each, str) for each in made)
+    assert isinstance(words.moment(value), str)
+
+
+def test_what_is_no_number_is_a_dash() -> None:
+    assert {words.share(each) for each in (None, math.nan, math.inf, "7", True)} == {words.NOTHING}
+
+
+def test_foreign_text_is_cut_and_has_no_control_characters() -> None:
+    assert words.clip("a" * 600) == "a" * 500 + "… (100 more characters)"
+    made = words.clip(HOSTILE)
+    assert "\\x1b[31m\\x00\\xd800" in made
+    made.encode()

@@ -1,0 +1,120 @@
+"""What reports are made of, read from a manager; and where they go."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from xds_server.cli.client import JSON, Client, reference
+from xds_server.errors import InvalidError, NotFoundError
+from xds_server.report.formats import Form, write
+from xds_server.report.subject import Subject
+
+STDOUT = "-"
+CLASSES = 300
+"""Classes of difference that are read; the most surprising."""
+
+
+def read_profile(client: Client, network: str, profile: str) -> JSON:
+    """Return a living profile.
+
+    Raises:
+        NotFoundError: there is none, or no such network.
+    """
+    home = reference(network, "network")
+    return client.get("networks", home, "shadowing", "profiles", reference(profile, "profile"))
+
+
+def read_subject(client: Client, network: str, profile: str, *, variant: str = "") -> Subject:
+    """Return all that a report is made of, also of a profile that was deleted within a day.
+
+    Raises:
+        NotFoundError: there is none, or no such variant.
+    """
+    archived = False
+    try:
+        document = read_profile(client, network, profile)
+    except NotFoundError:
+        found = client.find("networks", network, "shadowing", "archive", profile)
+        if found is None:
+            raise
+        document, archived = found[0], True
+    check_variant(document, variant)
+    subject = replace(Subject.now(network, document, variant=variant), archived=archived)
+    return with_details(client, subject, profile)
+
+
+def with_details(client: Client, subject: Subject, profile: str) -> Subject:
+    """Return a subject with its differences and distributions; without those that are not there any more.
+
+    Args:
+        client: where to ask.
+        subject: what is known so far.
+        profile: the profile's name or id.
+    """
+    try:
+        page = client.get(
+            "networks",
+            subject.network,
+            "shadowing",
+            "diffs",
+            profile=profile,
+            variant=subject.variant or None,
+            group="class",
+            limit=CLASSES,
+        )
+    except NotFoundError:
+        return subject
+    found = client.find("networks", subject.network, "shadowing", "profiles", profile, "report")
+    return replace(
+        subject,
+        differences=page["items"],
+        total=page["total"],
+        histograms=found[0].get("responseTimes") if found else None,
+    )
+
+
+def check_variant(profile: JSON, variant: str) -> None:
+    """Look whether a profile has a variant; an empty name is none in particular.
+
+    Raises:
+        NotFoundError: it has not.
+    """
+    names = [str(each["name"] if isinstance(each, dict) else each) for each in profile.get("variants") or ()]
+    if variant and variant not in names:
+        told = f'profile "{profile.get("name") or profile.get("profileID")}" has no variant "{variant}"'
+        raise NotFoundError(told, field="--variant", hint=f"one of {', '.join(names)}")
+
+
+def check_places(places: dict[str, str | None]) -> None:
+    """Look whether reports can be written, before anybody waits for them.
+
+    Args:
+        places: file names by option; None is none, `-` standard output.
+
+    Raises:
+        InvalidError: a folder is not there, or two want standard output.
+    """
+    given = {option: place for option, place in places.items() if place}
+    if sum(place == STDOUT for place in given.values()) > 1:
+        raise InvalidError("only one report fits on standard output", field=", ".join(given), hint="a file's name")
+    for option, place in given.items():
+        if place != STDOUT and (not Path(place).absolute().parent.is_dir() or Path(place).is_dir()):
+            raise InvalidError(f'"{place}" cannot be written', field=option, hint="a file in a folder that is there")
+
+
+def put(subject: Subject, form: Form, place: str) -> None:
+    """Write a report to a file, or to standard output (`-`).
+
+    Raises:
+        InvalidError: it cannot be written.
+    """
+    data = write(subject, form).encode("utf-8", "backslashreplace")
+    if place == STDOUT:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+        return
+    try:
+        Path(place).write_bytes(data)
+    except OSError as error:
+        raise InvalidError(f'"{place}" cannot be written: {error.strerror}') from error

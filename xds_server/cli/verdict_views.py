@@ -1,0 +1,158 @@
+"""A verdict on a terminal: the checks, the ranking of versions, and how the waiting for it goes."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from xds_server.cli.client import JSON
+from xds_server.cli.gating import Look, critical, needed, span
+from xds_server.cli.output import clean, rows, since, table
+from xds_server.report.subject import Subject
+from xds_server.report.words import (
+    DECISIONS,
+    FAIL,
+    INCONCLUSIVE,
+    PASS,
+    effect,
+    figure,
+    interval,
+    limit,
+    measured,
+    place,
+    share,
+    title,
+)
+
+STYLES = {PASS: "green", FAIL: "red", INCONCLUSIVE: "yellow"}
+SHOWN = 12
+"""Checks that are shown while one waits."""
+
+
+def verdict(subject: Subject) -> Iterator[RenderableType]:
+    """Return a verdict, part by part."""
+    yield headline(subject)
+    yield from (Text(f"  {clean(reason)}") for reason in subject.reasons)
+    if len(subject.ranking) > 1 and not subject.variant:
+        yield Text("")
+        yield ranking(subject.ranking)
+    if subject.checks:
+        yield Text("")
+        yield checks(subject.checks)
+    yield from _beside(subject.verdict)
+
+
+def headline(subject: Subject) -> Text:
+    """Return the decision in a line."""
+    found = subject.verdict
+    told = f"  {clean(subject.meant)} of {clean(subject.component)}"
+    if found.get("pairs") is not None:
+        told += f", {figure(found['pairs'])} pairs"
+    if found.get("since"):
+        told += f", since {since(found['since'])}"
+    return Text.assemble((subject.decision, f"bold {STYLES[subject.decision]}"), told)
+
+
+def brief(profile: JSON, subject: Subject, *, most: int = 3) -> Iterator[Text]:
+    """Return a verdict as the status shows it: the decision and the first reasons; nothing before there is one."""
+    if not profile.get("verdict"):
+        return
+    yield Text.assemble("verdict ", headline(subject))
+    yield from (Text(f"  {clean(reason)}", style=STYLES[subject.decision]) for reason in subject.reasons[:most])
+    if (left := len(subject.reasons) - most) > 0:
+        yield Text(f"  and {left} more reasons; `shadowmesh verdict` shows all", style="dim")
+
+
+def ranking(items: Iterable[JSON]) -> Table:
+    """Return versions as a table, the best one first."""
+    made = table("RANK", "VERSION", "DECISION", "SCORE", "WHY")
+    return rows(
+        made,
+        (
+            (
+                each.get("rank"),
+                each.get("variant"),
+                each.get("decision"),
+                figure(each.get("score")),
+                (each.get("reasons") or [""])[0],
+            )
+            for each in items
+        ),
+    )
+
+
+def checks(items: Sequence[JSON]) -> Table:
+    """Return checks as a table: by version, each metric with all traffic first."""
+    several = len({each.get("variant") for each in items}) > 1
+    columns = ("CHECK", "WHERE", "DECISION", "ORIGINAL", "SHADOW", "EFFECT", "INTERVAL", "LIMIT", "PAIRS", "NEEDED")
+    made = table(*(("VERSION",) if several else ()), *columns)
+    return rows(made, ((*((each.get("variant"),) if several else ()), *_check(each)) for each in items))
+
+
+def _check(each: JSON) -> Sequence[str | Text]:
+    notes = [word for word in ("critical", "muted") if each.get(word)]
+    judged = each.get("judged") is not False
+    return (
+        title(each) + (f" ({', '.join(notes)})" if notes else ""),
+        place(each),
+        _decided(each) if judged else Text("not judged", style="dim"),
+        measured(each, each.get("original")),
+        measured(each, each.get("shadow")),
+        effect(each, each.get("effect")),
+        interval(each),
+        limit(each),
+        figure(each.get("pairs")),
+        figure(each["pairsNeeded"]) if each.get("pairsNeeded") else "",
+    )
+
+
+def _decided(each: JSON) -> str:
+    found = str(each.get("decision"))
+    return found if found in DECISIONS else INCONCLUSIVE
+
+
+def _beside(found: JSON) -> Iterator[Text]:
+    missing, harm = found.get("missing") or {}, found.get("harm") or {}
+    if missing.get("copies"):
+        told = ", ".join(f"{clean(str(k))} {figure(v)}" for k, v in (missing.get("kinds") or {}).items())
+        yield Text(f"missing: {figure(missing['copies'])} copies ({share(missing.get('share'))}): {told}", "yellow")
+    if harm.get("decision") == "HARM":
+        yield Text(f"the mirroring harms the original: {clean(str(harm.get('reason')))}", style="red")
+    if (found.get("resilience") or {}).get("summary"):
+        yield Text(clean(f"under faults: {found['resilience']['summary']}"))
+
+
+def progress(look: Look) -> Iterator[RenderableType]:
+    """Return how the waiting goes, for a terminal."""
+    subject = look.subject
+    left = f"{span(look.left)} left"
+    if subject is None:
+        yield Text.assemble("waiting for a manager, ", left)
+    else:
+        more = f", about {figure(needed(subject))} more needed" if needed(subject) else ""
+        yield Text.assemble(headline(subject), f"{more}, {left}")
+        shown = sorted(critical(subject), key=lambda each: DECISIONS.index(_decided(each)))
+        if shown:
+            yield checks(shown[:SHOWN])
+        elif subject.reasons:
+            yield Text(f"  {clean(subject.reasons[0])}", style="dim")
+        if len(shown) > SHOWN:
+            yield Text(f"and {len(shown) - SHOWN} more critical checks", style="dim")
+    if look.away:
+        yield Text(clean(f"not reached: {look.away}"), style="red")
+
+
+def line(look: Look) -> str:
+    """Return how the waiting goes, for a log."""
+    subject = look.subject
+    parts = [subject.decision if subject else "waiting for a manager"]
+    if subject:
+        parts.append(f"{figure(subject.verdict.get('pairs') or 0)} pairs")
+        parts += [f"about {figure(needed(subject))} more needed"] if needed(subject) else []
+    parts.append(f"{span(look.left)} left")
+    if look.away:
+        parts.append(f"not reached: {look.away}")
+    elif subject and subject.reasons:
+        parts.append(subject.reasons[0])
+    return clean(", ".join(parts))
