@@ -41,7 +41,15 @@ def run(
     Returns:
         0 when each planted bug was found, nothing else was reported as a difference, both verdicts are right and no
         client was hurt; 1 when not, or when a part failed; 130 after Ctrl-C before the report.
+
+    Raises:
+        InvalidError: the folder for reports cannot be made.
     """
+    if reports is not None:
+        try:
+            reports.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InvalidError(f"{reports} cannot be made: {error.strerror}", field="--reports") from error
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
     show = Show(console or make_console())
@@ -96,10 +104,6 @@ async def _play(stage: Stage, scenario: Scenario, show: Show, *, keep: bool, rep
 
 async def _write(stage: Stage, outcome: Outcome, folder: Path) -> list[Path]:
     """Write a page on each version, as a user would; return where they are."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InvalidError(f"{folder} cannot be made: {error.strerror}", field="--reports") from error
     pages = {version: folder / f"demo-version-{version}.html" for version in outcome.verdicts}
     url = stage.manager.url
     for version, page in pages.items():

@@ -1,6 +1,6 @@
 """A manager with its engine, and a real Envoy in front of an original, set up as a user would, for a while.
 
-Guarantees: when `set_up` returns, Envoy takes requests; ports that we chose are chosen anew if one was taken in between.
+Guarantees: when `set_up` returns, Envoy takes requests; ports that we chose are chosen anew if one was taken meanwhile.
 `strike` ends everything that was started here and removes the folder, whatever state it is in. An original that ran
 before is not ended.
 Not guaranteed: anything after KILL.
