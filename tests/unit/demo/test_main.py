@@ -59,7 +59,7 @@ def test_a_signal_ends_the_children_and_removes_the_folder(folders: Path, monkey
     children: list[Any] = []
 
     async def set_up(self: Stage) -> None:
-        children.append(self._start("v1", catalogue_command(version=1, port=str(self.household.free_port()))))
+        children.append(self.start("v1", catalogue_command(version=1, port=str(self.household.free_port()))))
         os.kill(os.getpid(), signal.SIGTERM)
         await asyncio.sleep(60)
 
