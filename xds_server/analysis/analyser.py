@@ -10,7 +10,6 @@ import secrets
 import traceback
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
-from typing import Any
 
 import structlog
 
@@ -120,7 +119,7 @@ class Analyser:
         self._key = secrets.token_bytes(16) if key is None else key
         self._profiles: dict[str, _Profile] = {}
         self._tallies: dict[tuple[str, str], Tally] = {}
-        self._arms: dict[tuple[str, str], ArmTally] = {}
+        self._arms: dict[str, ArmTally] = {}
         """The arms of the open window, to find them at once; they are in the tallies."""
         self._quota = Quota()
         self.pairing = Pairing(
@@ -275,17 +274,20 @@ class Analyser:
         """Count a request in its arm; return whether it is one of a pair."""
         pair = record.pair
         paired = MARK not in pair
-        key = profile_of(pair), MIRRORED if paired else arm_of(pair)
-        arm = self._arms.get(key)
+        name = pair.partition("/")[0]
+        if not paired:
+            name += MARK + arm_of(pair)
+        arm = self._arms.get(name)
         if arm is None:
-            arms = self._tally(key[0], "").arms
-            arm = arms.get(key[1])
+            arms = self._tally(profile_of(pair), "").arms
+            called = MIRRORED if paired else arm_of(pair)
+            arm = arms.get(called)
             if arm is None:
                 if len(arms) >= MAX_ARMS:
                     return paired
-                arm = arms[key[1]] = ArmTally()
+                arm = arms[called] = ArmTally()
             if len(self._arms) < MAX_PROFILES:
-                self._arms[key] = arm
+                self._arms[name] = arm
         count_arm(arm, record)
         return paired
 
@@ -302,13 +304,19 @@ class Analyser:
             self._move(profile)
         count_missing(_endpoint(self._tally(name, instance), endpoint_name).evidence, original)
 
-    def _trios(self, original: Record, instance: str, *, profile: _Profile, note: tuple[Any, ...]) -> None:
+    def _trios(
+        self,
+        original: Record,
+        instance: str,
+        *,
+        profile: _Profile,
+        note: tuple[str, Mapping[Field, str], float | None, bool],
+    ) -> None:
         """Note what a judged pair has shown; book what is known now of its original's other copies."""
-        endpoint_name, fields, took, sound = note
         controls = profile.controls
-        original.notes, trios = controls.meet(original.notes, instance, endpoint_name, fields, took=took, sound=sound)
+        original.notes, trios = controls.meet(original.notes, instance, note)
         if original.notes is not None:
-            self.pairing.grow(original.pair, weight_of(fields))
+            self.pairing.grow(original.pair, weight_of(note[1]))
         for candidate, mine, theirs in trios:
             endpoints = self._tally(profile_of(original.pair), candidate).endpoints
             name = mine[0]

@@ -42,7 +42,7 @@ from xds_server.lifecycle.transitions import Event
 from xds_server.lifecycle.verdicts import Judge, Verdict, Verdicts
 from xds_server.lifecycle.views import ArchivedComparison, NetworkStatus, ProfileChange, ProfileView
 from xds_server.lifecycle.watch import live_ids, subjects
-from xds_server.model.ids import FaultID, InstanceID, ProfileID
+from xds_server.model.ids import FaultID, InstanceID
 from xds_server.model.network import VirtualNetwork
 from xds_server.model.profile import Fault, FaultParameters, ShadowingProfile
 from xds_server.placement.choice import Choice
@@ -435,7 +435,7 @@ class Controller:
             raise UnavailableError("the manager is not running, or stopping", hint="try again in a moment")
         return await asyncio.shield(self._job(work))
 
-    def _heed(self, profile: ProfileID, verdict: Verdict) -> None:
+    def _heed(self, profile: ShadowingProfile, verdict: Verdict) -> None:
         if self._open:
             self._steps.heed(profile, verdict)
 

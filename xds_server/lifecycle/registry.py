@@ -166,6 +166,10 @@ class Registry:
         self._records.pop(record.network.id, None)
         self._by_name.pop(record.network.name, None)
 
+    def get(self, network: NetworkID) -> NetworkRecord | None:
+        """Return a network by id, also one that is ending; None when there is none."""
+        return self._records.get(network)
+
     def taken(self, ref: str) -> bool:
         """Tell whether a name or id is in use, also by a network that is ending."""
         return ref in self._by_name or ref in self._records

@@ -50,12 +50,11 @@ class Steps:
         self._unwritten: set[ProfileID] = set()
         """What Envoys have and the disk does not."""
 
-    def heed(self, profile_id: ProfileID, verdict: Verdict) -> None:
+    def heed(self, profile: ShadowingProfile, verdict: Verdict) -> None:
         """Have done what follows from a verdict, in the background; what is being done already is done once."""
-        if profile_id in self._busy:
-            return
-        record = next((r for r in self._parts.registry if profile_id in r.profiles), None)
-        if record is None:
+        profile_id = profile.id
+        record = self._parts.registry.get(profile.network_id)
+        if record is None or profile_id in self._busy:
             return
         if profile_id not in self._unwritten and self._follows(record, profile_id, verdict) is None:
             return

@@ -1,9 +1,10 @@
 """The verdict on each live profile, always the newest: judged twice a second, kept on disk, handed to what acts on it.
 
-Guarantees: a profile is judged at most every `EVERY` seconds, when its evidence, its definition, its instances or its
-readings changed, and every `AGAIN` seconds in any case (a warm-up that ends is no event). Other work gets its turn
-between two profiles, and no more than half of the time is spent on judging. A profile that cannot be judged (a bug) is
-said in the log and shown as INCONCLUSIVE with the reason, keeps what was latched, and keeps no other from being judged.
+Guarantees: a profile is judged at most every `EVERY` seconds (later when that takes long), when its evidence, its
+definition, its instances or its readings changed, and every `AGAIN` seconds in any case (a warm-up that ends is no
+event). Other work gets its turn between two profiles, and no more than half of the time is spent on judging. A profile
+that cannot be judged (a bug) is said in the log and shown as INCONCLUSIVE with the reason, keeps what was latched, and
+keeps no other from being judged.
 A change of the decision is on disk within that look, the rest of the judge's state within `SAVE` seconds, so what was
 latched survives a restart.
 Not guaranteed: that a verdict is younger than `EVERY` seconds, plus the windows that are still on their way.
@@ -33,6 +34,8 @@ log = structlog.get_logger(__name__)
 
 EVERY = 0.5
 """Seconds between two looks."""
+PATIENCE = 4.0
+"""Times as long as it took to judge a profile, until it is judged again: one with hundreds of endpoints takes long."""
 AGAIN = 5.0
 """Seconds after which a profile is judged again although nothing changed."""
 SAVE = 5.0
@@ -143,6 +146,8 @@ class _Docket(Generic[S]):
     seen: Any = None
     """What it was judged by last."""
     judged_at: float = float("-inf")
+    took: float = 0.0
+    """Seconds that it took."""
     changed: bool = False
     """Not all of it is on disk."""
     urgent: bool = False
@@ -171,7 +176,7 @@ class Verdicts(Generic[S]):
         collector: Evident,
         judge: Judge[S],
         subjects: Callable[[], Iterable[Subject]],
-        act: Callable[[ProfileID, Verdict], None],
+        act: Callable[[ShadowingProfile, Verdict], None],
         readings: ReadingsOf = nothing,
         envoy: CountersOf = nothing,
     ) -> None:
@@ -285,18 +290,19 @@ class Verdicts(Generic[S]):
             self._failed(docket, profile, error)
         if docket.verdict is not None:
             # Each time, for the steps go by the clock as well.
-            self._act(profile.id, docket.verdict)
+            self._act(profile, docket.verdict)
         return docket.judged_at != before
 
     def _hear(self, subject: Subject, docket: _Docket[S]) -> None:
         now = self._clock.monotonic()
-        if now - docket.judged_at < EVERY - _ROUNDING:
+        if now - docket.judged_at < max(EVERY, PATIENCE * docket.took) - _ROUNDING:
             return
         inputs = self._inputs(subject, docket, now)
         if inputs is None:
             return
         docket.judged_at = now
         verdict, state = self._judge.judge(inputs, docket.state)
+        docket.took = self._clock.monotonic() - now
         self._note(docket, verdict, state)
 
     def _inputs(self, subject: Subject, docket: _Docket[S], now: float) -> Inputs | None:

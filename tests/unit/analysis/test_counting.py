@@ -218,7 +218,7 @@ def test_originals_of_mirrored_requests_are_an_arm_as_they_come() -> None:
 
 def test_a_request_of_an_arm_is_counted_and_never_paired() -> None:
     made = engine()
-    made.feed(batch(entry("~plain/1"), entry("~plain/2", **FAILED), entry("~v2/3", path="/x")), 0.0)
+    made.feed(batch(entry("~plain/1"), entry("~plain/2", **FAILED), entry("~v2", path="/x")), 0.0)
     assert (made.pairing.waiting, made.pairs, made.records) == (0, 0, 3)
     tallies = made.take()
     assert {name: (arm.count, arm.errors) for name, arm in arms_of(tallies).items()} == {"plain": (2, 1), "v2": (1, 0)}

@@ -1,5 +1,7 @@
 """`performanceData`: what was measured, in the units it says."""
 
+from dataclasses import replace
+
 import pytest
 
 from api.performance import performance_data
@@ -27,6 +29,7 @@ def compared() -> Comparison:
 
 def test_what_was_measured_of_all_endpoints_is_told_for_each_leg_in_its_unit() -> None:
     usage = Performance(samples=3, cpu=Gauge(0.5, 0.25, 1.0), memory=Gauge(10.0, 20.0, 30.0))
+    usage = replace(usage, cpu_per_request=Gauge(2.0, 1.5, 2.5))
     data = performance_data(usage, compared(), ALL)
     assert data["response_time"]["unit"] == "ms"
     assert data["response_time"]["original"]["p50"] == pytest.approx(10, rel=0.011)
@@ -34,6 +37,7 @@ def test_what_was_measured_of_all_endpoints_is_told_for_each_leg_in_its_unit() -
     assert data["error_rate"] == {"original": 0.0, "shadow": 0.25}
     assert data["difference_rate"] == {"pairs": 8, "rate": 0.5}
     assert data["cpu"] == {"unit": "cores", "latest": 0.5, "mean": 0.25, "max": 1.0}
+    assert data["cpuPerRequest"] == {"unit": "core-milliseconds", "latest": 2.0, "mean": 1.5, "max": 2.5}
     assert data["memory"] == {"unit": "bytes", "latest": 10.0, "mean": 20.0, "max": 30.0}
 
 

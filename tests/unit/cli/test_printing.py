@@ -59,6 +59,12 @@ def test_a_bootstrap_names_manager_engine_node_and_network(offline: Shell) -> No
     assert made["node"]["id"].startswith("shop-")
     assert "mesh.example" in done.out
     assert "::1" in done.out
+    assert "metadata" not in made["node"], "nobody knows the port that Envoy picks"
+
+
+def test_a_bootstrap_tells_where_the_admin_interface_is(offline: Shell) -> None:
+    made = yaml.safe_load(offline("bootstrap", "shop", "--admin", "[::1]:9999").out)
+    assert made["node"]["metadata"] == {"shadowmesh.admin": "[::1]:9999"}
 
 
 def test_a_bootstrap_names_the_ports_that_the_environment_gives_to_serve(
@@ -74,7 +80,7 @@ def test_a_bootstrap_takes_place_mode_and_listen_addresses(offline: Shell) -> No
     arguments = ["--region", "eu", "--zone", "eu-1", "--node-id", "edge-7", "--mode", "sotw"]
     made = yaml.safe_load(offline("bootstrap", "shop", *arguments, "--listen", "catalog=127.0.0.1:10001").out)
     assert made["node"]["locality"] == {"region": "eu", "zone": "eu-1"}
-    assert made["node"]["metadata"] == {"shadowmesh.listen": {"catalog": "127.0.0.1:10001"}}
+    assert made["node"]["metadata"]["shadowmesh.listen"] == {"catalog": "127.0.0.1:10001"}
     assert made["dynamic_resources"]["ads_config"]["api_type"] == "GRPC"
 
 

@@ -1,5 +1,13 @@
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
 from tests.envoy.values import active, component, fault, profile, shadow, state
+from xds_server.analysis.profile_config import QUANTILES, unpack_profile
 from xds_server.lifecycle.configs import profile_configs
+from xds_server.model.analysis import Analysis
+from xds_server.model.judging import Check, Judging, Metric
 from xds_server.model.profile import Abort, Delay
 
 
@@ -10,3 +18,34 @@ def test_a_copy_is_waited_for_as_long_as_its_timeout_and_the_faults_allow() -> N
     assert config.patience == 49.0
     (config,) = profile_configs(state(component(), profiles=(active(profile(shadow_timeout=40.0), shadow()),)))
     assert config.patience == 40.0
+
+
+def test_a_shadow_is_warm_a_while_after_it_was_created() -> None:
+    born = datetime(2026, 11, 26, tzinfo=UTC)
+    old, unknown = replace(shadow(1), since=born), shadow(2)
+    mirrored = active(profile(analysis=Analysis(judging=Judging(warm_up=7.5))), old, unknown)
+    (config,) = profile_configs(state(component(), profiles=(mirrored,)))
+    assert config.warm == {old.instance_id: born.timestamp() + 7.5}
+    assert unpack_profile(config.pack()) == config
+
+
+@pytest.mark.parametrize(
+    ("checks", "metrics", "quantiles"),
+    [
+        ((), ("response_time", "cpu"), (0.5, 0.99)),
+        ((), ("error_rate",), QUANTILES),
+        ((Check(Metric.ERROR_RATE, max_increase=0.1),), ("response_time",), QUANTILES),
+        (
+            tuple(Check(Metric.RESPONSE_TIME, max_ratio=1.1, quantile=q) for q in (0.9, 0.75, 0.9)),
+            ("response_time",),
+            (0.75, 0.9),
+        ),
+    ],
+)
+def test_the_quantiles_are_those_that_the_checks_name(
+    checks: tuple[Check, ...], metrics: tuple[str, ...], quantiles: tuple[float, ...]
+) -> None:
+    judged = profile(analysis=Analysis(judging=Judging(checks=checks)), metrics=metrics)
+    (config,) = profile_configs(state(component(), profiles=(active(judged, shadow(1)),)))
+    assert config.quantiles == quantiles
+    assert unpack_profile(config.pack()) == config

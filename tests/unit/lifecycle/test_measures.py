@@ -24,7 +24,7 @@ from xds_server.model.analysis import Analysis
 from xds_server.model.ids import InstanceID, NetworkID, ProfileID
 from xds_server.model.judging import Check, Judging, Metric
 from xds_server.model.network import Address, Endpoint, VirtualNetwork
-from xds_server.model.profile import Control, ProcessSpec, SelfSpec, ShadowingProfile
+from xds_server.model.profile import Control, ProcessSpec, SelfSpec, ShadowingProfile, VariantSpec
 from xds_server.model.shadow import InstanceStatus, ShadowInstance
 from xds_server.runtime.base import Runtime, Usage
 from xds_server.runtime.neighbours import Neighbour
@@ -34,6 +34,7 @@ N, P = NetworkID("n"), ProfileID("p")
 SURE = math.log(100)
 QUERY = Check(Metric.PROMETHEUS, max_ratio=1.1, name="errors", query='e{v="{variant}"}')
 CHECKS = (Check(Metric.CPU, max_ratio=1.5), Check(Metric.MEMORY, max_ratio=1.5), QUERY)
+COMMAND = ProcessSpec(("x",))
 V2, CONTROL = InstanceID("i-v2"), InstanceID("i-control")
 
 
@@ -125,7 +126,7 @@ class Bench:
         )
 
     async def seconds(self, count: int) -> None:
-        cpu, served = {who: 0.0 for who in self.rates}, {who: 0 for who in self.rates}
+        cpu, served = dict.fromkeys(self.rates, 0.0), dict.fromkeys(self.rates, 0)
         cpu |= getattr(self, "_cpu", {})
         served |= getattr(self, "_served", {})
         for _ in range(count):
@@ -227,7 +228,7 @@ async def test_an_envoy_that_tells_nothing_is_the_reason_why_requests_are_not_co
     assert bench.reading("memory").blocks > 0
 
 
-def controlled(spec: Any = ProcessSpec(("x",))) -> Bench:
+def controlled(spec: VariantSpec = COMMAND) -> Bench:
     bench = Bench(control=Control(spec, duration=None))
     bench.start(V2)
     bench.start(CONTROL, "control")

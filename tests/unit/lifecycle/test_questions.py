@@ -139,7 +139,7 @@ async def test_a_slow_answer_holds_nothing_up_and_is_waited_for(bench: Bench) ->
 async def test_those_that_wait_say_why(bench: Bench) -> None:
     found = await bench.ask(replace(QUESTION, variants=(), waiting={"v2": "it is warming up"}))
     assert (found.reason, bench.prometheus.asked) == ("it is warming up", [])
-    assert NOT_ASKED != found.reason
+    assert found.reason != NOT_ASKED
 
 
 async def test_an_unexpected_error_is_a_reason_too(bench: Bench) -> None:

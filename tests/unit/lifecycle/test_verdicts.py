@@ -74,8 +74,8 @@ class Bench:
             readings=lambda _: dict(self.readings),
         )
 
-    def act(self, profile: ProfileID, verdict: Mapping[str, Any]) -> None:
-        self.acts.append((profile, verdict["decision"]))
+    def act(self, profile: ShadowingProfile, verdict: Mapping[str, Any]) -> None:
+        self.acts.append((profile.id, verdict["decision"]))
 
     async def look(self, seconds: float = 0.5) -> None:
         self.clock.jump(seconds)
@@ -101,6 +101,20 @@ async def test_a_profile_is_judged_at_most_twice_a_second(court: Bench) -> None:
     for _ in range(10):
         court.collector.data[P1] = court.collector.data.get(P1, b"") + b"."
         await court.look(0.1)
+    assert len(court.judge.asked) == 2
+
+
+async def test_a_profile_that_takes_long_is_judged_less_often(court: Bench) -> None:
+    says = court.judge.judge
+
+    def slowly(inputs: Inputs, state: Any) -> tuple[Any, Any]:
+        court.clock.jump(0.25)
+        return says(inputs, state)
+
+    court.judge.judge = slowly  # type: ignore[method-assign]
+    for number in range(4):
+        court.collector.data[P1] = b"%d" % number
+        await court.look(0.5)
     assert len(court.judge.asked) == 2
 
 

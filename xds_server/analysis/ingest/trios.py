@@ -93,24 +93,14 @@ class Controls:
                 del self._known[next(iter(self._known))]
 
     def meet(
-        self,
-        notes: Notes | None,
-        instance: str,
-        endpoint: str,
-        fields: Mapping[Field, str],
-        *,
-        took: float | None = None,
-        sound: bool = True,
+        self, notes: Notes | None, instance: str, seen: tuple[str, Mapping[Field, str], float | None, bool]
     ) -> tuple[Notes | None, list[tuple[str, Note, Note]]]:
         """Note a judged pair; return the notes, and the trios that it completes.
 
         Args:
             notes: those of its original so far; None when there are none.
             instance: the copy's.
-            endpoint: the pair's.
-            fields: in what it differs, with what was recognised.
-            took: the copy's response time; None when it tells nothing.
-            sound: whether the pair is evidence.
+            seen: what is to be noted, with what was recognised in each field.
 
         Returns:
             Notes to keep (None: nobody will come), and of each trio the shadow's instance, its note and the control's.
@@ -120,6 +110,7 @@ class Controls:
             if not (is_control or self.now):
                 return None, []
             notes = {}
+        endpoint, fields, took, sound = seen
         differing: Collection[Field] = _NOTHING
         if fields:
             same = self._same.setdefault

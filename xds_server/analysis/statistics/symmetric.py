@@ -44,6 +44,8 @@ def log_price(count: Floats, squares: Floats, fourths: Floats, sixths: Floats) -
     a = (squares * fourths - count * sixths) / divisor
     b = (squares * sixths - fourths * fourths) / divisor
     root = np.sqrt(np.maximum(0.0, a * a - 4 * b))
+    # Values of nearly one size: rounding has the two in one place, and one in the mean bounds it too (Jensen).
+    two &= root > 0
     mean = squares / np.maximum(count, 1.0)
     low = np.where(two, np.maximum(0.0, -a - root) / 2, mean)
     high = np.where(two, (root - a) / 2, 0.0)

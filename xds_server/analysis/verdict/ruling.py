@@ -5,7 +5,7 @@ it stays until the evidence begins anew. PASS: every critical check passes over 
 enough of it, with every missing copy counted as the worst. Else INCONCLUSIVE. A PASS is not latched.
 
 `held`: nothing new is decided, for what there is is not yet, or not at all, evidence about the version (too few pairs,
-the warm-up, copies turned away without the credentials that we removed, a cohort that nobody is in). `doubts`: it may
+the warm-up, copies turned away without the credentials that we removed, a cohort that nobody is in). `mismatch`: it may
 fail, and cannot pass (groups of a split that are not alike).
 
 Guarantees: pure. A version that exceeds no limit gets a whole FAIL by a critical check, ever, with a chance of at most

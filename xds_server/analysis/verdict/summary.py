@@ -36,7 +36,7 @@ def failing(decided: Sequence[Decided], shown: Mapping[Row, CheckResult]) -> lis
             ordered.append((number[check], not each.critical, _ORDER.index(check.metric), row.reason))
     said = [reason for *_, reason in sorted(ordered)][: REASONS - 1]
     if len(rows) > len(said):
-        said.append(f"{plural(len(rows) - len(said), 'more check')} at some place fail")
+        said.append(f"{plural(len(rows) - len(said), 'more failure')} among the checks")
     return said
 
 
@@ -131,6 +131,7 @@ _KINDS = {
     Lost.UNPAIRED_ORIGINAL: "originals without their copy",
     Lost.UNPAIRED_SHADOW: "copies without their original",
     Lost.DROPPED_WAITING: "dropped while waiting",
+    Lost.ENGINE_WINDOWS_DROPPED: "summaries that never came",
 }
 
 

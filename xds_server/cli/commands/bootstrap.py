@@ -56,7 +56,9 @@ def command(
     admin: Annotated[
         str,
         typer.Option(
-            envvar="SHADOWMESH_BOOTSTRAP_ADMIN", metavar="HOST:PORT", help="Envoy's admin port; 0 picks a free one."
+            envvar="SHADOWMESH_BOOTSTRAP_ADMIN",
+            metavar="HOST:PORT",
+            help="Envoy's admin port, told to the manager, which reads counters there; 0 picks a free one, untold.",
         ),
     ] = "127.0.0.1:9901",
     node_id: Annotated[

@@ -39,6 +39,13 @@ def test_the_price_is_never_below_the_exact_one_and_close_to_it(values: list[flo
     assert (price <= (x**2).sum() * LAMBDAS**2 / 2 + 1e-6 * len(x)).all()
 
 
+def test_sums_in_which_rounding_has_two_sizes_in_one_place_have_a_price() -> None:
+    sums = (34.0, 135.99890125975955, 543.9912112853065, 2175.9472749538936)  # 33 times 2 and once 1.99973
+    price = log_price(*(np.array([each]) for each in sums))[0]
+    exact = np.log(np.cosh(LAMBDAS * 2.0)) * 33 + np.log(np.cosh(LAMBDAS * math.sqrt(sums[1] - 132)))
+    assert price == pytest.approx(exact, rel=1e-6)
+
+
 def test_of_two_sizes_the_price_is_exact() -> None:
     x = np.array([0.5] * 7 + [2.0] * 3)
     exact = np.log(np.cosh(np.multiply.outer(x, LAMBDAS))).sum(axis=0)

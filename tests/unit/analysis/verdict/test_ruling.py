@@ -290,7 +290,7 @@ def test_reasons_are_few_however_much_fails() -> None:
     many = {f"GET /{n}": Seen(1000, up=500, differing=900, times=40, ratio=3.0) for n in range(40)}
     verdict = verdict_of(version(many), checks=DEFAULTS)
     assert len(verdict.reasons) <= 10
-    assert verdict.reasons[-1].endswith(" more checks at some place fail")
+    assert verdict.reasons[-1].endswith(" more failures among the checks")
 
 
 def test_under_faults_it_is_said_that_those_copies_are_judged_apart() -> None:
