@@ -8,11 +8,11 @@ Not guaranteed: that a PASS is still one a moment later; it holds at the error r
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from xds_server.cli.client import JSON
-from xds_server.cli.reporting import check_variant
-from xds_server.errors import UnavailableError
+from xds_server.errors import NotFoundError, UnavailableError
 from xds_server.report.subject import Subject, listed
 from xds_server.report.words import FAIL, INCONCLUSIVE, PASS
 
@@ -86,15 +86,28 @@ def wait(
         sleep(max(0.0, min(interval, timeout - passed)))
 
 
+def check_variant(profile: JSON, variant: str) -> None:
+    """Look whether a profile has a variant; an empty name is none in particular.
+
+    Raises:
+        NotFoundError: it has not.
+    """
+    names = [str(each["name"] if isinstance(each, dict) else each) for each in profile.get("variants") or ()]
+    if variant and variant not in names:
+        told = f'profile "{profile.get("name") or profile.get("profileID")}" has no variant "{variant}"'
+        raise NotFoundError(told, field="--variant", hint=f"one of {', '.join(names)}")
+
+
 def settled(subject: Subject) -> str | None:
     """Return None while it is worth to wait; else what is to be said (nothing, when there is a decision)."""
     if subject.decision == FAIL:
         return ""
-    rollout = subject.profile.get("rollout")
-    state = rollout.get("state") if isinstance(rollout, Mapping) else None
+    found = subject.profile.get("rollout")
+    rollout = found if isinstance(found, Mapping) else {}
+    state = rollout.get("state")
     if state == "aborted":
         return f"the rollout was aborted{_because(rollout)}"
-    if subject.decision == PASS and (state in {None, "done"} or _last(subject.profile)):
+    if subject.decision == PASS and (state in {None, "done"} or _of_the_last_step(subject, rollout)):
         return ""
     if state == "done":
         return "the rollout is done, without a verdict of its last step"
@@ -117,13 +130,21 @@ def _ended(subject: Subject) -> str | None:
     return f"no shadow is running, so nothing more can be judged: {ended}"
 
 
-def _last(profile: JSON) -> bool:
-    rollout, steps = profile.get("rollout"), profile.get("steps")
-    step = rollout.get("step") if isinstance(rollout, Mapping) else None
-    return not steps or not isinstance(step, int) or step >= len(steps) - 1
+def _of_the_last_step(subject: Subject, rollout: Mapping[str, Any]) -> bool:
+    """Tell whether a decision is about the last step, and not one that was reached before that began."""
+    step, steps = rollout.get("step"), rollout.get("steps")
+    if not isinstance(step, int) or not isinstance(steps, int) or step < steps:
+        return False
+    try:
+        since, began = (
+            datetime.fromisoformat(str(each["since"])).astimezone(UTC) for each in (subject.verdict, rollout)
+        )
+    except (KeyError, ValueError):
+        return False
+    return since >= began
 
 
-def _because(rollout: Any) -> str:
+def _because(rollout: Mapping[str, Any]) -> str:
     return f": {rollout['reason']}" if rollout.get("reason") else ""
 
 

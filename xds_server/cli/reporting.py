@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from xds_server.cli.client import JSON, Client, reference
+from xds_server.cli.gating import check_variant
 from xds_server.errors import InvalidError, NotFoundError
 from xds_server.report.formats import Form, write
 from xds_server.report.subject import Subject
@@ -71,18 +72,6 @@ def with_details(client: Client, subject: Subject, profile: str) -> Subject:
         total=page["total"],
         histograms=found[0].get("responseTimes") if found else None,
     )
-
-
-def check_variant(profile: JSON, variant: str) -> None:
-    """Look whether a profile has a variant; an empty name is none in particular.
-
-    Raises:
-        NotFoundError: it has not.
-    """
-    names = [str(each["name"] if isinstance(each, dict) else each) for each in profile.get("variants") or ()]
-    if variant and variant not in names:
-        told = f'profile "{profile.get("name") or profile.get("profileID")}" has no variant "{variant}"'
-        raise NotFoundError(told, field="--variant", hint=f"one of {', '.join(names)}")
 
 
 def check_places(places: dict[str, str | None]) -> None:

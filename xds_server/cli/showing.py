@@ -23,7 +23,7 @@ def shower(*, quiet: bool) -> Iterator[Callable[[Look], None]]:
     elif sys.stderr.isatty():
         out = Console(file=sys.stderr, markup=False, emoji=False, highlight=False)
         with Live(console=out, auto_refresh=False, transient=True) as live:
-            yield lambda look: live.update(Group(*verdict_views.progress(look)), refresh=True)
+            yield lambda look: live.update(Group(*verdict_views.progress(look, width=out.width)), refresh=True)
     else:
         yield _Log().show
 

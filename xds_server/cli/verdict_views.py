@@ -9,16 +9,17 @@ from rich.text import Text
 from xds_server.cli.client import JSON
 from xds_server.cli.gating import Look, critical, needed, span
 from xds_server.cli.output import clean, rows, since, table
+from xds_server.report.geometry import WIDTH, Bar, bars
 from xds_server.report.subject import Subject
 from xds_server.report.words import (
     DECISIONS,
     FAIL,
     INCONCLUSIVE,
     PASS,
+    bound,
     effect,
     figure,
     interval,
-    limit,
     measured,
     place,
     share,
@@ -28,6 +29,9 @@ from xds_server.report.words import (
 STYLES = {PASS: "green", FAIL: "red", INCONCLUSIVE: "yellow"}
 SHOWN = 12
 """Checks that are shown while one waits."""
+DRAWN, CELLS = 110, 24
+"""Columns from which there is room for pictures, and how wide these are."""
+_NUMBERS = ("ORIGINAL", "SHADOW", "EFFECT", "INTERVAL", "AT MOST", "PAIRS", "NEEDED")
 
 
 def verdict(subject: Subject) -> Iterator[RenderableType]:
@@ -40,6 +44,7 @@ def verdict(subject: Subject) -> Iterator[RenderableType]:
     if subject.checks:
         yield Text("")
         yield checks(subject.checks)
+        yield Text("* critical: its FAIL is the whole's", style="dim")
     yield from _beside(subject.verdict)
 
 
@@ -83,28 +88,86 @@ def ranking(items: Iterable[JSON]) -> Table:
 
 
 def checks(items: Sequence[JSON]) -> Table:
-    """Return checks as a table: by version, each metric with all traffic first."""
+    """Return checks as a table, those that decide with a star."""
     several = len({each.get("variant") for each in items}) > 1
-    columns = ("CHECK", "WHERE", "DECISION", "ORIGINAL", "SHADOW", "EFFECT", "INTERVAL", "LIMIT", "PAIRS", "NEEDED")
-    made = table(*(("VERSION",) if several else ()), *columns)
-    return rows(made, ((*((each.get("variant"),) if several else ()), *_check(each)) for each in items))
+    made = _narrow("DECISION", *(("VERSION",) if several else ()), "CHECK", "WHERE", *_NUMBERS)
+    return rows(made, (_check(each, several=several) for each in items))
 
 
-def _check(each: JSON) -> Sequence[str | Text]:
-    notes = [word for word in ("critical", "muted") if each.get(word)]
-    judged = each.get("judged") is not False
+def _narrow(*columns: str) -> Table:
+    made = table(*columns)
+    made.padding = (0, 2, 0, 0)
+    for column in made.columns:
+        column.no_wrap = column.header not in {"CHECK", "WHERE"}
+    return made
+
+
+def _check(each: JSON, *, several: bool) -> Sequence[str | Text | None]:
+    notes = (" *" if each.get("critical") else "") + (" (muted)" if each.get("muted") else "")
     return (
-        title(each) + (f" ({', '.join(notes)})" if notes else ""),
+        _decided(each) if each.get("judged") is not False else Text("not judged", style="dim"),
+        *((each.get("variant"),) if several else ()),
+        title(each) + notes,
         place(each),
-        _decided(each) if judged else Text("not judged", style="dim"),
         measured(each, each.get("original")),
         measured(each, each.get("shadow")),
         effect(each, each.get("effect")),
         interval(each),
-        limit(each),
+        bound(each),
         figure(each.get("pairs")),
         figure(each["pairsNeeded"]) if each.get("pairsNeeded") else "",
     )
+
+
+def waiting(items: Sequence[JSON], *, width: int) -> Table:
+    """Return checks as a table with a picture each: the interval, the effect in it, and the limit.
+
+    Args:
+        items: the checks.
+        width: of the terminal; a narrow one has no pictures.
+    """
+    drawn = _pictures(items) if width >= DRAWN else [None for _ in items]
+    made = _narrow(
+        "DECISION", "CHECK", "WHERE", "NOW", "INTERVAL", *(("",) if width >= DRAWN else ()), "AT MOST", "NEEDED"
+    )
+    return rows(
+        made,
+        (
+            (
+                _decided(each),
+                title(each),
+                place(each),
+                effect(each, each.get("effect")),
+                interval(each),
+                *((picture,) if width >= DRAWN else ()),
+                bound(each),
+                figure(each["pairsNeeded"]) if each.get("pairsNeeded") else "",
+            )
+            for each, picture in zip(items, drawn, strict=True)
+        ),
+    )
+
+
+def _pictures(items: Sequence[JSON]) -> list[Text | None]:
+    """Return the interval of each check as a line of characters; all of one metric have one scale."""
+    kinds = [(each.get("variant"), each.get("name")) for each in items]
+    made: list[Text | None] = [None for _ in items]
+    for kind in dict.fromkeys(kinds):
+        alike = [at for at, each in enumerate(kinds) if each == kind]
+        for at, bar in zip(alike, bars([items[at] for at in alike]), strict=True):
+            made[at] = None if bar is None else _picture(bar, STYLES[_decided(items[at])])
+    return made
+
+
+def _picture(bar: Bar, style: str) -> Text:
+    line = Text("─" * CELLS, style="dim")
+    left, right, effect_at, limit_at = (
+        min(CELLS - 1, int(x / WIDTH * CELLS)) for x in (bar.left, bar.right, bar.effect, bar.limit)
+    )
+    marks = dict.fromkeys(range(left, right + 1), ("━", style))
+    marks[limit_at] = ("┃", "red")
+    marks[effect_at] = ("●", style)
+    return Text.assemble(*(marks.get(at, (character, "dim")) for at, character in enumerate(line.plain)))
 
 
 def _decided(each: JSON) -> str:
@@ -123,7 +186,7 @@ def _beside(found: JSON) -> Iterator[Text]:
         yield Text(clean(f"under faults: {found['resilience']['summary']}"))
 
 
-def progress(look: Look) -> Iterator[RenderableType]:
+def progress(look: Look, *, width: int) -> Iterator[RenderableType]:
     """Return how the waiting goes, for a terminal."""
     subject = look.subject
     left = f"{span(look.left)} left"
@@ -136,7 +199,7 @@ def progress(look: Look) -> Iterator[RenderableType]:
         yield Text.assemble(headline(subject), f"{more}, {left}")
         shown = sorted(critical(subject), key=lambda each: DECISIONS.index(_decided(each)))
         if shown:
-            yield checks(shown[:SHOWN])
+            yield waiting(shown[:SHOWN], width=width)
         elif subject.reasons:
             yield Text(f"  {clean(subject.reasons[0])}", style="dim")
         if len(shown) > SHOWN:

@@ -16,6 +16,7 @@ from xds_server.report.words import (
     INCONCLUSIVE,
     JSON,
     PASS,
+    bound,
     clip,
     effect,
     figure,
@@ -94,7 +95,7 @@ def page(subject: Subject) -> JSON:
         "sure": _sure(subject),
         "ranking": [] if subject.variant else _ranking(subject),
         "groups": _groups(_ranked(subject)[:MOST_CHECKS]),
-        "checks_left": max(0, len(subject.checks) - MOST_CHECKS),
+        "checks_left": max(0, len(subject.checks) - MOST_CHECKS) + int(real(verdict.get("omitted")) or 0),
         "times": drawn,
         "times_left": drawn_left,
         "differences": _differences(real_ones[:MOST_CLASSES], proven),
@@ -132,6 +133,10 @@ def _facts(subject: Subject) -> Iterable[tuple[str, str]]:
         yield "started", moment(profile["createdAt"])
     if profile.get("endedAt"):
         yield "ended", moment(profile["endedAt"])
+    rollout = profile.get("rollout")
+    if isinstance(rollout, Mapping) and rollout.get("steps"):
+        told = f"step {figure(rollout.get('step'))} of {figure(rollout['steps'])}, {rollout.get('state')}"
+        yield "rollout", clip(told, 120)
     if profile.get("summary"):
         yield "does", clip(profile["summary"], 300)
     yield from ((clip(name, 60), clip(value, 300)) for name, value in subject.extra.items())
@@ -220,7 +225,7 @@ def _check(check: JSON) -> JSON:
         "effect": effect(check, check.get("effect")),
         "interval": interval(check),
         "limit": limit(check),
-        "short": effect(check, check.get("threshold")),
+        "short": bound(check),
         "pairs": figure(check.get("pairs")),
         "needed": figure(needed) if needed else "",
         "reason": clip(check.get("reason") or "").removeprefix(f"{place(check)}: "),
@@ -424,7 +429,7 @@ def _harm(found: Any) -> JSON | None:
         "reason": clip(found.get("reason") or ""),
         "metrics": [
             {
-                "title": title({**_based(each), "name": each.get("name") or each.get("metric")}),
+                "title": title(_based(each)),
                 "plain": measured(_based(each), each.get("plain")),
                 "mirrored": measured(_based(each), each.get("mirrored")),
                 "effect": effect(_based(each), each.get("effect")),
@@ -437,8 +442,9 @@ def _harm(found: Any) -> JSON | None:
 
 
 def _based(check: JSON) -> JSON:
-    """Return a check whose metric may be named with its quantile with the metric alone."""
-    return {**check, "metric": str(check.get("metric") or "").partition(" ")[0]}
+    """Return a check whose metric may be named with its quantile with the metric alone, and the whole as its name."""
+    whole = str(check.get("metric") or "")
+    return {**check, "metric": whole.partition(" ")[0], "name": check.get("name") or whole}
 
 
 def _between(found: Any) -> list[JSON]:
@@ -446,14 +452,25 @@ def _between(found: Any) -> list[JSON]:
         {
             "a": clip(each.get("a") or "", 120),
             "b": clip(each.get("b") or "", 120),
-            "title": title({**_based(each), "name": each.get("name") or each.get("metric")}),
+            "title": title(each),
             "place": place(each),
-            "effect": effect(_based(each), each.get("effect")),
-            "interval": interval(_based(each)),
-            "decision": plain(each.get("decision") or ""),
+            "effect": effect(each, each.get("effect")),
+            "interval": interval(each),
+            "decision": _better(each),
         }
-        for each in listed(found)[:MOST_ROWS]
+        for each in map(_with_unit, listed(found)[:MOST_ROWS])
     ]
+
+
+def _with_unit(between: JSON) -> JSON:
+    """Return what compares two versions like a check: shares are subtracted, all else is divided."""
+    based = _based(between)
+    return {**based, "unit": "share" if based["metric"] in {"error_rate", "difference_rate"} else "ratio"}
+
+
+def _better(between: JSON) -> str:
+    found = {"A": between.get("a"), "B": between.get("b")}.get(str(between.get("decision")))
+    return f"{clip(found, 120)} is better" if found else "undecided"
 
 
 def _envoy(found: Any) -> JSON | None:

@@ -105,18 +105,25 @@ def effect(check: JSON, value: Any) -> str:
 
 
 def interval(check: JSON) -> str:
-    """Return the interval of a check: `1.51 % to 3.07 %`; empty when there is none."""
+    """Return the interval of a check: `+1.51 to +3.07 %`; empty when there is none."""
     ends = check.get("interval")
     if not isinstance(ends, (list, tuple)) or len(ends) != 2:  # noqa: PLR2004 - two ends
         return ""
-    return f"{effect(check, ends[0])} to {effect(check, ends[1])}"
+    low, high = (effect(check, end) for end in ends)
+    unit = TIMES if check.get("unit") == "ratio" else " %"
+    return f"{low.removesuffix(unit) if high.endswith(unit) else low} to {high}"
 
 
 def limit(check: JSON) -> str:
     """Return the limit of a check."""
     if check.get("threshold") is None:
         return NOTHING
-    return f"at most {effect(check, check.get('threshold'))}"
+    return f"at most {bound(check)}"
+
+
+def bound(check: JSON) -> str:
+    """Return the limit of a check as a number alone."""
+    return effect(check, check.get("threshold"))
 
 
 def title(check: JSON) -> str:

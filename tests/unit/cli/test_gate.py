@@ -1,5 +1,6 @@
 """The gate of a pipeline: what it waits for, and what its exit code says."""
 
+import io
 import json
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from tests.unit.cli.conftest import Shell
 from tests.unit.cli.fake_manager import AWAY, HOME, Manager, running
@@ -112,27 +114,39 @@ def test_one_version_of_several_has_its_own_exit_code(offline: Shell, manager: M
     assert 'has no variant "v4" (one of v2, v3)' in done.err
 
 
+BEFORE, AFTER = "2026-05-04T09:30:00Z", "2026-05-04T09:40:00Z"
+"""The verdicts are of a moment between them."""
+
+
 @pytest.mark.parametrize(
-    ("rollout", "decision", "result"),
+    ("step", "state", "since", "decision", "result"),
     [
-        ({"step": 0, "state": "running"}, "pass", None),
-        ({"step": 1, "state": "running"}, "pass", ""),
-        ({"step": 0, "state": "paused"}, "pass", None),
-        ({"step": 0, "state": "running"}, "fail", ""),
-        ({"step": 1, "state": "done"}, "pass", ""),
-        ({"step": 1, "state": "aborted", "reason": "by hand"}, "pass", "the rollout was aborted: by hand"),
+        (1, "running", BEFORE, "pass", None),
+        (2, "running", BEFORE, "pass", ""),
+        (2, "running", AFTER, "pass", None),
+        (1, "paused", BEFORE, "pass", None),
+        (1, "running", BEFORE, "fail", ""),
+        (2, "done", AFTER, "pass", ""),
+        (2, "aborted", AFTER, "pass", "the rollout was aborted: by hand"),
+        (2, "running", "soon", "pass", None),
     ],
 )
 def test_of_a_profile_with_steps_only_the_pass_of_the_last_one_counts(
-    rollout: Json, decision: str, result: str | None
+    step: int, state: str, since: str, decision: str, result: str | None
 ) -> None:
-    document = profile(verdict(decision), steps=[{"mode": "shadow"}, {"mode": "split"}], rollout=rollout)
-    assert settled(Subject.now("shop", document)) == result
+    rollout = {"step": step, "steps": 2, "state": state, "since": since, "reason": "by hand"}
+    assert settled(Subject.now("shop", profile(verdict(decision), rollout=rollout))) == result
+
+
+def test_a_rollout_that_a_person_led_to_its_end_has_no_verdict() -> None:
+    rollout = {"step": 2, "steps": 2, "state": "done", "since": AFTER, "reason": ""}
+    found = settled(Subject.now("shop", profile(UNDECIDED, rollout=rollout)))
+    assert found == "the rollout is done, without a verdict of its last step"
 
 
 def test_an_aborted_rollout_is_no_pass(offline: Shell, manager: Manager) -> None:
-    steps: Json = {"steps": [{}, {}], "rollout": {"step": 1, "state": "aborted", "reason": "by hand"}}
-    manager.profiles = [profile(verdict("pass"), **steps)]
+    rollout = {"step": 2, "steps": 2, "state": "aborted", "since": AFTER, "reason": "by hand"}
+    manager.profiles = [profile(verdict("pass"), rollout=rollout)]
     done = offline(*GATE)
     assert done.code == 2
     assert "the rollout was aborted: by hand" in done.out
@@ -257,21 +271,22 @@ def test_ctrl_c_ends_it(manager: Manager) -> None:
 
 
 def test_the_picture_of_the_waiting_shows_each_critical_check_against_its_limit() -> None:
-    from rich.console import Console
-
-    out = Console(width=160, record=True, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123
+    out = Console(width=160, record=True, file=io.StringIO())
     subject = Subject.now("shop", profile(verdict("fail")))
-    for part in progress(Look(subject, 245.0, away="no manager")):
+    for part in progress(Look(subject, 245.0, away="no manager"), width=160):
         out.print(part)
     text = out.export_text()
-    out.file.close()
     assert "about 240 more needed, 4m 05s left" in text
     assert "not reached: no manager" in text
     assert "Response time p50" in text
     assert "p99" not in text
     row = next(each for each in text.splitlines() if "POST /orders" in each)
-    assert "-0.71 % to +1.18 %" in row
-    assert "at most +1 %" in row
+    assert "-0.71 to +1.18 %" in row
+    assert "●━━┃─" in row
+    for part in progress(Look(subject, 245.0), width=80):
+        narrow = Console(width=80, file=io.StringIO())
+        narrow.print(part)
+        assert all(len(each.rstrip()) <= 80 for each in narrow.file.getvalue().splitlines())
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,13 @@
 """Verdict, report, rollout and what the status shows of a verdict."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from tests.unit.analysis.differing import a_tally, judged, seen, versions
+from tests.unit.api.fake import FakeController, compared
 from tests.unit.cli.conftest import Shell
 from tests.unit.cli.fake_manager import HOME, Manager, running
 from tests.unit.report.samples import differences, histograms, profile, two, verdict
@@ -26,7 +29,7 @@ def test_the_verdict_is_a_table_of_checks(offline: Shell, manager: Manager) -> N
     assert (done.code, done.err) == (0, "")
     assert done.out.startswith("FAIL  v2 of catalog, 4,810 pairs, since ")
     row = next(line for line in done.out.splitlines() if "POST /orders" in line and "Errors" in line)
-    assert "Errors (critical)" in row
+    assert "Errors *" in row
     assert row.split()[-2:] == ["612", "240"]
     assert "not judged" in done.out
     assert "missing: 12 copies (0.249 %): overflow 9" in done.out
@@ -99,6 +102,23 @@ def test_a_report_goes_to_standard_output_too(offline: Shell, manager: Manager) 
     assert out.endswith("</html>")
 
 
+def test_the_api_of_a_manager_has_all_that_a_report_needs(shell: Shell, shop: Path, desk: FakeController) -> None:
+    assert shell("apply", "-f", str(shop)).code == 0
+    tally = a_tally()
+    judged(tally, 20, trios=10)
+    seen(tally, "$.price", count=7)
+    tally.endpoints["GET /items/{id}"].shadow.response.add(0.012)
+    desk.sources = [replace(source, profile="catalog-v2") for source in versions(tally)]
+    desk.views = {name: replace(view, comparison=compared()) for name, view in desk.views.items()}
+    found = shell("report", "shop", "catalog-v2", "--format", "json", "-o", "-").json
+    assert (found["decision"], found["comparison"]["pairs"]) == ("INCONCLUSIVE", 2)
+    assert [each["field"] for each in found["differences"]] == ["$.price"]
+    assert [each["endpoint"] for each in found["responseTimes"]["endpoints"]] == ["", "GET /items/{id}"]
+    page = shell("report", "shop", "catalog-v2", "-o", "-").out
+    assert "<code>$.price</code> another value in 7 pairs" in page
+    assert "Response times of GET /items/{id}" in page
+
+
 def test_a_file_whose_name_tells_no_form_is_refused(offline: Shell, manager: Manager) -> None:
     done = offline("report", "shop", "catalog-v2", "-o", "report.pdf")
     assert done.code == 2
@@ -119,8 +139,8 @@ def test_a_deleted_profile_has_a_report_without_a_verdict(offline: Shell, manage
 @pytest.mark.parametrize("action", ["pause", "resume", "promote", "abort"])
 def test_a_rollout_is_steered(offline: Shell, manager: Manager, action: str) -> None:
     path = f"{HOME}/profiles/catalog-v2/rollout"
-    steps = {"steps": [{}, {}], "rollout": {"step": 1, "state": "paused", "reason": "by hand"}}
-    manager.more[path] = profile(None, **steps)
+    rollout = {"step": 2, "steps": 2, "state": "paused", "reason": "by hand"}
+    manager.more[path] = profile(None, rollout=rollout)
     done = offline("rollout", action, "shop", "catalog-v2")
     assert (done.code, manager.posted) == (0, [(path, {"action": action})])
     assert done.out == "profile/catalog-v2 is paused, step 2 of 2: by hand\n"

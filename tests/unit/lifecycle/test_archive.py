@@ -37,6 +37,26 @@ async def fields(controller: Controller, profile: str) -> list[str]:
     return [i["field"] for i in (await controller.diffs("shop", CLASSES, profile=profile))["items"]]
 
 
+async def test_the_histograms_of_a_living_and_of_a_deleted_profile_are_the_same(
+    managers: Managers, controller: Controller
+) -> None:
+    await controller.create_network(a_network())
+    view, _ = await controller.create_profile("shop", a_profile(name="v2"))
+    profile = view.profile.id
+    tally = a_tally(view.instances[0].instance.id, profile=profile)
+    judged(tally, 1)
+    tally.endpoints["GET /items/{id}"].shadow.response.add(0.012)
+    managers.collector.seen[profile] = [tally]
+    living = await controller.response_times("shop", "v2")
+    (leg,) = living["endpoints"][0]["legs"]
+    assert (leg["leg"], leg["variant"], leg["count"]) == ("shadow", view.instances[0].instance.variant, 1)
+    await controller.delete_profile("shop", profile)
+    await managers.clock.advance(10.0)
+    assert await controller.response_times("shop", "v2") == living
+    with pytest.raises(NotFoundError):
+        await controller.response_times("shop", "v3")
+
+
 async def test_a_deleted_profile_is_found_by_name_and_id_also_after_a_restart(
     managers: Managers, controller: Controller
 ) -> None:

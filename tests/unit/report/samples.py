@@ -167,10 +167,9 @@ def two() -> Subject:
             "b": "v2",
             "metric": "response_time p50",
             "endpoint": "",
-            "effect": 1.4,
-            "interval": [1.3, 1.5],
-            "unit": "ratio",
-            "decision": "BETTER",
+            "effect": 0.71,
+            "interval": [0.66, 0.77],
+            "decision": "A",
         }
     ]
     document = profile(whole, variants=[{"name": "v2"}, {"name": "v3"}])

@@ -126,6 +126,7 @@ def test_of_several_versions_the_head_names_those_that_pass() -> None:
     text = " ".join("".join(read(two()).text).split())
     assert "✓ PASS v3 of catalog" in text
     assert "v3 against v2" in text
+    assert "v3 is better" in text
     assert text.index("Errors v3 critical") < text.index("Errors v2 critical")
     assert "✕ FAIL" in text
 
@@ -137,6 +138,11 @@ def test_differences_that_are_not_at_hand_are_not_taken_for_none() -> None:
     quiet = profile(verdict("pass"))
     quiet["comparison"]["discrepancies"] = 0
     assert "No difference that is not noise" in html(subject("pass", profile=quiet, differences=[]))
+
+
+def test_a_rollout_says_where_it_is() -> None:
+    document = profile(verdict("pass"), rollout={"step": 2, "steps": 3, "state": "running"})
+    assert "step 2 of 3, running" in "".join(read(subject("pass", profile=document)).text)
 
 
 def test_an_archived_profile_says_that_its_verdict_is_not_kept() -> None:

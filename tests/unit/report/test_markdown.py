@@ -11,7 +11,7 @@ def test_it_begins_with_the_decision_and_shows_each_check_in_a_row() -> None:
     assert made.startswith("### ❌ FAIL: <code>v2</code> of <code>catalog</code>\n")
     rows = [line for line in made.splitlines() if re.match(r"\| [✅❌❔] \|", line)]
     assert len(rows) == len(verdict("fail")["checks"])
-    values = ["0.2 %", "2.43 %", "+2.23 %", "+1.51 % to +3.07 %", "at most +1 %", "4,810"]
+    values = ["0.2 %", "2.43 %", "+2.23 %", "+1.51 to +3.07 %", "at most +1 %", "4,810"]
     assert rows[0].strip("| ").split(" | ") == ["❌", "Errors (critical)", "all traffic", *values]
     assert "<code>/price</code> | <code>type</code> | 6.8 % | <code>12.5</code>" in made
     assert "12 copies are missing (0.249 %)" in made

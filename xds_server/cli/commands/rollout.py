@@ -44,9 +44,7 @@ def command(
 
 
 def _line(made: JSON, profile: str) -> Text:
-    rollout = made.get("rollout") or made
-    step, steps = rollout.get("step"), made.get("steps")
-    where = f", step {step + 1}" if isinstance(step, int) else ""
-    where += f" of {len(steps)}" if where and steps else ""
+    rollout = made.get("rollout") or {}
+    where = f", step {rollout['step']} of {rollout['steps']}" if rollout.get("steps") else ""
     reason = f": {rollout['reason']}" if rollout.get("reason") else ""
     return Text(clean(f"profile/{made.get('name') or profile} is {rollout.get('state', 'told')}{where}{reason}"))

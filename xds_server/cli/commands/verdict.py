@@ -6,9 +6,10 @@ import typer
 
 from xds_server.cli import verdict_views
 from xds_server.cli.client import Client, reference
+from xds_server.cli.gating import check_variant
 from xds_server.cli.options import DEFAULT_SERVER, Format, Output, Server, Token
 from xds_server.cli.output import emit
-from xds_server.cli.reporting import check_variant, read_profile
+from xds_server.cli.reporting import read_profile
 from xds_server.report.subject import Subject
 
 
