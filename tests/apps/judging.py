@@ -14,9 +14,9 @@ from typing import Any
 import httpx
 
 from tests.envoy.stack import JSON, NETWORK, Stack, until, wait_for
-from xds_server.demo.children import MARK
-from xds_server.demo.client import Connection, Reply, Request
 from xds_server.model.profile import SAFE_METHODS
+from xds_server.stage.children import MARK
+from xds_server.stage.client import Connection, Reply, Request
 
 Difference = tuple[str, str, str]
 """Endpoint, field, class."""

@@ -18,7 +18,7 @@ from deepdiff import DeepDiff
 from tests.apps.judging import Application, Ask, Difference, Judged, conversation, judge, mesh, original, tell_version
 from tests.apps.venvs import program_of
 from tests.envoy.stack import Stack, bits
-from xds_server.demo.client import Reply
+from xds_server.stage.client import Reply
 
 pytestmark = [pytest.mark.envoy, pytest.mark.timeout(300)]
 

@@ -26,11 +26,12 @@ from typing import Any
 import httpx
 import psutil
 
-from xds_server.demo.children import MARK, Child, Household
-from xds_server.demo.client import Connection, Reply, Request
 from xds_server.demo.load import Clients, ask, catalogue_requests
-from xds_server.demo.stage import catalogue_command, shadowmesh
+from xds_server.demo.stage import catalogue_command
 from xds_server.envoy_binary import find_envoy
+from xds_server.stage.children import MARK, Child, Household
+from xds_server.stage.client import Connection, Reply, Request
+from xds_server.stage.mesh import shadowmesh
 
 JSON = dict[str, Any]
 NETWORK = "shop"

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-pytestmark = [pytest.mark.envoy, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.envoy, pytest.mark.timeout(300)]
 
 COMMAND = [sys.executable, "-m", "xds_server.cli", "demo"]
 
@@ -40,12 +41,21 @@ def folder() -> Path:
     return Path(tempfile.mkdtemp(prefix="demo-"))
 
 
-def test_every_planted_bug_is_found_all_noise_is_cancelled_no_client_is_hurt_and_nothing_is_left(folder: Path) -> None:
-    demo = started("--seconds", "8", folder=folder)
-    output, _ = demo.communicate(timeout=220)
+def test_bugs_are_found_noise_is_cancelled_versions_are_judged_and_nothing_is_left(folder: Path) -> None:
+    reports = folder.parent / f"{folder.name}-reports"
+    demo = started("--seconds", "8", "--reports", str(reports), folder=folder)
+    output, _ = demo.communicate(timeout=280)
     assert demo.returncode == 0, output
     end = "5 of 5 planted bugs found, 7 of 7 noisy fields cancelled, false alarms: 0, clients hurt: 0 of "
     assert end in output
+    assert "version 2: FAIL, version 3: PASS" in output
+    assert re.search(r"version 2 +FAIL +\d+ +\S.*", output) is not None
+    assert "under the injected faults v2 answers" in " ".join(output.split())
+    for number, decision in ((2, "FAIL"), (3, "PASS")):
+        page = reports / f"demo-version-{number}.html"
+        assert f"The whole report: {page}" in output
+        assert decision in page.read_text()
+    shutil.rmtree(reports)
     assert "NOT FOUND" not in output
     assert "not planted" not in output
     differs, noise = output.split("Response times side by side")[0].split("Cancelled as noise")
@@ -70,7 +80,7 @@ def test_kept_running_it_says_where_and_a_signal_ends_it_cleanly(folder: Path) -
     demo = started("--seconds", "4", "--keep", folder=folder)
     assert demo.stdout is not None
     lines = []
-    deadline = time.monotonic() + 200
+    deadline = time.monotonic() + 250
     for line in demo.stdout:
         lines.append(line)
         assert time.monotonic() < deadline

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pytest
 
 from tests.envoy.stack import JSON, NETWORK, Stack, running, until
-from xds_server.demo.stage import shadowmesh
+from xds_server.stage.mesh import shadowmesh
 
 pytestmark = [pytest.mark.envoy, pytest.mark.timeout(180)]
 DIFFS = f"/networks/{NETWORK}/shadowing/diffs"

@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from tests.envoy.stack import JSON, NETWORK, Stack, bits, running, until
-from xds_server.demo.client import Connection, Request
 from xds_server.demo.load import catalogue_requests
+from xds_server.stage.client import Connection, Request
 
 pytestmark = [pytest.mark.envoy, pytest.mark.timeout(120)]
 

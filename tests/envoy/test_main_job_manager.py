@@ -9,8 +9,8 @@ import psutil
 import pytest
 
 from tests.envoy.stack import JSON, RUNTIME_TTL, Stack, running, until
-from xds_server.demo.client import Connection, ReplyError, Request
 from xds_server.demo.load import Clients
+from xds_server.stage.client import Connection, ReplyError, Request
 
 pytestmark = [pytest.mark.envoy, pytest.mark.timeout(120)]
 

@@ -11,8 +11,8 @@ import pytest
 
 from tests.envoy.backend import Backend
 from tests.envoy.stack import JSON, NETWORK, Proxy, Stack, at, running, until, wait_for
-from xds_server.demo.children import port_is_free
 from xds_server.envoy_binary import find_envoy
+from xds_server.stage.children import port_is_free
 
 pytestmark = [pytest.mark.envoy, pytest.mark.timeout(120)]
 

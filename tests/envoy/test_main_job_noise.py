@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from tests.envoy.stack import JSON, NETWORK, Stack, running, until, wait_for
-from xds_server.demo.children import MARK
-from xds_server.demo.client import Request
 from xds_server.lifecycle.controls import OVER
+from xds_server.stage.children import MARK
+from xds_server.stage.client import Request
 
 pytestmark = [pytest.mark.envoy, pytest.mark.timeout(180)]
 

@@ -9,6 +9,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from importlib import import_module, metadata
+from keyword import iskeyword
 from typing import Annotated, Any
 
 import typer
@@ -22,7 +23,7 @@ EXIT_CODES = (
     "4 conflict or changed meanwhile; 5 refused (token, host); 6 unavailable (no manager, not in time); "
     "130 interrupted."
 )
-DECIDING = {"gate"}
+DECIDING = {"gate", "try"}
 """Commands of which the exit codes 0, 1 and 2 are a decision, and nothing else."""
 OTHERWISE = 7
 """What these three become when they come of anything else (an error, bad usage, nobody who reads)."""
@@ -33,6 +34,7 @@ _RUN, _USE, _READ = "Run", "Change", "Look"
 COMMANDS = {
     "serve": (_RUN, "Run the manager: xDS server, REST API, and an analysis engine for this machine."),
     "analyze": (_RUN, "Run the analysis engine of a node."),
+    "try": (_RUN, "Judge a new version of a service that runs here: no manifest, no server to start."),
     "demo": (_RUN, "Watch the main job on a real Envoy: a new version judged on live traffic."),
     "apply": (_USE, "Create or change what manifests say."),
     "delete": (_USE, "Delete networks and profiles."),
@@ -67,7 +69,7 @@ class LazyGroup(TyperGroup):
 
 def load(name: str) -> Any:
     """Return the command called `name`."""
-    module = import_module(f"xds_server.cli.commands.{name}")
+    module = import_module(f"xds_server.cli.commands.{name}{'_' if iskeyword(name) else ''}")
     one = typer.Typer(add_completion=False, rich_markup_mode=None)
     one.command(name, help=module.__doc__, epilog=getattr(module, "EXIT_CODES", EXIT_CODES))(module.command)
     return get_command(one)

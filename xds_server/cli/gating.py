@@ -24,11 +24,16 @@ _LIVING = {"Pending", "Running"}
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What is known at one moment: None until a manager was reached. `away`: why it is not reached now."""
+    """What is known at one moment: None until a manager was reached. `away`: why it is not reached now.
+
+    `requests`: how many clients have sent, where that is known; `hint`: what the user may do meanwhile.
+    """
 
     subject: Subject | None
     left: float
     away: str = ""
+    requests: int | None = None
+    hint: str = ""
 
 
 def wait(

@@ -190,6 +190,8 @@ def progress(look: Look, *, width: int) -> Iterator[RenderableType]:
     """Return how the waiting goes, for a terminal."""
     subject = look.subject
     left = f"{span(look.left)} left"
+    if look.requests is not None:
+        left = f"{figure(look.requests)} requests, {left}"
     if subject is None:
         yield Text.assemble("waiting for a manager, ", left)
     else:
@@ -204,18 +206,24 @@ def progress(look: Look, *, width: int) -> Iterator[RenderableType]:
             yield Text(f"and {len(shown) - SHOWN} more critical checks", style="dim")
     if look.away:
         yield Text(clean(f"not reached: {look.away}"), style="red")
+    if look.hint:
+        yield Text(clean(look.hint), style="yellow")
 
 
 def line(look: Look) -> str:
     """Return how the waiting goes, for a log."""
     subject = look.subject
     parts = [subject.decision if subject else "waiting for a manager"]
+    if look.requests is not None:
+        parts.append(f"{figure(look.requests)} requests")
     if subject:
         parts.append(f"{figure(subject.verdict.get('pairs') or 0)} pairs")
         parts += [f"about {figure(needed(subject))} more needed"] if needed(subject) else []
     parts.append(f"{span(look.left)} left")
     if look.away:
         parts.append(f"not reached: {look.away}")
+    elif look.hint:
+        parts.append(look.hint)
     elif subject and subject.reasons:
         parts.append(subject.reasons[0])
     return clean(", ".join(parts))

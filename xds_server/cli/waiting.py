@@ -34,9 +34,9 @@ def wait_until_running(client: Client, applied: Sequence[Applied], *, timeout: s
     limit = seconds(timeout, "--timeout")
     deadline = time.monotonic() + limit
     for one in applied:
-        while pending := _pending(_read(client, one), one.label):
+        while waiting := pending(_read(client, one), one.label):
             if time.monotonic() > deadline:
-                raise UnavailableError(f"{one.label}: {', '.join(pending)} still Pending after {timeout}")
+                raise UnavailableError(f"{one.label}: {', '.join(waiting)} still Pending after {timeout}")
             time.sleep(min(POLL, limit))
         say(f"{one.label} is running")
 
@@ -45,7 +45,8 @@ def _read(client: Client, one: Applied) -> JSON:
     return client.get("networks", one.network, "shadowing", "profiles", one.profile)
 
 
-def _pending(profile: JSON, label: str) -> list[str]:
+def pending(profile: JSON, label: str) -> list[str]:
+    """Return the versions that are not up yet. Raises RuntimeFailedError: one has ended, with its last log lines."""
     newest = {instance["variant"]: instance for instance in profile["instances"]}
     for variant, instance in newest.items():
         if instance.get("control") and instance["status"] == "Stopped":

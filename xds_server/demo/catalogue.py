@@ -1,13 +1,16 @@
-"""The demo's service: a small catalogue of a shop, in a version 1 and in a version 2 with bugs that teams really make.
+"""The demo's service: a small catalogue of a shop, in a version 1 and two that are to replace it.
+
+Version 2 has bugs that teams really make; version 3 was rewritten without them.
 
 Run as a file of its own, like any team's service: `python catalogue.py --port 9001 --version 2`. It imports the
 standard library alone.
 
-As any team's service it is noisy: answers carry a time, an id, an order of their own (`NOISE`), in both versions alike.
+As any team's service it is noisy: answers carry a time, an id, an order of their own (`NOISE`), in all versions alike.
 
 Guarantees: all noise in an answer follows from its time and its id (`Stamp`), and the rest of version 1's answer to a
 request is the same bytes each time, so that a client can know each answer in advance. Version 2 differs in what `BUGS`
-says and in nothing else that a user could see. With `--plain` there is no noise.
+says and in nothing else that a user could see. Version 3 works in another way (an index made at the start, answers
+compressed once and harder) and says what version 1 says. With `--plain` there is no noise.
 Not guaranteed: that it is a web server for anything but this (no TLS, no pipelining, no limits on what a client sends).
 """
 
@@ -16,7 +19,7 @@ import asyncio
 import gzip
 import json
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -40,7 +43,8 @@ NOISE = {
 }
 """Where two answers of any version differ, always or at times, without a bug; written as differences are."""
 
-NEW_VERSION = 2
+BAD_VERSION = 2
+GOOD_VERSION = 3
 ITEMS = 60
 PAGE = 12
 SLOW_SECONDS = 0.08
@@ -131,14 +135,16 @@ class Catalogue:
     """The service without its sockets.
 
     Args:
-        version: 1, or 2 for the one with `BUGS`.
+        version: 1, 2 for the one with `BUGS`, 3 for the one that does the same in another way.
         stamps: makes the stamp of each answer; None for answers without noise.
     """
 
     def __init__(self, version: int, *, stamps: Callable[[], Stamp] | None = stamp) -> None:
-        self._new = version == NEW_VERSION
+        self._bad = version == BAD_VERSION
         self._stamps = stamps
         self._items = {item.id: item for item in items()}
+        self._index = _Index(items()) if version == GOOD_VERSION else None
+        self._level = 1 if version == 1 else 9
         self._stock_requests = 0
 
     def answer(self, method: str, target: str, body: bytes = b"") -> Answer:
@@ -165,7 +171,7 @@ class Catalogue:
 
     def _list(self, query: dict[str, str]) -> Answer:
         page = int(query.get("page", "1")) if query.get("page", "1").isdecimal() else 1
-        chosen = list(self._items.values())[(page - 1) * PAGE : page * PAGE]
+        chosen = self._index.page(page) if self._index else [*self._items.values()][(page - 1) * PAGE : page * PAGE]
         document = {"page": page, "total": ITEMS, "items": [_short(item) for item in chosen]}
         return self._noisy(document, "servedAt")
 
@@ -178,7 +184,7 @@ class Catalogue:
             "tags": [item.category, "new" if item.id % 4 == 0 else "classic", f"w{item.warranty_months}"],
             "warranty": {"months": item.warranty_months, "kind": "maker"},
         }
-        if self._new:
+        if self._bad:
             document["price"] = str(item.price)
             if item.id % WITHOUT_WARRANTY == 0:
                 del document["warranty"]
@@ -186,8 +192,11 @@ class Catalogue:
 
     def _search(self, query: dict[str, str]) -> Answer:
         wanted = query.get("q", "").lower()
-        found = [item for item in self._items.values() if wanted in item.name.lower()]
-        if self._new:
+        if self._index:
+            found = self._index.search(wanted)
+        else:
+            found = [item for item in self._items.values() if wanted in item.name.lower()]
+        if self._bad:
             found.sort(key=lambda item: item.price)
         document = {"query": wanted, "count": len(found), "results": [_short(item) for item in found]}
         return self._noisy(document, "took")
@@ -195,18 +204,17 @@ class Catalogue:
     def _recommendations(self, item: Item) -> Answer:
         others = [self._items[(item.id * step) % ITEMS + 1] for step in (3, 5, 7, 11)]
         document = {"for": item.id, "recommended": [{"id": o.id, "name": o.name} for o in others]}
-        return self._noisy(document, delay=SLOW_SECONDS if self._new else 0.0)
+        return self._noisy(document, delay=SLOW_SECONDS if self._bad else 0.0)
 
     def _stock(self, item: Item) -> Answer:
         self._stock_requests += 1
-        if self._new and self._stock_requests % FAILS_EVERY == 0:
+        if self._bad and self._stock_requests % FAILS_EVERY == 0:
             return _json(500, {"error": "deadlock detected, please try again"})
         return self._noisy({"id": item.id, "stock": item.stock, "warehouse": f"W{item.id % 4}"}, costs=True)
 
     def _export(self, _query: dict[str, str]) -> Answer:
-        """Compress in both versions, harder in version 2: other bytes that mean the same are not a difference."""
-        text = json.dumps([_short(item) for item in self._items.values()]).encode()
-        body = gzip.compress(text, compresslevel=9 if self._new else 1, mtime=0)
+        """Compress, harder from version 2 on: other bytes that mean the same are not a difference."""
+        body = self._index.export if self._index else _compressed(self._items.values(), self._level)
         return Answer(200, (_JSON, ("content-encoding", "gzip"), ("vary", "accept-encoding")), body, chunked=True)
 
     def _order(self, body: bytes) -> Answer:
@@ -227,6 +235,32 @@ class Catalogue:
         headers = ((REQUEST_ID, str(made.id)), *(((COST, made.cost),) if costs else ()))
         noisy = {**turned(document, made), **{name: noise[name] for name in names}}
         return _json(200, noisy, headers=headers, delay=delay)
+
+
+class _Index:
+    """What version 3 knows about its items from the start, so that it need not look through them for each request."""
+
+    def __init__(self, known: Sequence[Item]) -> None:
+        self.export = _compressed(known, 9)
+        self._pages = {1 + first // PAGE: known[first : first + PAGE] for first in range(0, len(known), PAGE)}
+        self._parts: dict[str, list[Item]] = {}
+        for item in known:
+            name = item.name.lower()
+            ends = range(len(name) + 1)
+            for part in {name[first:last] for first in ends for last in ends[first:]}:
+                self._parts.setdefault(part, []).append(item)
+
+    def page(self, number: int) -> Sequence[Item]:
+        """Return the items of a page."""
+        return self._pages.get(number, ())
+
+    def search(self, wanted: str) -> list[Item]:
+        """Return the items with this in their name."""
+        return self._parts.get(wanted, [])
+
+
+def _compressed(known: Iterable[Item], level: int) -> bytes:
+    return gzip.compress(json.dumps([_short(item) for item in known]).encode(), compresslevel=level, mtime=0)
 
 
 def turned(document: dict[str, object], made: Stamp) -> dict[str, object]:
@@ -306,7 +340,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="a small catalogue service")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--plain", action="store_true", help="no noise: the same answer each time")
-    parser.add_argument("--version", type=int, choices=(1, 2), default=1)
+    parser.add_argument("--version", type=int, choices=(1, BAD_VERSION, GOOD_VERSION), default=1)
     given = parser.parse_args()
     catalogue = Catalogue(given.version, stamps=None if given.plain else stamp)
     asyncio.run(serve(port=given.port, catalogue=catalogue, name=str(given.version)))

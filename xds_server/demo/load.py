@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from random import Random
 
 from xds_server.demo.catalogue import COST, REQUEST_ID
-from xds_server.demo.client import Connection, Reply, ReplyError, Request
 from xds_server.demo.settle import UntrueError, settle
+from xds_server.stage.client import Connection, Reply, ReplyError, Request
 
 CONTENT_HEADERS = (
     *("content-type", "content-length", "content-encoding", "cache-control", "vary", "etag", "location"),

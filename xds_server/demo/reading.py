@@ -58,6 +58,19 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether the version may be shipped, and why; nothing was judged while `decision` is empty."""
+
+    decision: str = ""
+    pairs: int = 0
+    needed: int = 0
+    """How many more pairs the most demanding open critical check takes, as far as it is known."""
+    reasons: tuple[str, ...] = ()
+    under_faults: str = ""
+    """How the version degrades under the injected faults, in the manager's words."""
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
     """One profile with one shadow and one control, at one moment."""
 
@@ -87,6 +100,7 @@ class Reading:
     cpu: float | None = None
     memory: float | None = None
     endpoints: tuple[Endpoint, ...] = ()
+    verdict: Verdict = Verdict()
 
 
 def read(status: JSON, profile_id: str) -> Reading:
@@ -115,6 +129,18 @@ def read(status: JSON, profile_id: str) -> Reading:
         cpu=_number((measured.get("cpu") or {}).get("mean")),
         memory=_number((measured.get("memory") or {}).get("max")),
         endpoints=tuple(_endpoint(item) for item in comparison.get("endpoints") or []),
+        verdict=_verdict(profile.get("verdict") or {}),
+    )
+
+
+def _verdict(item: JSON) -> Verdict:
+    critical = [each for each in item.get("checks") or [] if each.get("critical") and each.get("judged")]
+    return Verdict(
+        decision=str(item.get("decision", "")),
+        pairs=int(item.get("pairs", 0)),
+        needed=max((int(each.get("pairsNeeded") or 0) for each in critical), default=0),
+        reasons=tuple(str(reason) for reason in item.get("reasons") or ()),
+        under_faults=str((item.get("resilience") or {}).get("summary") or ""),
     )
 
 

@@ -16,12 +16,14 @@ from xds_server.analysis.diff.looks import CLOCK
 from xds_server.demo.findings import Finding, is_slower
 from xds_server.demo.load import Phase, Tally
 from xds_server.demo.reading import Difference, Endpoint, Reading
-from xds_server.demo.scenario import Outcome
+from xds_server.demo.scenario import PASS, RIGHT, Outcome
 
 WIDE = 110
 """Columns from which the examples have room in the table."""
 EXAMPLE = 26
 """Characters of an example's value."""
+REASONS = 3
+"""Reasons of a verdict that are shown; the report has all."""
 WORDS = {
     "status": "another status",
     "type": "another type",
@@ -61,7 +63,9 @@ def report(outcome: Outcome, *, width: int = WIDE) -> Iterator[RenderableType]:
     yield _title("Planted bugs")
     yield bugs(outcome.findings)
     yield amiss(outcome)
-    yield verdict(outcome)
+    yield _title("May it be shipped?")
+    yield verdicts(outcome)
+    yield last_line(outcome)
 
 
 def differences(endpoints: Sequence[Endpoint], *, examples: bool) -> Table:
@@ -173,13 +177,36 @@ def amiss(outcome: Outcome) -> Text:
     return Text("".join(f"{line}\n" for line in lines), style="bold red")
 
 
-def verdict(outcome: Outcome) -> Text:
+def verdicts(outcome: Outcome) -> Table:
+    """Return the verdict on each version, with its reasons."""
+    table = _table("version", "verdict")
+    _numbers(table, "pairs")
+    table.add_column("why", overflow="fold")
+    for version, found in outcome.verdicts.items():
+        told = [*found.reasons[:REASONS]]
+        if (left := len(found.reasons) - REASONS) > 0:
+            told.append(f"and {left} more reasons")
+        if found.under_faults:
+            told.append(found.under_faults)
+        style = "bold green" if found.decision == PASS else "bold red"
+        if found.decision != RIGHT[version]:
+            told.insert(0, f"WRONG: it should be {RIGHT[version]}")
+        table.add_row(
+            f"version {version}", Text(found.decision or "none", style=style), f"{found.pairs}", told[0] if told else ""
+        )
+        for reason in told[1:]:
+            table.add_row("", "", "", reason)
+    return table
+
+
+def last_line(outcome: Outcome) -> Text:
     """Return the last line."""
     text = (
         f"{_of(outcome.findings)} planted bugs found, {_of(outcome.noise)} noisy fields cancelled, "
         f"false alarms: {len(outcome.false_alarms)}, clients hurt: {outcome.tally.hurt} of {outcome.tally.requests}"
     )
-    return Text(f"\n{text}\n", style="bold green" if outcome.good else "bold red")
+    said = ", ".join(f"version {version}: {found.decision or 'none'}" for version, found in outcome.verdicts.items())
+    return Text(f"\n{text}\n{said}\n", style="bold green" if outcome.good else "bold red")
 
 
 def _of(checks: Sequence[Finding]) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from xds_server.demo.catalogue import COST, REQUEST_ID, Stamp, encoded, turned
-from xds_server.demo.client import Reply
+from xds_server.stage.client import Reply
 
 OUT = "*"
 """Stands where noise was."""

@@ -3,7 +3,8 @@
 import copy
 from typing import Any
 
-PROFILE = "p1"
+PROFILE, GOOD_PROFILE = "p1", "p3"
+"""Those that judge version 2 and version 3."""
 
 _TIMES = {"original": {"p50": 1.1, "p99": 4.8}, "shadow": {"p50": 1.2, "p99": 5.1}}
 _SLOW = {"original": {"p50": 1.1, "p99": 4.8}, "shadow": {"p50": 81.2, "p99": 89.4}}
@@ -111,6 +112,13 @@ _INSTANCE = {
 }
 
 
+_VERDICT = {
+    "decision": "FAIL",
+    "pairs": 2100,
+    "reasons": ["GET /api/items/{id}: difference_rate is 100 % above the control's [52 %, 100 %], the limit is 1 %"],
+    "checks": [{"critical": True, "judged": True, "pairsNeeded": 120}, {"critical": False, "pairsNeeded": 900}],
+    "resilience": {"score": 1.0, "summary": "under the injected faults v2 answers 100 % of the copies as well"},
+}
 _CONTROL = {"instanceID": "c1", "status": "Running", "reason": "", "control": True}
 
 
@@ -119,14 +127,36 @@ def status(
     without: str = "",
     instance: dict[str, Any] | None = None,
     control: dict[str, Any] | None = None,
+    verdicts: tuple[str, str] = ("FAIL", "PASS"),
     **comparison: Any,
 ) -> dict[str, Any]:
-    """Return the status; `without` leaves out differences whose field contains it, the others override."""
+    """Return the status; `without` leaves out differences of version 2 whose field contains it, the others override."""
     made: dict[str, Any] = copy.deepcopy({**_COMPARISON, **comparison})
     for endpoint in made["endpoints"] if without else ():
         endpoint["differences"] = [d for d in endpoint.get("differences", []) if without not in d["field"]]
     instances = [{**_INSTANCE, **(instance or {})}, {**_CONTROL, **(control or {})}]
     return {
         "virtualNetworkID": "n1",
-        "profiles": [{"profileID": PROFILE, "instances": instances, "comparison": made}],
+        "profiles": [
+            {
+                "profileID": PROFILE,
+                "instances": instances,
+                "comparison": made,
+                "verdict": {**_VERDICT, "decision": verdicts[0]},
+            },
+            {
+                "profileID": GOOD_PROFILE,
+                "instances": [_INSTANCE, _CONTROL],
+                "comparison": {**copy.deepcopy(_COMPARISON), "endpoints": _noise_alone()},
+                "verdict": {"decision": verdicts[1], "pairs": 4500, "reasons": ["every critical check passes"]},
+            },
+        ],
     }
+
+
+def _noise_alone() -> list[dict[str, Any]]:
+    endpoints: list[dict[str, Any]] = copy.deepcopy(_ENDPOINTS)
+    for endpoint in endpoints:
+        endpoint.update(_TIMES)
+        endpoint["differences"] = [d for d in endpoint["differences"] if d.get("nature") == "noise"]
+    return endpoints

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.unit.demo.recorded import PROFILE, status
+from tests.unit.demo.recorded import GOOD_PROFILE, PROFILE, status
 from xds_server.demo.findings import check_list, false_alarms, noise_list, template, unexpected
 from xds_server.demo.reading import Reading, read
 
@@ -95,3 +95,12 @@ def test_nothing_is_found_before_anything_was_compared() -> None:
 @pytest.mark.parametrize("name", ["GET /api/items/{id}", "GET /api/items/{int}", "GET /api/items/*"])
 def test_placeholders_of_any_spelling_are_one_endpoint(name: str) -> None:
     assert template(name) == "GET /api/items/{id}"
+
+
+def test_in_a_version_without_bugs_each_difference_is_a_false_alarm() -> None:
+    recorded = status()
+    assert false_alarms(read(recorded, GOOD_PROFILE), planted=False) == []
+    assert false_alarms(read(recorded, PROFILE)) == []
+    told = false_alarms(read(recorded, PROFILE), planted=False)
+    assert "GET /api/items/{id} $.price type (390)" in told
+    assert "GET /api/recommendations/{id} slower" in told

@@ -6,8 +6,8 @@ from random import Random
 
 import pytest
 
-from xds_server.demo.client import Reply, ReplyError, Request
 from xds_server.demo.load import Clients, Tally, ask, catalogue_requests, harm
+from xds_server.stage.client import Reply, ReplyError, Request
 
 GOOD = Reply(200, (("content-type", "application/json"), ("content-length", "4"), ("server", "envoy")), b"body")
 

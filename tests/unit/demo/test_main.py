@@ -14,9 +14,9 @@ from rich.console import Console
 
 from xds_server.demo import main as module
 from xds_server.demo.main import INTERRUPTED, run
-from xds_server.demo.show import Show
 from xds_server.demo.stage import Stage, catalogue_command
 from xds_server.errors import NotFoundError
+from xds_server.stage.show import Show
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_a_signal_ends_the_children_and_removes_the_folder(folders: Path, monkey
     children: list[Any] = []
 
     async def set_up(self: Stage) -> None:
-        children.append(self._start("v1", catalogue_command(version=1, port=str(self.household.free_port()))))
+        children.append(self.start("v1", catalogue_command(version=1, port=str(self.household.free_port()))))
         os.kill(os.getpid(), signal.SIGTERM)
         await asyncio.sleep(60)
 

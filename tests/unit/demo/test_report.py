@@ -4,7 +4,7 @@ import io
 
 from rich.console import Console
 
-from tests.unit.demo.recorded import PROFILE, status
+from tests.unit.demo.recorded import GOOD_PROFILE, PROFILE, status
 from xds_server.demo.findings import check_list, false_alarms, noise_list
 from xds_server.demo.load import Phase, Tally
 from xds_server.demo.reading import read
@@ -22,8 +22,9 @@ def printed(outcome: Outcome, *, encoding: str = "utf-8", width: int = 120) -> s
 def outcome(*, hurt: int = 0, without: str = "", **comparison: object) -> Outcome:
     phases = [Phase("version 1 alone", 100, 0, [0.001] * 100), Phase("mirrored", 300, hurt, [0.002] * 300)]
     tally = Tally(phases, ["GET /api/items/3 (mirrored): status 503 instead of 200"] * bool(hurt))
-    reading = read(status(without=without, **comparison), PROFILE)
-    return Outcome(tally, reading, check_list(reading), noise_list(reading), false_alarms(reading))
+    found = status(without=without, **comparison)  # type: ignore[arg-type]  # what overrides is the test's to know
+    reading, good_one = read(found, PROFILE), read(found, GOOD_PROFILE)
+    return Outcome(tally, reading, check_list(reading), noise_list(reading), good_one, false_alarms(reading))
 
 
 def line_of(text: str, start: str) -> str:
@@ -75,7 +76,8 @@ def test_false_alarms_and_noise_that_was_not_cancelled_stand_out_on_lines_of_the
     for number in (0, 1):
         recorded["profiles"][0]["comparison"]["endpoints"][number]["differences"][-1]["nature"] = "difference"
     reading = read(recorded, PROFILE)
-    bad = Outcome(outcome().tally, reading, check_list(reading), noise_list(reading), false_alarms(reading))
+    good_one = read(recorded, GOOD_PROFILE)
+    bad = Outcome(outcome().tally, reading, check_list(reading), noise_list(reading), good_one, false_alarms(reading))
     text = printed(bad)
     assert not bad.good
     assert "not planted: GET /api/items/{id} $.shard value (350)" in text.splitlines()
@@ -94,6 +96,22 @@ def test_a_bug_that_was_not_found_stands_out() -> None:
     text = printed(outcome(without="price"))
     assert line_of(text, "NOT FOUND") == "NOT FOUND GET /api/items/{id}: the price became a string"
     assert "4 of 5 planted bugs found" in text
+
+
+def test_each_version_has_its_verdict_with_its_reasons_and_how_it_degrades() -> None:
+    text = printed(outcome()).split("May it be shipped?")[1]
+    assert line_of(text, "version 2").startswith("version 2 FAIL 2100 GET /api/items/{id}: difference_rate is 100 %")
+    assert line_of(text, "version 3") == "version 3 PASS 4500 every critical check passes"
+    assert "under the injected faults v2 answers 100 % of the copies as well" in text
+    assert text.splitlines()[-2] == "version 2: FAIL, version 3: PASS"
+
+
+def test_a_wrong_verdict_stands_out_and_makes_the_outcome_bad() -> None:
+    for verdicts in (("PASS", "PASS"), ("FAIL", "INCONCLUSIVE"), ("FAIL", "")):
+        wrong = outcome(verdicts=verdicts)
+        assert not wrong.good
+        assert "WRONG: it should be" in printed(wrong)
+    assert outcome().good
 
 
 def test_losses_are_named() -> None:

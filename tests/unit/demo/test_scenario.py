@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from tests.unit.demo.recorded import PROFILE, status
+from tests.unit.demo.recorded import GOOD_PROFILE, PROFILE, status
 from xds_server.demo import scenario as module
 from xds_server.demo.scenario import Scenario
-from xds_server.demo.show import Show
 from xds_server.errors import RuntimeFailedError, ShadowmeshError
+from xds_server.stage.show import Show
 
 
 class CannedManager:
@@ -26,8 +26,13 @@ class CannedManager:
 
     async def create_profile(self, network: str, body: Mapping[str, Any]) -> dict[str, Any]:
         assert network == "shop"
-        self.done.append(f"create {body['componentName']} {body['trafficShadowingPercentage']}")
-        return {"profileID": PROFILE}
+        self.done.append(f"create {body['name']} {body['trafficShadowingPercentage']}")
+        return {"profileID": PROFILE if body["name"] == "catalog-v2" else GOOD_PROFILE}
+
+    async def change_profile(self, network: str, profile_id: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        assert network == "shop"
+        self.done.append(f"change {profile_id} {body['trafficShadowingPercentage']}")
+        return {}
 
     async def status(self, network: str) -> dict[str, Any]:
         assert network == "shop"
@@ -60,10 +65,19 @@ async def test_clients_are_checked_from_before_the_profile_until_after_it(catalo
     scenario = make(catalogue_port, manager)
     outcome = await scenario.play()
     await scenario.end_profile()
-    assert manager.done == ["create catalog 0.5", "inject i1", "lift f1", f"delete {PROFILE}"]
+    assert manager.done == [
+        "create catalog-v2 0.5",
+        "inject i1",
+        "lift f1",
+        f"change {PROFILE} 0.1",
+        "create catalog-v3 0.9",
+        f"delete {PROFILE}",
+        f"delete {GOOD_PROFILE}",
+    ]
     phases = {phase.name: phase.requests for phase in outcome.tally.phases}
-    assert list(phases) == ["version 1 alone", "mirrored", "faults in copies", "mirrored again", "profile ended"]
-    assert all(phases.values())
+    told = ["version 1 alone", "version 2 mirrored", "faults in copies", "mirrored again", "version 3 mirrored"]
+    assert list(phases) == [*told, "profiles ended"]
+    assert all(phases[name] for name in phases if name != "version 3 mirrored")
     assert outcome.good
     assert outcome.tally.hurt == 0
 
@@ -87,6 +101,18 @@ async def test_noise_that_is_not_cancelled_makes_the_outcome_bad(
     outcome = await scenario.play()
     await scenario.abandon()
     assert all(finding.found for finding in outcome.findings)
+    assert not outcome.good
+
+
+@pytest.mark.parametrize("verdicts", [("INCONCLUSIVE", "PASS"), ("FAIL", "INCONCLUSIVE"), ("FAIL", "FAIL")])
+async def test_a_verdict_that_is_not_deserved_makes_the_outcome_bad(
+    catalogue_port: int, monkeypatch: pytest.MonkeyPatch, verdicts: tuple[str, str]
+) -> None:
+    monkeypatch.setattr(module, "EXTRA_SECONDS", 0.3)
+    scenario = make(catalogue_port, CannedManager(verdicts=verdicts))
+    outcome = await scenario.play()
+    await scenario.abandon()
+    assert outcome.right
     assert not outcome.good
 
 

@@ -6,9 +6,9 @@ import time
 import pytest
 
 from xds_server.demo.catalogue import Answer, Catalogue
-from xds_server.demo.client import Reply
 from xds_server.demo.load import catalogue_requests, harm
 from xds_server.demo.settle import UntrueError, settle
+from xds_server.stage.client import Reply
 
 REQUESTS = list(catalogue_requests((3, 6)))
 

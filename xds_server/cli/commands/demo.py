@@ -1,9 +1,11 @@
-"""Watch the main job on a real Envoy: a new version with planted bugs is judged on live traffic, and no client is hurt.
+"""Watch the main job on a real Envoy: a bad and a good new version are judged on live traffic, and no client is hurt.
 
-Ends with a table of what differs, and one of the noise that a control has cancelled. Exit code 1 if a planted bug was
-not found, if anything else was taken for a difference, or if any client was hurt.
+Ends with a table of what differs, one of the noise that a control has cancelled, and the verdict on each version. Exit
+code 1 if a planted bug was not found, if anything else was taken for a difference, if a verdict is wrong, or if any
+client was hurt.
 """
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,10 +15,14 @@ def command(
     *,
     keep: Annotated[bool, typer.Option("--keep", help="Leave it running afterwards, until Ctrl-C.")] = False,
     seconds: Annotated[
-        float | None, typer.Option(min=1.0, help="How long clients send requests, about.", show_default="as needed")
+        float | None,
+        typer.Option(min=1.0, help="How long version 2 is looked at, about.", show_default="as needed"),
+    ] = None,
+    reports: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Write a page on each version there.", show_default="none")
     ] = None,
 ) -> int:
     """Run the demo."""
     from xds_server.demo import SECONDS, run  # noqa: PLC0415 - --help does not wait for it
 
-    return run(keep=keep, seconds=SECONDS if seconds is None else seconds)
+    return run(keep=keep, seconds=SECONDS if seconds is None else seconds, reports=reports)

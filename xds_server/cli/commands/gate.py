@@ -11,23 +11,20 @@ is waited for until the time is over, one that was never reached for ten seconds
 """  # noqa: D301 - \b keeps the lines of the list as they are
 
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Annotated
 
 import typer
-from rich.console import Console, Group
-from rich.live import Live
+from rich.console import Console
 
 from xds_server.cli import verdict_views
 from xds_server.cli.client import Client, reference
 from xds_server.cli.entry import OTHERWISE
 from xds_server.cli.gating import EXIT_CODES as BY_DECISION
-from xds_server.cli.gating import Look, wait
+from xds_server.cli.gating import wait
 from xds_server.cli.options import DEFAULT_SERVER, Server, Token
 from xds_server.cli.output import console
 from xds_server.cli.reporting import STDOUT, check_places, put, read_profile, with_details
+from xds_server.cli.showing import shower
 from xds_server.cli.waiting import seconds
 from xds_server.errors import NotFoundError, UnavailableError
 from xds_server.report.formats import NEEDS_MORE, Form
@@ -39,8 +36,6 @@ EXIT_CODES = (
 )
 PATIENCE = 10.0
 """Seconds for one answer of the manager."""
-EVERY = 15.0
-"""Seconds between two lines in a log, when nothing changes."""
 
 
 def command(
@@ -63,7 +58,7 @@ def command(
     limit = seconds(timeout, "--timeout")
     home, name = reference(network, "network"), reference(profile, "profile")
     with Client(server, token, patience=PATIENCE) as client:
-        with _shower(quiet=quiet) as show:
+        with shower(quiet=quiet) as show:
             found = wait(
                 lambda: read_profile(client, home, name),
                 network=home,
@@ -86,32 +81,3 @@ def command(
         if place:
             put(found, form, place)
     return BY_DECISION[found.decision]
-
-
-@contextmanager
-def _shower(*, quiet: bool) -> Iterator[Callable[[Look], None]]:
-    """Yield what is told of each look: a picture on a terminal, else a line now and then; on standard error."""
-    if quiet:
-        yield lambda _: None
-    elif sys.stderr.isatty():
-        out = Console(file=sys.stderr, markup=False, emoji=False, highlight=False)
-        with Live(console=out, auto_refresh=False, transient=True) as live:
-            yield lambda look: live.update(Group(*verdict_views.progress(look, width=out.width)), refresh=True)
-    else:
-        yield _Log().show
-
-
-class _Log:
-    """Lines for a log: one when something has changed, and else every `EVERY` seconds."""
-
-    def __init__(self) -> None:
-        self._last = (float("-inf"), "")
-
-    def show(self, look: Look) -> None:
-        """Write a line, or not."""
-        now = time.monotonic()
-        state = f"{look.subject.decision if look.subject else ''} {bool(look.away)}"
-        if state != self._last[1] or now - self._last[0] >= EVERY:
-            self._last = (now, state)
-            sys.stderr.write(verdict_views.line(look) + "\n")
-            sys.stderr.flush()

@@ -6,8 +6,8 @@ import itertools
 import pytest
 from rich.console import Console
 
-from xds_server.demo import show as module
-from xds_server.demo.show import Show, make_console
+from xds_server.stage import show as module
+from xds_server.stage.show import Show, make_console
 
 
 def console(*, terminal: bool, encoding: str = "utf-8") -> tuple[Console, io.BytesIO]:

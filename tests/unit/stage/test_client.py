@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from xds_server.demo.client import Connection, ReplyError, Request
+from xds_server.stage.client import Connection, ReplyError, Request
 
 
 async def test_requests_follow_each_other_on_one_connection(catalogue_port: int) -> None:

@@ -1,8 +1,8 @@
-"""Processes of the demo: started in a group of their own, logged to a file, ended for certain.
+"""Processes of a stage: started in a group of their own, logged to a file, ended for certain.
 
 Guarantees: after `Household.close` nothing that a child started is left, unless it has dropped both its environment and
 its parents; what is left is reported. Children get no `SHADOWMESH_...` setting of the user's.
-Not guaranteed: anything if the demo itself is killed with KILL.
+Not guaranteed: anything if we are killed ourselves with KILL.
 
 Envoy gets TERM when the *thread* that started it ends, so children are started from the main thread.
 """
@@ -22,8 +22,8 @@ import psutil
 
 from xds_server.errors import UnavailableError
 
-MARK = "DEMO_OF_SHADOWMESH"
-"""Environment variable that all processes of one demo inherit; its value is the demo's folder."""
+MARK = "STAGE_OF_SHADOWMESH"
+"""Environment variable that all processes of one stage inherit; its value is the folder."""
 FIRST_PORT, LAST_PORT = 10_000, 19_999
 """Ports are chosen here: below the range that the kernel gives to outgoing connections."""
 
@@ -38,7 +38,7 @@ class ChildError(UnavailableError):
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """A process of the demo. `log` has both its outputs."""
+    """A process of ours. `log` has both its outputs."""
 
     name: str
     process: subprocess.Popen[bytes]
@@ -60,7 +60,7 @@ class Child:
 
 
 class Household:
-    """All processes and ports of one demo.
+    """All processes and ports of one stage.
 
     Args:
         folder: for the logs; also the mark by which stray processes are found.
@@ -92,7 +92,7 @@ class Household:
         log = self.folder / f"{name}.log"
         with log.open("ab") as output:
             try:
-                process = subprocess.Popen(  # noqa: S603 - the commands are the demo's own
+                process = subprocess.Popen(  # noqa: S603 - the commands are our own
                     command,
                     stdin=subprocess.DEVNULL,
                     stdout=output,

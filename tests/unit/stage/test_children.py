@@ -10,8 +10,8 @@ from random import Random
 import psutil
 import pytest
 
-from xds_server.demo.children import MARK, ChildError, Household, port_is_free
 from xds_server.envoy_binary import find_envoy
+from xds_server.stage.children import MARK, ChildError, Household, port_is_free
 
 SLEEPER = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(60)"]
 STUBBORN = [

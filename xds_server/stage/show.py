@@ -1,4 +1,4 @@
-"""What the demo says while it runs: a moving line on a terminal, plain lines anywhere else (a pipe, CI).
+"""What is said while it runs: a moving line on a terminal, plain lines anywhere else (a pipe, CI).
 
 Guarantees: no thread, no cursor movement unless the output is a terminal, text that an ASCII-only output can take too.
 Not guaranteed: the layout.
@@ -27,7 +27,7 @@ def make_console() -> Console:
 
 
 class Show:
-    """The demo's voice.
+    """The voice.
 
     Args:
         console: where to.

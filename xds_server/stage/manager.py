@@ -1,7 +1,7 @@
-"""The manager's REST API as the demo uses it: what a user would send with curl.
+"""The manager's REST API as the stages use it: what a user would send with curl.
 
 Guarantees: an answer that is not a success becomes an error with the problem's own words.
-Not guaranteed: completeness; it has the calls of the demo.
+Not guaranteed: completeness; it has the calls that are made there.
 """
 
 from collections.abc import Mapping
@@ -49,6 +49,10 @@ class Manager:
     async def create_profile(self, network: str, body: Mapping[str, Any]) -> JSON:
         """Create a shadowing profile."""
         return await self._call("POST", f"/networks/{network}/shadowing/create", body)
+
+    async def change_profile(self, network: str, profile_id: str, body: Mapping[str, Any]) -> JSON:
+        """Change a profile."""
+        return await self._call("PATCH", f"/networks/{network}/shadowing/profiles/{profile_id}", body)
 
     async def status(self, network: str) -> JSON:
         """Return the status of a network."""

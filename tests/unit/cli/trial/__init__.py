@@ -1,0 +1,1 @@
+"""Tests of `shadowmesh try` without an Envoy."""
