@@ -71,6 +71,8 @@ def prove(
             evidence.error_up += 1
         else:
             evidence.error_down += 1
+    elif failed[0]:
+        evidence.error_both += 1
     its = original.response_time
     if its and took is not None:  # neither None, nor an answer before the end of the request
         evidence.times.add(its, took)

@@ -83,11 +83,22 @@ def more_pairs(paired: Paired, margin: float, alpha: float) -> int | None:
     Returns: 0 when it is there already; None when it would not come, or nothing was seen.
     """
     target = log(1 / alpha)
-    factor = min(
-        more_values(BOLD, p._counts, _VALUES, 1 + m, target)  # noqa: SLF001 - the same module
-        for p, m in ((paired, margin), (paired.mirrored, -margin))
-    )
+    ways = more_pairs_above(paired, margin, target), more_pairs_below(paired, margin, target)
+    return min((more for more in ways if more is not None), default=None)
+
+
+def more_pairs_above(paired: Paired, margin: float, target: float) -> int | None:
+    """Return how many more pairs bring so much log evidence above the margin, if they go on as up to now.
+
+    Returns: 0 when it is there already; None when it would not come, or nothing was seen.
+    """
+    factor = more_values(BOLD, paired._counts, _VALUES, 1 + margin, target)  # noqa: SLF001 - the same module
     return _whole(paired.pairs, factor)
+
+
+def more_pairs_below(paired: Paired, margin: float, target: float) -> int | None:
+    """Return the same for log evidence below the margin."""
+    return more_pairs_above(paired.mirrored, -margin, target)
 
 
 def _lower(paired: Paired, alpha: float) -> float:

@@ -12,7 +12,7 @@ from functools import partial
 from math import log
 
 from xds_server.analysis.kinds import Kind, Lost
-from xds_server.analysis.statistics.paired import Paired
+from xds_server.analysis.statistics.paired import Paired, log_evidence_above
 from xds_server.analysis.statistics.proportion import Proportion
 from xds_server.analysis.verdict.case import Case
 from xds_server.analysis.verdict.hypotheses import FIELDS, Found, Place
@@ -126,11 +126,19 @@ def _measured(case: Case, check: Check, endpoint: EndpointEvidence, *, missing: 
     if check.metric is Metric.ERROR_RATE:
         pairs = Paired(seen.pairs, seen.error_up, seen.error_down)
         errors = min(missing, seen.missing_errors)
-        return error_rate(pairs, margin=margin, alpha=alpha, missing=missing, missing_errors=errors)
+        return error_rate(
+            pairs,
+            endpoint.error_blocks,
+            margin=margin,
+            alpha=alpha,
+            missing=missing,
+            missing_errors=errors,
+            both=seen.error_both,
+        )
     if check.metric is Metric.DIFFERENCE_RATE:
         if case.controlled:
             quiet = Paired(seen.trios, seen.quiet_up, seen.quiet_down)
-            return unexplained_rate(quiet, margin=margin, alpha=alpha, missing=missing)
+            return unexplained_rate(quiet, endpoint.quiet_blocks, margin=margin, alpha=alpha, missing=missing)
         return difference_rate(Proportion(seen.pairs, seen.differing), margin=margin, alpha=alpha, missing=missing)
     quantile = check.quantile or 0.5
     times = partial(response_time, quantile=quantile, margin=margin, alpha=alpha, missing=missing, passable=judged)
@@ -164,7 +172,8 @@ def _fields(check: Check, variant: str, name: str, endpoint: EndpointEvidence) -
     found = []
     for (field, kind), tally in endpoint.fields.items():
         if tally.alone and trios:
-            log_e = field_evidence(trios, tally.alone, tally.control, check.limit)
+            blocks = endpoint.field_blocks.get((field, kind))
+            log_e = field_evidence(Paired(trios, tally.alone, tally.control), blocks, check.limit)
             rate = (tally.alone - tally.control) / trios
             found.append(Found(Difference(variant, name, field, str(kind), rate, log_e), tally.appeared))
     return tuple(found)
@@ -184,11 +193,8 @@ def _hidden(check: Check, endpoint: EndpointEvidence) -> str:
     trios = endpoint.evidence.trios
     for (field, kind), tally in endpoint.fields.items():
         excess = tally.alone - tally.control
-        if (
-            tally.control
-            and excess > check.limit * trios
-            and field_evidence(trios, tally.alone, tally.control, 0) > DOUBT
-        ):
+        seen = Paired(trios, tally.alone, tally.control)
+        if tally.control and excess > check.limit * trios and log_evidence_above(seen, 0) > DOUBT:
             return f"{field} ({kind}) differs in {share(excess / trios)} more answers than the control explains so far"
     return ""
 

@@ -11,7 +11,7 @@ import math
 from functools import partial
 
 from xds_server.analysis.statistics.ratio import GRID, Ratios
-from xds_server.analysis.verdict.measured import Measured
+from xds_server.analysis.verdict.measured import Measured, Need
 from xds_server.analysis.verdict.rates import ORIGINAL
 from xds_server.analysis.verdict.verdict import Interval
 from xds_server.analysis.verdict.words import RATIO
@@ -94,9 +94,9 @@ def _between(best: Ratios, worst: Ratios, alpha: float) -> Interval:
     return low, high if worst is best else worst.interval(alpha)[1]
 
 
-def _needed(blocks: Ratios, margin: float, alpha: float, usual: float) -> int | None:
+def _needed(blocks: Ratios, margin: float, alpha: float, usual: float, _log_fail: float) -> Need | None:
     more = blocks.more_blocks(margin, alpha)
-    return None if more is None else math.ceil(more * usual)
+    return None if more is None else Need(math.ceil(more * usual))
 
 
 def _ms(seconds: float | None) -> float | None:

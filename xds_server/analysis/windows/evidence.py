@@ -130,6 +130,7 @@ class Evidence:
     __slots__ = (
         "control_times",
         "differing",
+        "error_both",
         "error_down",
         "error_up",
         "faulted",
@@ -148,6 +149,8 @@ class Evidence:
         """Pairs in which the shadow alone failed."""
         self.error_down = 0
         """Pairs in which the original alone failed."""
+        self.error_both = 0
+        """Pairs in which both did."""
         self.differing = 0
         """Pairs that differ in something that is not told to be another value each time by its looks alone."""
         self.trios = 0
@@ -173,6 +176,7 @@ class Evidence:
         self.pairs += other.pairs
         self.error_up += other.error_up
         self.error_down += other.error_down
+        self.error_both += other.error_both
         self.differing += other.differing
         self.trios += other.trios
         self.quiet_up += other.quiet_up
@@ -186,7 +190,7 @@ class Evidence:
     def pack(self) -> list[Any]:
         """Return it for the link and the disk."""
         return [
-            [self.pairs, self.error_up, self.error_down, self.differing],
+            [self.pairs, self.error_up, self.error_down, self.error_both, self.differing],
             [self.trios, self.quiet_up, self.quiet_down],
             [self.missing, self.missing_errors],
             self.times.pack(),
@@ -199,7 +203,7 @@ class Evidence:
         """Return what `pack` described. Raises: TypeError, ValueError when it is something else."""
         found = cls()
         pairs, trios, missing, times, control_times, faulted = packed
-        found.pairs, found.error_up, found.error_down, found.differing = pairs
+        found.pairs, found.error_up, found.error_down, found.error_both, found.differing = pairs
         found.trios, found.quiet_up, found.quiet_down = trios
         found.missing, found.missing_errors = missing
         found.times, found.control_times = Times.unpack(times), Times.unpack(control_times)

@@ -12,6 +12,7 @@ from xds_server.analysis.windows.tally import EndpointTally, FieldTally, Tally
 COUNTS = (
     "pairs",
     "error_up",
+    "error_both",
     "error_down",
     "differing",
     "trios",
