@@ -106,6 +106,7 @@ def test_what_began_before_the_shadow_was_warm_is_no_evidence_and_is_compared_al
     (endpoint,) = tally.endpoints.values()
     assert (endpoint.pairs, endpoint.differing) == (4, 4)
     assert (endpoint.evidence.pairs, endpoint.evidence.error_up, endpoint.evidence.faulted.aborted) == (2, 2, 2)
+    assert (endpoint.not_judged, endpoint.evidence.not_judged) == ({"injected": 4}, {"injected": 2})
 
 
 def test_of_an_instance_that_the_manager_did_not_tell_of_nothing_is_evidence() -> None:

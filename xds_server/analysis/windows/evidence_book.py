@@ -250,10 +250,6 @@ class EvidenceBook:
             lost.update(self._lost(tally))
         timed = [self._timed.get(tally.instance, {}) for tally in parts]
         wholes = [self._whole[tally.instance] for tally in parts if tally.instance in self._whole]
-        not_judged: Counter[str] = Counter()
-        for tally in parts:
-            for endpoint in tally.endpoints.values():
-                not_judged.update(endpoint.not_judged)
         return VersionEvidence(
             variant=variant,
             instances=tuple(tally.instance for tally in parts),
@@ -261,7 +257,7 @@ class EvidenceBook:
                 name: _endpoint([t.endpoints[name] for t in parts if name in t.endpoints], _named(timed, name))
                 for name in names
             },
-            whole=_evidence(wholes, _named(timed, ALL), not_judged=not_judged),
+            whole=_evidence(wholes, _named(timed, ALL)),
             lost=lost,
         )
 
@@ -270,15 +266,13 @@ def _endpoint(parts: Sequence[EndpointTally], timed: Sequence[_Timed]) -> Endpoi
     evidence = [part.evidence for part in parts]
     if len(parts) == 1:
         part = parts[0]
-        return _evidence(evidence, timed, fields=part.fields, appeared=part.appeared, not_judged=part.not_judged)
+        return _evidence(evidence, timed, fields=part.fields, appeared=part.appeared)
     fields: dict[Field, FieldTally] = {}
-    not_judged: Counter[str] = Counter()
     for part in parts:
-        not_judged.update(part.not_judged)
         for field, tally in part.fields.items():
             fields.setdefault(field, FieldTally()).merge(tally, 0)
     appeared = min((part.appeared for part in parts if part.appeared), default=0)
-    return _evidence(evidence, timed, fields=fields, appeared=appeared, not_judged=not_judged)
+    return _evidence(evidence, timed, fields=fields, appeared=appeared)
 
 
 def _evidence(
@@ -287,7 +281,6 @@ def _evidence(
     *,
     fields: Mapping[Field, FieldTally] | None = None,
     appeared: int = 0,
-    not_judged: Counter[str],
 ) -> EndpointEvidence:
     outcomes = together([each.outcomes for each in timed])
     return EndpointEvidence(
@@ -296,7 +289,6 @@ def _evidence(
         appeared=appeared,
         times=merged_ratios([each.by_original.ratios for each in timed]),
         control_times=merged_ratios([each.by_control.ratios for each in timed]),
-        not_judged={str(reason): count for reason, count in not_judged.items()},
         error_blocks=outcomes.errors,
         quiet_blocks=outcomes.quiet,
         field_blocks=outcomes.fields,

@@ -36,8 +36,6 @@ class EndpointEvidence:
     """By quantile: shadow against original, which is given `ALLOWANCE` more. Missing: no time block is complete yet."""
     control_times: Mapping[float, Ratios]
     """By quantile: shadow against control, without allowance. Empty without a control."""
-    not_judged: Mapping[str, int]
-    """Pairs that came and are not judged, by `Reason`; of all that was seen, before `since` too."""
     error_blocks: Symmetric
     """Of each block of time: the errors of the shadow alone, less those of the original alone."""
     quiet_blocks: Symmetric
@@ -49,6 +47,11 @@ class EndpointEvidence:
     def pairs(self) -> int:
         """Pairs that are evidence."""
         return self.evidence.pairs
+
+    @property
+    def not_judged(self) -> Mapping[str, int]:
+        """Return the pairs that came, would be evidence, and are not judged, by `Reason`."""
+        return self.evidence.not_judged
 
     def original_time(self, quantile: float) -> float | None:
         """Return the original's response time at a quantile, for display."""

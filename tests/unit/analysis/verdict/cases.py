@@ -94,6 +94,7 @@ class Seen:
         e.pairs, e.error_up, e.error_down, e.differing = self.pairs, self.up, self.down, self.differing
         e.trios, e.quiet_up, e.quiet_down = self.trios, self.quiet_up, self.quiet_down
         e.error_both = self.both
+        e.not_judged = dict(self.not_judged)
         e.missing, e.missing_errors = self.missing, self.missing_errors
         f = e.faulted
         f.pairs, f.errors, f.differing, f.aborted = self.faulted
@@ -112,7 +113,6 @@ class Seen:
             appeared=self.appeared,
             times={q: blocks(self.ratio, self.times) for q in quantiles} if self.times else {},
             control_times={q: blocks(self.ratio, self.control_times) for q in quantiles} if self.control_times else {},
-            not_judged=self.not_judged,
             error_blocks=outcomes(self.up, self.down + self.missing_errors, self.blocks),
             quiet_blocks=outcomes(self.quiet_up, self.quiet_down, self.blocks),
             field_blocks={f: outcomes(alone, control, self.blocks) for f, (alone, control, _) in self.fields.items()},
