@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from functools import partial
 from math import log
 
+from xds_server.analysis.diff.looks import CLOCK
 from xds_server.analysis.kinds import Kind, Lost
 from xds_server.analysis.statistics.paired import Paired, log_evidence_above
 from xds_server.analysis.statistics.proportion import Proportion
@@ -30,6 +31,7 @@ from xds_server.analysis.verdict.times import response_time
 from xds_server.analysis.verdict.verdict import Difference, Missing
 from xds_server.analysis.verdict.words import ALL, SHARE, count, share
 from xds_server.analysis.windows.profile_evidence import ALLOWANCE, EndpointEvidence, VersionEvidence
+from xds_server.analysis.windows.tally import FieldTally
 from xds_server.model.judging import Check, Metric
 
 DOUBT = log(10)
@@ -171,12 +173,17 @@ def _fields(check: Check, variant: str, name: str, endpoint: EndpointEvidence) -
     trios = endpoint.evidence.trios
     found = []
     for (field, kind), tally in endpoint.fields.items():
-        if tally.alone and trios:
+        if tally.alone and trios and not _clock(kind, tally):
             blocks = endpoint.field_blocks.get((field, kind))
             log_e = field_evidence(Paired(trios, tally.alone, tally.control), blocks, check.limit)
             rate = (tally.alone - tally.control) / trios
             found.append(Found(Difference(variant, name, field, str(kind), rate, log_e), tally.appeared))
     return tuple(found)
+
+
+def _clock(kind: str, tally: FieldTally) -> bool:
+    """Return whether it is a clock by its looks: who answers later differs in it the more often, whatever changed."""
+    return kind == Kind.SAME_KIND and tally.what == CLOCK
 
 
 def _absent(endpoint: EndpointEvidence) -> str:
@@ -192,6 +199,8 @@ def _hidden(check: Check, endpoint: EndpointEvidence) -> str:
     """
     trios = endpoint.evidence.trios
     for (field, kind), tally in endpoint.fields.items():
+        if _clock(kind, tally):
+            continue
         excess = tally.alone - tally.control
         seen = Paired(trios, tally.alone, tally.control)
         if tally.control and excess > check.limit * trios and log_evidence_above(seen, 0) > DOUBT:
@@ -202,7 +211,7 @@ def _hidden(check: Check, endpoint: EndpointEvidence) -> str:
 def _hints(endpoint: EndpointEvidence, *, controlled: bool) -> tuple[str, ...]:
     """Return the fields that differ most often, for a reason to name."""
     if controlled:
-        often = {field: tally.alone - tally.control for field, tally in endpoint.fields.items()}
+        often = {f: t.alone - t.control for f, t in endpoint.fields.items() if not _clock(f[1], t)}
     else:
         often = {f: tally.count for f, tally in endpoint.fields.items() if f[1] != Kind.SAME_KIND}
     worst = sorted((f for f, n in often.items() if n > 0), key=lambda f: (-often[f], f))[:HINTS]
