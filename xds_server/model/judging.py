@@ -30,6 +30,8 @@ LIMITS: Mapping[Metric, str] = {
     Metric.PROMETHEUS: "maxRatio",
 }
 """The one limit of each metric, as documents call it."""
+MOST_RATIO = 9.9
+"""A ratio from which on nothing can be decided: evidence is kept for a grid of ratios that ends just above it."""
 PLACEHOLDERS = ("network", "component", "variant", "window")
 """What a query may have in braces."""
 
