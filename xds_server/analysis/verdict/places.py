@@ -170,12 +170,12 @@ def _load(case: Case) -> str:
 
 
 def _fields(check: Check, variant: str, name: str, endpoint: EndpointEvidence) -> tuple[Found, ...]:
-    trios = endpoint.evidence.trios
+    trios, limit = endpoint.evidence.trios, check.limit
     found = []
     for (field, kind), tally in endpoint.fields.items():
         if tally.alone and trios and not _clock(kind, tally):
             blocks = endpoint.field_blocks.get((field, kind))
-            log_e = field_evidence(Paired(trios, tally.alone, tally.control), blocks, check.limit)
+            log_e = field_evidence(Paired(trios, tally.alone, tally.control), blocks, limit)
             rate = (tally.alone - tally.control) / trios
             found.append(Found(Difference(variant, name, field, str(kind), rate, log_e), tally.appeared))
     return tuple(found)
@@ -198,12 +198,12 @@ def _hidden(check: Check, endpoint: EndpointEvidence) -> str:
     Differences in such fields are in no rate of unexplained ones. When it is certain, the field fails.
     """
     trios = endpoint.evidence.trios
+    most = check.limit * trios
     for (field, kind), tally in endpoint.fields.items():
         if _clock(kind, tally):
             continue
         excess = tally.alone - tally.control
-        seen = Paired(trios, tally.alone, tally.control)
-        if tally.control and excess > check.limit * trios and log_evidence_above(seen, 0) > DOUBT:
+        if tally.control and excess > most and log_evidence_above(Paired(trios, tally.alone, tally.control), 0) > DOUBT:
             return f"{field} ({kind}) differs in {share(excess / trios)} more answers than the control explains so far"
     return ""
 

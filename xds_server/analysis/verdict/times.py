@@ -10,7 +10,7 @@ called slow: errors are the other check. The originals of missing copies are tak
 import math
 from functools import partial
 
-from xds_server.analysis.statistics.ratio import GRID, Ratios
+from xds_server.analysis.statistics.ratio import Ratios
 from xds_server.analysis.verdict.measured import Measured, Need
 from xds_server.analysis.verdict.rates import ORIGINAL
 from xds_server.analysis.verdict.verdict import Interval
@@ -77,21 +77,11 @@ def response_time(
 
 def with_missing(blocks: Ratios, score: float, copies: int) -> Ratios:
     """Return the blocks and, for each copy, one more with this score at every ratio; the blocks are not changed."""
-    if copies <= 0:
-        return blocks
-    added, doubled = blocks.copy(), Ratios()
-    doubled.add([score] * len(GRID))
-    while copies:
-        if copies & 1:
-            added.merge(doubled)
-        doubled.merge(doubled.copy())
-        copies >>= 1
-    return added
+    return blocks.with_more(score, copies) if copies > 0 else blocks
 
 
 def _between(best: Ratios, worst: Ratios, alpha: float) -> Interval:
-    low, high = best.interval(alpha)
-    return low, high if worst is best else worst.interval(alpha)[1]
+    return best.lower(alpha), worst.upper(alpha)
 
 
 def _needed(blocks: Ratios, margin: float, alpha: float, usual: float, _log_fail: float) -> Need | None:
