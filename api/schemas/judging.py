@@ -163,7 +163,7 @@ class JudgingBody(Document):
     min_share: Share = DEFAULT_JUDGING.min_share
     """Share of the traffic from which an endpoint must pass for itself."""
     block: Annotated[float, Duration(1.0, 600.0)] = DEFAULT_JUDGING.block
-    """Stretch of time whose response times count as one; longer than a slow moment lasts."""
+    """Stretch of time that counts as one; longer than a slow or bad moment lasts."""
     on_fail: Literal["alert", "stop"] = DEFAULT_JUDGING.on_fail.value
     """What a FAIL does: raise an alert, or also end the mirroring (of a split: weights 0)."""
     checks: Annotated[list[CheckBody], Field(max_length=MOST_CHECKS)] = Field(default_factory=list)

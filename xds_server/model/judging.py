@@ -92,7 +92,7 @@ class Judging:
     min_share: float = 0.01
     """Share of the traffic from which an endpoint is judged for itself."""
     block: float = 2.0
-    """Seconds of a time block; longer than what one slow moment lasts."""
+    """Seconds of a time block; longer than what one slow or bad moment lasts."""
     on_fail: OnFail = OnFail.ALERT
     checks: tuple[Check, ...] = ()
 

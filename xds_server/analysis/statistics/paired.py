@@ -7,7 +7,8 @@ Sources: arXiv 2010.09686 (betting), 1810.08240 (inversion); at margin 0 the bet
 McNemar's test (1947), in the sequential form.
 
 Assumes: given all pairs before, the mean of D of the next pair is at most (FAIL) or at least (PASS) the margin, under
-the hypothesis that is tested. Rates may drift, and pairs may depend on each other, as long as that holds.
+the hypothesis that is tested. Rates may drift, and pairs may depend on each other, as long as that holds; in an outage
+of one leg alone it does not, and whole blocks are to be looked at too (`symmetric`).
 Guarantees: P(the evidence of a true hypothesis ever reaches 1/alpha) <= alpha; counts may be added in any order.
 Not guaranteed: anything about a rate that is below the margin now and above it then: over such a time only the mean of
 what each pair was due is compared, and bets that lost early do not come back quickly.
