@@ -12,11 +12,10 @@ from pydantic import Field, field_validator, model_validator
 
 from api.schemas.base import OMITTED, Document, refuse, shown
 from api.schemas.values import HOUR, Duration, Number, Share, Text
-from xds_server.model.judging import DEFAULT_JUDGING, LIMITS, PLACEHOLDERS, Check, Judging, Metric, OnFail
+from xds_server.model.judging import DEFAULT_JUDGING, LIMITS, MOST_RATIO, PLACEHOLDERS, Check, Judging, Metric, OnFail
 
 MOST_CHECKS = 50
 DEFAULT_QUANTILE = 0.99
-_MOST_RATIO = 1000.0
 _PLACEHOLDER = re.compile(r"\{\s*[A-Za-z_]\w*\s*\}", re.ASCII)
 """What looks like one. In PromQL braces hold matchers (`{job="x"}`), never a bare word."""
 _KNOWN = ", ".join(f"{{{name}}}" for name in PLACEHOLDERS)
@@ -37,7 +36,15 @@ MetricName = Annotated[
 ]
 Query = Annotated[str, Text(r".*\S.*", "a PromQL query", most=4096)]
 Increase = Annotated[float, Number(0.0, 1.0, "a share; 0.005 is half a percent", share=True)]
-Ratio = Annotated[float, Number(0.0, _MOST_RATIO, "shadow over original; 1.1 is ten per cent more", exclusive=True)]
+Ratio = Annotated[
+    float,
+    Number(
+        0.0,
+        MOST_RATIO,
+        "shadow over original, 1.1 is ten per cent more; a larger one cannot be decided",
+        exclusive=True,
+    ),
+]
 Quantile = Annotated[float, Number(0.0, 1.0, "0.99 is the 99th percentile", exclusive=True)]
 
 
@@ -156,7 +163,7 @@ class JudgingBody(Document):
     min_share: Share = DEFAULT_JUDGING.min_share
     """Share of the traffic from which an endpoint must pass for itself."""
     block: Annotated[float, Duration(1.0, 600.0)] = DEFAULT_JUDGING.block
-    """Stretch of time whose response times count as one; longer than a slow moment lasts."""
+    """Stretch of time that counts as one; longer than a slow or bad moment lasts."""
     on_fail: Literal["alert", "stop"] = DEFAULT_JUDGING.on_fail.value
     """What a FAIL does: raise an alert, or also end the mirroring (of a split: weights 0)."""
     checks: Annotated[list[CheckBody], Field(max_length=MOST_CHECKS)] = Field(default_factory=list)
@@ -218,7 +225,7 @@ def _not_both(check: CheckBody, other: CheckBody, at: str, before: int) -> None:
         if mine.query != theirs.query:
             return
         at, same = f"{at}.query", f"is the same query as that of checks[{before}]"
-    elif mine.quantile != theirs.quantile:
+    elif mine.label != theirs.label:
         return
     apart = "" if mine.limit == theirs.limit else f" with another limit, {mine.limit:g} and {theirs.limit:g}"
     refuse(f"{same}{apart}", "each once, with one limit", at=at)

@@ -143,17 +143,21 @@ def _by_blocks(up: Flags, down: Flags) -> Logs:
     runs, pairs = up.shape
     blocks = pairs // BLOCK
     more = (up.astype(np.float64) - down)[:, : blocks * BLOCK].reshape(runs, blocks, BLOCK).sum(axis=2)
-    return by_pair(_symmetric(more), pairs)
+    return by_pair(_symmetric(more, idle=False), pairs)
 
 
-def _symmetric(values: Floats, sign: float = 1.0) -> Logs:
-    """Return the log evidence of `symmetric.Symmetric` after each value of each run (by column)."""
+def _symmetric(values: Floats, sign: float = 1.0, *, idle: bool = True) -> Logs:
+    """Return the log evidence after each value of each run (by column).
+
+    Without `idle`, values of zero are in no sum, as in `symmetric.Symmetric`; with it they are, as in `ratio.Ratios`.
+    """
     x = np.clip(values, -symmetric.MOST, symmetric.MOST)
     square = np.cumsum(x * x, axis=1), np.cumsum(x**4, axis=1), np.cumsum(x**6, axis=1)
     total = np.cumsum(x, axis=1)
+    count = np.cumsum(np.ones(x.shape) if idle else x != 0, axis=1).astype(np.float64)
     logs = np.zeros(values.shape)
     for column in range(values.shape[1]):
-        sums = (np.full(values.shape[0], column + 1.0), *(each[:, column] for each in square))
+        sums = (count[:, column], *(each[:, column] for each in square))
         wealth = sign * total[:, column, None] * symmetric.LAMBDAS - symmetric.log_price(*sums)
         logs[:, column] = symmetric.log_mixture(wealth)
     return logs

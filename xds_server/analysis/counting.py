@@ -43,6 +43,7 @@ def count_missing(evidence: Evidence, original: Record) -> None:
 
 def not_judged(evidence: Evidence, reason: Reason, original: Record) -> None:
     """Take a pair after the warm-up that is not judged for what it is worth."""
+    evidence.not_judged[reason] = evidence.not_judged.get(reason, 0) + 1
     if reason in _MAYBE_ITS_DOING:
         count_missing(evidence, original)
     elif reason is Reason.INJECTED:
@@ -71,6 +72,8 @@ def prove(
             evidence.error_up += 1
         else:
             evidence.error_down += 1
+    elif failed[0]:
+        evidence.error_both += 1
     its = original.response_time
     if its and took is not None:  # neither None, nor an answer before the end of the request
         evidence.times.add(its, took)

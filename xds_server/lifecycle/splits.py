@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from xds_server.errors import ConflictError, InvalidError
-from xds_server.model.judging import LIMITS, Metric
+from xds_server.model.judging import LIMITS, MOST_RATIO, Metric
 from xds_server.model.network import Component
 from xds_server.model.profile import CONTROL, ShadowingProfile
 from xds_server.model.rollout import Mode, RolloutState
@@ -25,7 +25,7 @@ def check_judging(profile: ShadowingProfile) -> None:
     judging = profile.analysis.judging
     if not 0.0 < judging.alpha < MOST_ALPHA:
         raise InvalidError(f"{judging.alpha:g} is out of range", field="analysis.alpha", hint="above 0 and below 0.5")
-    seen: set[tuple[Metric, float | None, str]] = set()
+    seen: set[str] = set()
     for index, check in enumerate(judging.checks):
         field = f"analysis.checks[{index}]"
         limits = {"maxIncrease": check.max_increase, "maxRate": check.max_rate, "maxRatio": check.max_ratio}
@@ -38,10 +38,12 @@ def check_judging(profile: ShadowingProfile) -> None:
                 field=f"{field}.metric",
                 hint=f"one of them, or {check.metric} among performanceMetrics",
             )
-        key = (check.metric, check.quantile, check.name)
-        if key in seen:
+        if check.max_ratio is not None and not 0.0 < check.max_ratio < MOST_RATIO:
+            hint = f"above 0 and below {MOST_RATIO:g}: a larger one cannot be decided"
+            raise InvalidError(f"{check.max_ratio:g} is out of range", field=f"{field}.maxRatio", hint=hint)
+        if check.label in seen:
             raise InvalidError(f"{check.label} is there twice", field=field, hint="each check once, with one limit")
-        seen.add(key)
+        seen.add(check.label)
     if judging.checks and all(check.muted for check in judging.checks):
         raise InvalidError("all are muted", field="analysis.checks", hint="at least one that counts")
 

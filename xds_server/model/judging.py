@@ -30,6 +30,8 @@ LIMITS: Mapping[Metric, str] = {
     Metric.PROMETHEUS: "maxRatio",
 }
 """The one limit of each metric, as documents call it."""
+MOST_RATIO = 9.9
+"""A ratio from which on nothing can be decided: evidence is kept for a grid of ratios that ends just above it."""
 PLACEHOLDERS = ("network", "component", "variant", "window")
 """What a query may have in braces."""
 
@@ -90,7 +92,7 @@ class Judging:
     min_share: float = 0.01
     """Share of the traffic from which an endpoint is judged for itself."""
     block: float = 2.0
-    """Seconds of a time block; longer than what one slow moment lasts."""
+    """Seconds of a time block; longer than what one slow or bad moment lasts."""
     on_fail: OnFail = OnFail.ALERT
     checks: tuple[Check, ...] = ()
 

@@ -60,6 +60,7 @@ def test_a_server_error_of_one_leg_alone_is_counted_on_its_side(
 ) -> None:
     found = seen((original, shadow), (SAME, SAME))
     assert (found.pairs, found.error_up, found.error_down) == (2, up, down)
+    assert found.error_both == (original is FAILED and shadow is not SAME)
 
 
 STAMPS = b'{"id":"7b2e41c5-5f3f-4c4e-9f57-3c1f8ad2b001"}', b'{"id":"0c9d8f7e-1a2b-4c3d-8e4f-5a6b7c8d9e0f"}'
@@ -105,6 +106,7 @@ def test_what_began_before_the_shadow_was_warm_is_no_evidence_and_is_compared_al
     (endpoint,) = tally.endpoints.values()
     assert (endpoint.pairs, endpoint.differing) == (4, 4)
     assert (endpoint.evidence.pairs, endpoint.evidence.error_up, endpoint.evidence.faulted.aborted) == (2, 2, 2)
+    assert (endpoint.not_judged, endpoint.evidence.not_judged) == ({"injected": 4}, {"injected": 2})
 
 
 def test_of_an_instance_that_the_manager_did_not_tell_of_nothing_is_evidence() -> None:

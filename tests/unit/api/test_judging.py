@@ -50,6 +50,7 @@ CHECKS: list[tuple[dict[str, Any], str, str, str]] = [
     ({"metric": "cpu", "maxRate": 0.1}, ".maxRate", "is not for cpu", "maxRatio"),
     ({"metric": "memory", "maxRatio": 0}, ".maxRatio", "0 is out of range", "above 0"),
     ({"metric": "memory", "maxRatio": -1.1}, ".maxRatio", "out of range", "1.1 is ten per cent more"),
+    ({"metric": "memory", "maxRatio": 12}, ".maxRatio", "12 is out of range", "below 9.9"),
     ({"metric": "cpu", "maxRatio": float("inf")}, ".maxRatio", "not a number that can be used", "above 0"),
     ({"metric": "cpu", "maxRatio": 1.1, "quantile": 0.5}, ".quantile", "is not for cpu", "for response_time"),
     (TIME | {"quantile": 1}, ".quantile", "1 is out of range", "below 1"),
@@ -75,6 +76,7 @@ SEVERAL: list[tuple[list[dict[str, Any]], str, str, str]] = [
     ([RATE, RATE | {"maxIncrease": 0.02}], SECOND, "as checks[0] with another limit, 0.02 and 0.01", "one limit"),
     ([RATE, RATE], SECOND, "is the same check as checks[0]", "each once"),
     ([TIME, TIME | {"quantile": 0.99, "maxRatio": 1.2}], SECOND, "another limit, 1.2 and 1.1", "one limit"),
+    ([TIME, TIME | {"quantile": 0.9900000001}], SECOND, "is the same check as checks[0]", "each once"),
     ([QUERY, QUERY | {"query": "{variant}"}], f"{SECOND}.name", '"orders" is there twice', "of its own"),
     ([QUERY, QUERY | {"name": "b", "maxRatio": 2}], f"{SECOND}.query", "another limit, 2 and 1.1", "once"),
 ]

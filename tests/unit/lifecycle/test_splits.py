@@ -52,6 +52,11 @@ TEN = split({"v2": 10.0})
         (judged(RATE, alpha=0.5), "analysis.alpha"),
         (judged(Check(Metric.CPU)), "analysis.checks[0]"),
         (judged(Check(Metric.CPU, max_ratio=1.1, max_rate=0.1)), "analysis.checks[0]"),
+        (judged(Check(Metric.CPU, max_ratio=12.0)), "analysis.checks[0].maxRatio"),
+        (
+            judged(*(Check(Metric.RESPONSE_TIME, max_ratio=1.1, quantile=q) for q in (0.99, 0.9900000001))),
+            "analysis.checks[1]",
+        ),
         (judged(RATE, replace(RATE, max_increase=0.02)), "analysis.checks[1]"),
         (judged(replace(RATE, muted=True)), "analysis.checks"),
         (judged(Check(Metric.CPU, max_ratio=1.1)) | {"metrics": ("memory",)}, "analysis.checks[0].metric"),

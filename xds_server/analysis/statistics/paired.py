@@ -7,7 +7,8 @@ Sources: arXiv 2010.09686 (betting), 1810.08240 (inversion); at margin 0 the bet
 McNemar's test (1947), in the sequential form.
 
 Assumes: given all pairs before, the mean of D of the next pair is at most (FAIL) or at least (PASS) the margin, under
-the hypothesis that is tested. Rates may drift, and pairs may depend on each other, as long as that holds.
+the hypothesis that is tested. Rates may drift, and pairs may depend on each other, as long as that holds; in an outage
+of one leg alone it does not, and whole blocks are to be looked at too (`symmetric`).
 Guarantees: P(the evidence of a true hypothesis ever reaches 1/alpha) <= alpha; counts may be added in any order.
 Not guaranteed: anything about a rate that is below the margin now and above it then: over such a time only the mean of
 what each pair was due is compared, and bets that lost early do not come back quickly.
@@ -83,11 +84,22 @@ def more_pairs(paired: Paired, margin: float, alpha: float) -> int | None:
     Returns: 0 when it is there already; None when it would not come, or nothing was seen.
     """
     target = log(1 / alpha)
-    factor = min(
-        more_values(BOLD, p._counts, _VALUES, 1 + m, target)  # noqa: SLF001 - the same module
-        for p, m in ((paired, margin), (paired.mirrored, -margin))
-    )
+    ways = more_pairs_above(paired, margin, target), more_pairs_below(paired, margin, target)
+    return min((more for more in ways if more is not None), default=None)
+
+
+def more_pairs_above(paired: Paired, margin: float, target: float) -> int | None:
+    """Return how many more pairs bring so much log evidence above the margin, if they go on as up to now.
+
+    Returns: 0 when it is there already; None when it would not come, or nothing was seen.
+    """
+    factor = more_values(BOLD, paired._counts, _VALUES, 1 + margin, target)  # noqa: SLF001 - the same module
     return _whole(paired.pairs, factor)
+
+
+def more_pairs_below(paired: Paired, margin: float, target: float) -> int | None:
+    """Return the same for log evidence below the margin."""
+    return more_pairs_above(paired.mirrored, -margin, target)
 
 
 def _lower(paired: Paired, alpha: float) -> float:

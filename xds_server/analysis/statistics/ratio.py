@@ -33,13 +33,14 @@ _ROUNDING = 1e-9
 class Ratios:
     """The power sums of `symmetric.Symmetric` for each ratio of the grid."""
 
-    __slots__ = ("_curves", "_sums", "count")
+    __slots__ = ("_known", "_sums", "count")
 
     def __init__(self) -> None:
         self.count = 0
         """Blocks."""
         self._sums: Floats = np.zeros((4, len(GRID)))
-        self._forget()
+        self._known: dict[tuple[float, int], Floats] = {}
+        """Evidence above (sign 1) from a place of the grid on, and below (-1) up to one; of these sums."""
 
     def add(self, scores: Sequence[float] | Floats) -> None:
         """Count one block: its score at each ratio of the grid."""
@@ -47,43 +48,56 @@ class Ratios:
         if x.shape != (len(GRID),):
             raise ValueError(f"{x.size} scores for {len(GRID)} ratios")
         square = x * x
-        self._sums += np.stack((x, square, square**2, square**3))
+        self._sums += (x, square, square**2, square**3)
         self.count += 1
-        self._forget()
+        self._known = {}
 
     def merge(self, other: "Ratios") -> None:
         """Add the other one's blocks."""
         self._sums += other._sums  # noqa: SLF001 - the same class
         self.count += other.count
-        self._forget()
+        self._known = {}
 
     def copy(self) -> "Ratios":
         """Return one that goes its own way."""
         copied = Ratios()
-        copied.merge(self)
+        copied._sums, copied.count = self._sums.copy(), self.count
         return copied
+
+    def with_more(self, score: float, count: int) -> "Ratios":
+        """Return these blocks and so many more that have one score at every ratio."""
+        x = min(MOST, max(-MOST, score))
+        more = Ratios()
+        more._sums = self._sums + count * np.array([[x], [x**2], [x**4], [x**6]])
+        more.count = self.count + count
+        return more
 
     def log_evidence_above(self, ratio: float) -> float:
         """Return the log e-value against "the candidate is at most `ratio` times the reference"."""
         index = _at_least(ratio)
-        return float(self._evidence()[0][index]) if index < len(GRID) else 0.0
+        return float(self._evidence(1.0, index)[0]) if index < len(GRID) else 0.0
 
     def log_evidence_below(self, ratio: float) -> float:
         """Return the log e-value against "the candidate is at least `ratio` times the reference"."""
         index = _at_most(ratio)
-        return float(self._evidence()[1][index]) if index >= 0 else 0.0
+        return float(self._evidence(-1.0, index + 1)[-1]) if index >= 0 else 0.0
 
     def interval(self, alpha: float) -> tuple[float, float]:
         """Return the confidence sequence of the ratio; each end is wrong, ever, with probability alpha at most.
 
         The ends themselves are refuted. Returns: 0 and inf where the grid ends first.
         """
-        target = math.log(1 / alpha)
-        above, below = (np.flatnonzero(curve >= target) for curve in self._evidence())
-        return (
-            _RATIOS[int(above[-1])] if above.size else 0.0,
-            _RATIOS[int(below[0])] if below.size else math.inf,
-        )
+        return self.lower(alpha), self.upper(alpha)
+
+    def lower(self, alpha: float) -> float:
+        """Return the lower end alone."""
+        refuted = np.flatnonzero(self._evidence(1.0, 0) >= math.log(1 / alpha))
+        return _RATIOS[int(refuted[-1])] if refuted.size else 0.0
+
+    def upper(self, alpha: float) -> float:
+        """Return the upper end alone."""
+        refuted = np.flatnonzero(self._evidence(-1.0, len(GRID)) >= math.log(1 / alpha))
+        return _RATIOS[int(refuted[0])] if refuted.size else math.inf
 
     def estimate(self) -> float | None:
         """Return the ratio at which scores balance; None without blocks, or when it is outside the grid."""
@@ -105,11 +119,10 @@ class Ratios:
         if self.log_evidence_above(ratio) >= target or self.log_evidence_below(ratio) >= target:
             return 0
         factors = [math.inf]
-        above, below = self._wealth()
         if (index := _at_least(ratio)) < len(GRID):
-            factors.append(growth_until(LOG_WEIGHTS, above[index], target))
+            factors.append(growth_until(LOG_WEIGHTS, self._wealth(1.0, slice(index, index + 1))[0], target))
         if (index := _at_most(ratio)) >= 0:
-            factors.append(growth_until(LOG_WEIGHTS, below[index], target))
+            factors.append(growth_until(LOG_WEIGHTS, self._wealth(-1.0, slice(index, index + 1))[0], target))
         factor = min(factors)
         if math.isinf(factor) or factor * self.count > FOREVER:
             return None
@@ -136,26 +149,25 @@ class Ratios:
     def __repr__(self) -> str:
         return f"Ratios(count={self.count}, estimate={self.estimate()})"
 
-    def _forget(self) -> None:
-        self._curves: tuple[Floats, Floats] | None = None
+    def _wealth(self, sign: float, part: slice) -> Floats:
+        """Return the log wealth of each bet (last axis) at each ratio of a part of the grid: above, or below."""
+        total, squares, fourths, sixths = self._sums[:, part]
+        gain: Floats = (sign * total)[:, None] * LAMBDAS
+        return gain - log_price(np.full(total.size, float(self.count)), squares, fourths, sixths)
 
-    def _wealth(self) -> tuple[Floats, Floats]:
-        """Return the log wealth of each bet (last axis) at each ratio: of bets that it is above, and below."""
-        total, squares, fourths, sixths = self._sums
-        price = log_price(np.full(len(GRID), float(self.count)), squares, fourths, sixths)
-        gain = total[:, None] * LAMBDAS
-        return gain - price, -gain - price
-
-    def _evidence(self) -> tuple[Floats, Floats]:
-        """Return the evidence at each ratio: that it is above, and below.
+    def _evidence(self, sign: float, end: int) -> Floats:
+        """Return the evidence above at each ratio from place `end` on (sign 1), or below at each before it (-1).
 
         What refutes a larger ratio refutes a smaller one. That maximum is evidence still: at every ratio the exact
         wealth (with cosh) is at least what the power sums give, and it falls as the ratio rises.
         """
-        if self._curves is None:
-            above, below = (np.clip(log_mixture(wealth), -LOG_MOST, LOG_MOST) for wealth in self._wealth())
-            self._curves = np.maximum.accumulate(above[::-1])[::-1], np.maximum.accumulate(below)
-        return self._curves
+        found = self._known.get((sign, end))
+        if found is None:
+            part = slice(end, None) if sign > 0 else slice(0, end)
+            logs = np.clip(log_mixture(self._wealth(sign, part)), -LOG_MOST, LOG_MOST)
+            found = np.maximum.accumulate(logs[::-1])[::-1] if sign > 0 else np.maximum.accumulate(logs)
+            self._known[sign, end] = found
+        return found
 
 
 def _at_least(ratio: float) -> int:

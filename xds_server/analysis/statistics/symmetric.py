@@ -19,11 +19,12 @@ Not guaranteed: anything about the mean of a skewed x.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
 
-from xds_server.analysis.statistics.bets import Floats, capped, growth_until
+from xds_server.analysis.statistics.bets import FOREVER, Floats, capped, growth_until
 
 MOST: Final = 30.0
 """Larger values are taken for this (either sign, so they stay symmetric): a sixth power stays exact enough."""
@@ -33,6 +34,8 @@ _WEIGHTS = 1 / (1 + np.log(LAMBDAS / 0.7) ** 2)
 LOG_WEIGHTS: Final[Floats] = np.log(_WEIGHTS / _WEIGHTS.sum())
 """Most for what a dozen values show, falling slowly (as a Cauchy density in log lambda) on either side."""
 _SAME = 1e-9
+Sums = tuple[int, float, float, float, float]
+"""Count, and the sums of the first, second, fourth and sixth powers."""
 
 
 def log_price(count: Floats, squares: Floats, fourths: Floats, sixths: Floats) -> Floats:
@@ -75,9 +78,19 @@ class Symmetric:
     squares: float = 0.0
     fourths: float = 0.0
     sixths: float = 0.0
+    idle: int = 0
+    """Values of zero: no evidence at all (exp(0) / cosh(0) = 1), so they are in no sum: that keeps the price sharp."""
+
+    @property
+    def seen(self) -> int:
+        """Return how many values there were, zeros too."""
+        return self.count + self.idle
 
     def add(self, x: float) -> None:
         """Count one value."""
+        if not x:
+            self.idle += 1
+            return
         x = min(MOST, max(-MOST, x))
         square = x * x
         self.count += 1
@@ -93,28 +106,58 @@ class Symmetric:
         self.squares += other.squares
         self.fourths += other.fourths
         self.sixths += other.sixths
+        self.idle += other.idle
+
+    def copy(self) -> "Symmetric":
+        """Return one that goes its own way."""
+        return Symmetric(self.count, self.total, self.squares, self.fourths, self.sixths, self.idle)
 
     def log_evidence_above(self) -> float:
         """Return the log e-value against "the values are symmetric, or smaller than that"."""
-        return capped(float(log_mixture(self._wealth(1.0))))
+        return _log_evidence(1.0, self._sums)
 
     def log_evidence_below(self) -> float:
         """Return the log e-value against "the values are symmetric, or larger than that"."""
-        return capped(float(log_mixture(self._wealth(-1.0))))
+        return _log_evidence(-1.0, self._sums)
 
     def more(self, target: float) -> float:
         """Return how many times as many values reach the log evidence, either way; inf if they never do."""
         return min(growth_until(LOG_WEIGHTS, self._wealth(sign), target) for sign in (1.0, -1.0))
 
+    def more_above(self, target: float) -> int | None:
+        """Return how many more values, zeros too, bring that log evidence above, if they go on as up to now.
+
+        Returns: 0 when it is there already; None when it would not come.
+        """
+        factor = growth_until(LOG_WEIGHTS, self._wealth(1.0), target)
+        if math.isinf(factor) or factor * self.seen > FOREVER:
+            return None
+        return max(0, math.ceil(self.seen * (factor - 1) - 1e-6))
+
     def as_json(self) -> list[float]:
         """Return the sums."""
-        return [self.count, self.total, self.squares, self.fourths, self.sixths]
+        return [self.count, self.total, self.squares, self.fourths, self.sixths, self.idle]
 
     @classmethod
     def from_json(cls, flat: Sequence[float]) -> "Symmetric":
         """Return what `as_json` described."""
-        return cls(int(flat[0]), *map(float, flat[1:]))
+        count, total, squares, fourths, sixths, idle = flat
+        return cls(int(count), float(total), float(squares), float(fourths), float(sixths), int(idle))
+
+    @property
+    def _sums(self) -> Sums:
+        return self.count, self.total, self.squares, self.fourths, self.sixths
 
     def _wealth(self, sign: float) -> Floats:
-        sums = np.array([[self.count], [self.squares], [self.fourths], [self.sixths]], dtype=np.float64)
-        return (sign * self.total * LAMBDAS - log_price(*sums)).ravel()
+        return _wealth(sign, self._sums)
+
+
+@lru_cache(maxsize=65_536)
+def _log_evidence(sign: float, sums: Sums) -> float:
+    return capped(float(log_mixture(_wealth(sign, sums))))
+
+
+def _wealth(sign: float, sums: Sums) -> Floats:
+    count, total, squares, fourths, sixths = sums
+    price = log_price(*(np.array([each], dtype=np.float64) for each in (count, squares, fourths, sixths)))
+    return (sign * total * LAMBDAS - price).ravel()

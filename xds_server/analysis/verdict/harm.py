@@ -15,10 +15,10 @@ from math import log
 from xds_server.analysis.statistics.family import e_bh
 from xds_server.analysis.verdict.case import Case, Latched
 from xds_server.analysis.verdict.measured import Measured
-from xds_server.analysis.verdict.rates import error_rate
+from xds_server.analysis.verdict.rates import error_rate_of_arms
 from xds_server.analysis.verdict.times import response_time
 from xds_server.analysis.verdict.verdict import Harm, HarmDecision, HarmMetric
-from xds_server.analysis.verdict.words import SHARE, about, share, span, times
+from xds_server.analysis.verdict.words import SHARE, about, blocks_needed, share, span, times
 from xds_server.analysis.windows.arms import MIRRORED, PLAIN, ArmTally
 from xds_server.model.rollout import Mode
 
@@ -49,7 +49,8 @@ def harm_of(case: Case, before: Latched | None) -> Harm:
         return Harm(decision, "; ".join(before.reasons) if before else why)
     alpha = case.judging.alpha
     found = e_bh([m.measured.log_fail for m in metrics], [1 / len(metrics)] * len(metrics), alpha)
-    rows = tuple(_row(m, alpha, found=i in found) for i, m in enumerate(metrics))
+    enough = log(len(metrics) / alpha)
+    rows = tuple(_row(m, case, enough, found=i in found) for i, m in enumerate(metrics))
     harmful = [row.reason for row in rows if row.decision is HarmDecision.HARM]
     if before or harmful:
         return Harm(HarmDecision.HARM, "; ".join(before.reasons if before else harmful), rows)
@@ -69,8 +70,15 @@ def _metrics(case: Case) -> list[_Metric]:
         return []
     alpha = case.judging.alpha
     plain, mirrored = (case.evidence.arms.get(name) or ArmTally() for name in (PLAIN, MIRRORED))
-    base = plain.errors / plain.count if plain.count else None
-    found = [_Metric("error_rate", error_rate(pair.errors, margin=INCREASE, alpha=alpha, original=base))]
+    errors = error_rate_of_arms(
+        pair.errors,
+        pair.worst,
+        pair.error_blocks,
+        margin=INCREASE,
+        alpha=alpha,
+        rates=(plain.error_rate, mirrored.error_rate),
+    )
+    found = [_Metric("error_rate", errors)]
     for quantile, limit in RATIO.items():
         measured = response_time(
             pair.times.get(quantile),
@@ -85,13 +93,13 @@ def _metrics(case: Case) -> list[_Metric]:
     return found
 
 
-def _row(metric: _Metric, alpha: float, *, found: bool) -> HarmMetric:
+def _row(metric: _Metric, case: Case, enough: float, *, found: bool) -> HarmMetric:
     seen = metric.measured
     interval = seen.interval()
     if found:
         decision = HarmDecision.HARM
     else:
-        decision = HarmDecision.NONE if seen.log_pass >= log(1 / alpha) else HarmDecision.UNDECIDED
+        decision = HarmDecision.NONE if seen.log_pass >= log(1 / case.judging.alpha) else HarmDecision.UNDECIDED
     return HarmMetric(
         metric=metric.name,
         plain=seen.original,
@@ -102,11 +110,11 @@ def _row(metric: _Metric, alpha: float, *, found: bool) -> HarmMetric:
         unit=seen.unit,
         requests=seen.pairs,
         decision=decision,
-        reason=_reason(metric, decision),
+        reason=_reason(metric, decision, enough=enough, length=case.judging.block),
     )
 
 
-def _reason(metric: _Metric, decision: HarmDecision) -> str:
+def _reason(metric: _Metric, decision: HarmDecision, *, enough: float, length: float) -> str:
     seen = metric.measured
     if seen.effect is None:
         return f"{metric.name} of mirrored requests: nothing is known yet"
@@ -118,6 +126,6 @@ def _reason(metric: _Metric, decision: HarmDecision) -> str:
     else:
         effect, limit = f"{times(seen.effect)} times", f"{times(seen.threshold)} times"
     said = f"{metric.name} of mirrored requests is {effect} that of plain ones{within}, the limit is {limit}"
-    if decision is HarmDecision.UNDECIDED and (more := seen.needed()):
-        said += f"; {about(more)} more requests would tell"
+    if decision is HarmDecision.UNDECIDED and (need := seen.needed(enough)) and need.pairs:
+        said += f"; {blocks_needed(need, length) or f'{about(need.pairs)} more requests would tell'}"
     return said

@@ -91,6 +91,14 @@ def shares(checks: Sequence[Check]) -> dict[Check, float]:
     return found
 
 
+def weight_of(place: Place, weight: float) -> float:
+    """Return the weight of a place's own hypothesis, of its check's `weight`; 0 when it has none yet."""
+    own = weight * place.part
+    if place.endpoint:
+        own *= order_weight(place.order) if place.order else 0.0
+    return own
+
+
 def refute(places: Sequence[Place], checks: Sequence[Check], alpha: float) -> Refuted:
     """Return what is discovered at this level.
 
@@ -127,9 +135,7 @@ class _Hypothesis:
 def _hypotheses(index: int, place: Place, weight: float) -> list[_Hypothesis]:
     if not place.measured.possible:
         return []
-    own = weight * place.part
-    if place.endpoint:
-        own *= order_weight(place.order) if place.order else 0.0
+    own = weight_of(place, weight)
     found = [_Hypothesis(index, place.measured.log_fail, own)] if own else []
     found.extend(
         _Hypothesis(index, f.difference.log_evidence, weight * FIELDS * order_weight(f.order), f.difference)

@@ -13,7 +13,16 @@ def _no_interval() -> Interval | None:
     return None
 
 
-def _no_need() -> int | None:
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What it takes until a decision, one way or the other, if all goes on as up to now."""
+
+    pairs: int
+    blocks: int = 0
+    """Time blocks that a FAIL waits for meanwhile; 0: it waits for pairs."""
+
+
+def _no_need(_log_fail: float) -> Need | None:
     return None
 
 
@@ -35,7 +44,8 @@ class Measured:
     effect: float | None = None
     reference: str = "original"
     interval: Callable[[], Interval | None] = _no_interval
-    needed: Callable[[], int | None] = _no_need
+    needed: Callable[[float], Need | None] = _no_need
+    """By the log evidence that is enough for a FAIL."""
     said: str = ""
     """What else a reason has to say; alone the reason when nothing was measured."""
     possible: bool = True

@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from functools import partial
 from math import log
 
+from xds_server.analysis.diff.looks import CLOCK
 from xds_server.analysis.kinds import Kind, Lost
-from xds_server.analysis.statistics.paired import Paired
+from xds_server.analysis.statistics.paired import Paired, log_evidence_above
 from xds_server.analysis.statistics.proportion import Proportion
 from xds_server.analysis.verdict.case import Case
 from xds_server.analysis.verdict.hypotheses import FIELDS, Found, Place
@@ -30,6 +31,7 @@ from xds_server.analysis.verdict.times import response_time
 from xds_server.analysis.verdict.verdict import Difference, Missing
 from xds_server.analysis.verdict.words import ALL, SHARE, count, share
 from xds_server.analysis.windows.profile_evidence import ALLOWANCE, EndpointEvidence, VersionEvidence
+from xds_server.analysis.windows.tally import FieldTally
 from xds_server.model.judging import Check, Metric
 
 DOUBT = log(10)
@@ -126,11 +128,19 @@ def _measured(case: Case, check: Check, endpoint: EndpointEvidence, *, missing: 
     if check.metric is Metric.ERROR_RATE:
         pairs = Paired(seen.pairs, seen.error_up, seen.error_down)
         errors = min(missing, seen.missing_errors)
-        return error_rate(pairs, margin=margin, alpha=alpha, missing=missing, missing_errors=errors)
+        return error_rate(
+            pairs,
+            endpoint.error_blocks,
+            margin=margin,
+            alpha=alpha,
+            missing=missing,
+            missing_errors=errors,
+            both=seen.error_both,
+        )
     if check.metric is Metric.DIFFERENCE_RATE:
         if case.controlled:
             quiet = Paired(seen.trios, seen.quiet_up, seen.quiet_down)
-            return unexplained_rate(quiet, margin=margin, alpha=alpha, missing=missing)
+            return unexplained_rate(quiet, endpoint.quiet_blocks, margin=margin, alpha=alpha, missing=missing)
         return difference_rate(Proportion(seen.pairs, seen.differing), margin=margin, alpha=alpha, missing=missing)
     quantile = check.quantile or 0.5
     times = partial(response_time, quantile=quantile, margin=margin, alpha=alpha, missing=missing, passable=judged)
@@ -160,14 +170,20 @@ def _load(case: Case) -> str:
 
 
 def _fields(check: Check, variant: str, name: str, endpoint: EndpointEvidence) -> tuple[Found, ...]:
-    trios = endpoint.evidence.trios
+    trios, limit = endpoint.evidence.trios, check.limit
     found = []
     for (field, kind), tally in endpoint.fields.items():
-        if tally.alone and trios:
-            log_e = field_evidence(trios, tally.alone, tally.control, check.limit)
+        if tally.alone and trios and not _clock(kind, tally):
+            blocks = endpoint.field_blocks.get((field, kind))
+            log_e = field_evidence(Paired(trios, tally.alone, tally.control), blocks, limit)
             rate = (tally.alone - tally.control) / trios
             found.append(Found(Difference(variant, name, field, str(kind), rate, log_e), tally.appeared))
     return tuple(found)
+
+
+def _clock(kind: str, tally: FieldTally) -> bool:
+    """Return whether it is a clock by its looks: who answers later differs in it the more often, whatever changed."""
+    return kind == Kind.SAME_KIND and tally.what == CLOCK
 
 
 def _absent(endpoint: EndpointEvidence) -> str:
@@ -182,13 +198,12 @@ def _hidden(check: Check, endpoint: EndpointEvidence) -> str:
     Differences in such fields are in no rate of unexplained ones. When it is certain, the field fails.
     """
     trios = endpoint.evidence.trios
+    most = check.limit * trios
     for (field, kind), tally in endpoint.fields.items():
+        if _clock(kind, tally):
+            continue
         excess = tally.alone - tally.control
-        if (
-            tally.control
-            and excess > check.limit * trios
-            and field_evidence(trios, tally.alone, tally.control, 0) > DOUBT
-        ):
+        if tally.control and excess > most and log_evidence_above(Paired(trios, tally.alone, tally.control), 0) > DOUBT:
             return f"{field} ({kind}) differs in {share(excess / trios)} more answers than the control explains so far"
     return ""
 
@@ -196,7 +211,7 @@ def _hidden(check: Check, endpoint: EndpointEvidence) -> str:
 def _hints(endpoint: EndpointEvidence, *, controlled: bool) -> tuple[str, ...]:
     """Return the fields that differ most often, for a reason to name."""
     if controlled:
-        often = {field: tally.alone - tally.control for field, tally in endpoint.fields.items()}
+        often = {f: t.alone - t.control for f, t in endpoint.fields.items() if not _clock(f[1], t)}
     else:
         often = {f: tally.count for f, tally in endpoint.fields.items() if f[1] != Kind.SAME_KIND}
     worst = sorted((f for f, n in often.items() if n > 0), key=lambda f: (-often[f], f))[:HINTS]

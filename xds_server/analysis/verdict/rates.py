@@ -1,20 +1,27 @@
-"""Error and difference rates of one place, from counts of pairs.
+"""Error and difference rates of one place, from counts of pairs, and of blocks of time.
+
+A FAIL needs both: pairs (at the limit), and whole blocks (that there is an excess at all), in which one bad moment of
+one leg counts once. Either alone is evidence where its assumption holds: that a pair's outcome is due to chance
+whatever came before it, or a block's. The lesser of the two is evidence where either does. A PASS rests on pairs.
 
 Missing copies are counted per place, with the original at hand: as the worst, each failed where its original did not
 (or differs); as the best, each did not fail where its original did (or does not differ).
 
-Guarantees: pure; from counts alone. Not guaranteed: that what a control leaves unexplained is the new version's doing
-when the control is not of the original's version. Pairs without their control's answer are in no trio, and so neither
-worst nor best: the control's losses are taken to be independent of the new version.
+Guarantees: pure; from counts alone. Not guaranteed: a FAIL for differences without a control, when answers differ in
+bursts: nothing says how often a version like the original would. Nor that what a control leaves unexplained is the new
+version's doing when the control is not of the original's version. Pairs without their control's answer are in no trio,
+and so neither worst nor best: the control's losses are taken to be independent of the new version.
 """
 
 from functools import partial
+from math import ceil, log
 
 from xds_server.analysis.statistics import paired as pairs_statistics
 from xds_server.analysis.statistics import proportion as proportions
 from xds_server.analysis.statistics.paired import Paired
 from xds_server.analysis.statistics.proportion import Proportion
-from xds_server.analysis.verdict.measured import Measured
+from xds_server.analysis.statistics.symmetric import Symmetric
+from xds_server.analysis.verdict.measured import Measured, Need
 from xds_server.analysis.verdict.verdict import Interval
 from xds_server.analysis.verdict.words import SHARE
 
@@ -24,27 +31,53 @@ ORIGINAL = "original"
 
 def error_rate(
     seen: Paired,
+    blocks: Symmetric,
     *,
     margin: float,
     alpha: float,
     missing: float = 0,
     missing_errors: float = 0,
-    original: float | None = None,
+    both: float = 0,
 ) -> Measured:
     """Return what the pairs say of server errors: the shadow's rate less the original's, against a margin.
 
     Args:
         seen: up: the shadow failed alone; down: the original did.
+        blocks: the same of each block of time, up less down; each missing copy whose original failed is in `down`.
         margin: the limit of the increase.
         alpha: of each end of the interval.
         missing: copies of which nothing is known.
         missing_errors: how many of their originals failed.
-        original: the original's error rate, as far as it is known.
+        both: pairs in which both failed.
     """
     best = Paired(seen.pairs + missing, seen.up, seen.down + missing_errors)
     worst = Paired(seen.pairs + missing, seen.up + missing - missing_errors, seen.down)
-    base = original if original is not None else _per(seen.down, seen.pairs)
-    return _of_pairs(seen, best, worst, margin=margin, alpha=alpha, base=base, reference=ORIGINAL)
+    rates = _per(seen.down + both, seen.pairs), _per(seen.up + both, seen.pairs)
+    return _of_pairs(seen, best, worst, blocks, margin=margin, alpha=alpha, rates=rates)
+
+
+def error_rate_of_arms(
+    asked: Paired,
+    worst: Paired,
+    blocks: Symmetric,
+    *,
+    margin: float,
+    alpha: float,
+    rates: tuple[float | None, float | None],
+    said: str = "",
+) -> Measured:
+    """Return the same of two arms of an experiment.
+
+    Args:
+        asked: requests that each was asked itself, matched.
+        worst: all of both, those that the candidate was not asked being its errors.
+        blocks: of each block of time: the candidate's errors less the reference's.
+        margin: the limit of the increase.
+        alpha: of each end of the interval.
+        rates: the error rates of reference and candidate.
+        said: what else there is to say.
+    """
+    return _of_pairs(asked, asked, worst, blocks, margin=margin, alpha=alpha, rates=rates, said=said)
 
 
 def difference_rate(differing: Proportion, *, margin: float, alpha: float, missing: float = 0) -> Measured:
@@ -62,53 +95,105 @@ def difference_rate(differing: Proportion, *, margin: float, alpha: float, missi
         shadow=rate,
         effect=rate,
         interval=partial(_share_between, best, worst, alpha),
-        needed=partial(proportions.more_pairs, worst, margin, alpha),
+        needed=partial(_share_needed, worst, margin, alpha),
         said="no control tells noise from change",
     )
 
 
-def unexplained_rate(quiet: Paired, *, margin: float, alpha: float, missing: float = 0) -> Measured:
+def unexplained_rate(quiet: Paired, blocks: Symmetric, *, margin: float, alpha: float, missing: float = 0) -> Measured:
     """Return what the trios say of differences that the control does not explain.
 
     Args:
         quiet: up: the shadow alone differs in a field in which the control never did; down: the control alone.
+        blocks: the same of each block of time, up less down.
         margin: the limit of the excess.
         alpha: of each end of the interval.
         missing: copies of the shadow of which nothing is known.
     """
     best = Paired(quiet.pairs + missing, quiet.up, quiet.down)
     worst = Paired(quiet.pairs + missing, quiet.up + missing, quiet.down)
-    base = _per(quiet.down, quiet.pairs)
-    return _of_pairs(quiet, best, worst, margin=margin, alpha=alpha, base=base, reference=CONTROL)
+    rates = _per(quiet.down, quiet.pairs), _per(quiet.up, quiet.pairs)
+    return _of_pairs(quiet, best, worst, blocks, margin=margin, alpha=alpha, rates=rates, reference=CONTROL)
 
 
-def field_evidence(trios: float, alone: float, control: float, margin: float) -> float:
-    """Return the evidence that a field differs more often than the control explains and the limit allows."""
-    return pairs_statistics.log_evidence_above(Paired(trios, alone, control), margin)
+def field_evidence(seen: Paired, blocks: Symmetric | None, margin: float) -> float:
+    """Return the evidence that a field differs more often than the control explains and the limit allows.
+
+    Args:
+        seen: trios; up: the shadow alone differs in it; down: the control alone.
+        blocks: the same of each block of time, up less down; None: it never was out of balance.
+        margin: the limit of the excess.
+    """
+    return _both(pairs_statistics.log_evidence_above(seen, margin), blocks)
+
+
+def _both(by_pairs: float, blocks: Symmetric | None) -> float:
+    """Return the evidence that pairs and blocks agree on; where the ones have none, the others are not looked at."""
+    if by_pairs <= 0:
+        return by_pairs
+    return min(by_pairs, blocks.log_evidence_above()) if blocks is not None else 0.0
 
 
 def _of_pairs(
-    seen: Paired, best: Paired, worst: Paired, *, margin: float, alpha: float, base: float | None, reference: str
+    seen: Paired,
+    best: Paired,
+    worst: Paired,
+    blocks: Symmetric,
+    *,
+    margin: float,
+    alpha: float,
+    rates: tuple[float | None, float | None],
+    reference: str = ORIGINAL,
+    said: str = "",
 ) -> Measured:
     effect = seen.effect if seen.pairs else None
     return Measured(
         threshold=margin,
         unit=SHARE,
         pairs=round(seen.pairs),
-        log_fail=pairs_statistics.log_evidence_above(best, margin),
+        log_fail=_both(pairs_statistics.log_evidence_above(best, margin), blocks),
         log_pass=pairs_statistics.log_evidence_below(worst, margin),
-        original=base,
-        shadow=None if effect is None or base is None else base + effect,
+        original=rates[0],
+        shadow=rates[1],
         effect=effect,
         reference=reference,
-        interval=partial(_paired_between, best, worst, alpha),
-        needed=partial(pairs_statistics.more_pairs, worst, margin, alpha),
+        interval=partial(_paired_between, best, worst, blocks, alpha),
+        needed=partial(_needed, (best, worst), blocks, margin, alpha),
+        said=said,
     )
 
 
-def _paired_between(best: Paired, worst: Paired, alpha: float) -> Interval:
+def _needed(
+    known: tuple[Paired, Paired], blocks: Symmetric, margin: float, alpha: float, log_fail: float
+) -> Need | None:
+    best, worst = known
+    passing = pairs_statistics.more_pairs_below(worst, margin, log(1 / alpha))
+    by_pairs = pairs_statistics.more_pairs_above(best, margin, log_fail)
+    by_blocks = blocks.more_above(log_fail)
+    if by_pairs is not None and by_blocks is not None:
+        meanwhile = ceil(by_blocks * best.pairs / max(1, blocks.seen))
+        failing = max(by_pairs, meanwhile)
+        if passing is None or failing <= passing:
+            return Need(failing, by_blocks if meanwhile > by_pairs else 0)
+    return None if passing is None else Need(passing)
+
+
+def _paired_between(best: Paired, worst: Paired, blocks: Symmetric, alpha: float) -> Interval:
     low, high = pairs_statistics.interval(best, alpha)
+    if low > 0 and blocks.log_evidence_above() < log(1 / alpha):
+        low = 0.0  # nothing above it is refuted by both
     return low, high if worst == best else pairs_statistics.interval(worst, alpha)[1]
+
+
+def arms_interval(asked: Paired, blocks: Symmetric, alpha: float) -> Interval:
+    """Return the interval of the candidate's error rate less the reference's, both ends by pairs and by blocks."""
+    low, high = _paired_between(asked, asked, blocks, alpha)
+    return low, 0.0 if high < 0 and blocks.log_evidence_below() < log(1 / alpha) else high
+
+
+def _share_needed(seen: Proportion, margin: float, alpha: float, _log_fail: float) -> Need | None:
+    more = proportions.more_pairs(seen, margin, alpha)
+    return None if more is None else Need(more)
 
 
 def _share_between(best: Proportion, worst: Proportion, alpha: float) -> Interval:

@@ -4,12 +4,12 @@ Guarantees: pure; without a reading, nothing passes. Not guaranteed: anything ab
 made of.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
 from xds_server.analysis.statistics.ratio import Ratios
-from xds_server.analysis.verdict.measured import Measured
+from xds_server.analysis.verdict.measured import Measured, Need
 from xds_server.analysis.verdict.rates import ORIGINAL
 from xds_server.analysis.verdict.words import RATIO
 
@@ -44,7 +44,6 @@ def reading(found: Reading | None, *, margin: float, alpha: float, name: str) ->
         return Measured(
             margin, RATIO, found.blocks, original=found.reference, shadow=found.candidate, said=said, possible=False
         )
-    needed: Callable[[], int | None] = partial(found.evidence.more_blocks, margin, alpha)
     return Measured(
         threshold=margin,
         unit=RATIO,
@@ -56,6 +55,11 @@ def reading(found: Reading | None, *, margin: float, alpha: float, name: str) ->
         effect=found.candidate / found.reference if found.reference else None,
         reference=found.of,
         interval=partial(found.evidence.interval, alpha),
-        needed=needed,
+        needed=partial(_needed, found.evidence, margin, alpha),
         said=found.reason,
     )
+
+
+def _needed(blocks: Ratios, margin: float, alpha: float, _log_fail: float) -> Need | None:
+    more = blocks.more_blocks(margin, alpha)
+    return None if more is None else Need(more)

@@ -5,10 +5,10 @@ decided, what is missing.
 """
 
 from xds_server.analysis.verdict.hypotheses import Place
-from xds_server.analysis.verdict.measured import Measured
+from xds_server.analysis.verdict.measured import Measured, Need
 from xds_server.analysis.verdict.rates import CONTROL
 from xds_server.analysis.verdict.verdict import Decision, Difference, Interval
-from xds_server.analysis.verdict.words import SHARE, about, place, share, span, times
+from xds_server.analysis.verdict.words import SHARE, about, blocks_needed, place, share, span, times
 from xds_server.model.judging import Metric
 
 EVEN = 5e-5
@@ -20,7 +20,8 @@ def reason_of(
     decision: Decision,
     *,
     interval: Interval | None,
-    needed: int | None,
+    needed: Need | None,
+    length: float,
     fields: tuple[Difference, ...] = (),
 ) -> str:
     """Return the sentence.
@@ -29,7 +30,8 @@ def reason_of(
         where: the check and its place.
         decision: what came of it.
         interval: of the effect.
-        needed: how many more pairs would tell.
+        needed: what would tell.
+        length: of a block, in seconds.
         fields: those discovered here.
     """
     seen, metric = where.measured, where.check.metric
@@ -50,8 +52,8 @@ def reason_of(
         said += f": mostly {', '.join(where.hints)}"
     if decision is Decision.INCONCLUSIVE and where.doubt:
         return f"{said}; {where.doubt}"
-    if decision is Decision.INCONCLUSIVE and needed:
-        said += f"; {about(needed)} more {noun(metric)} would tell"
+    if decision is Decision.INCONCLUSIVE and needed and needed.pairs:
+        said += f"; {blocks_needed(needed, length) or f'{about(needed.pairs)} more {noun(metric)} would tell'}"
     return said
 
 

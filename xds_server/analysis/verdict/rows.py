@@ -6,9 +6,11 @@ The places that are not shown are summed up in the row of all traffic; they coun
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import inf, log
 
 from xds_server.analysis.verdict.case import Case, Latched, Row
-from xds_server.analysis.verdict.hypotheses import Place, shares
+from xds_server.analysis.verdict.hypotheses import Place, shares, weight_of
+from xds_server.analysis.verdict.measured import Need
 from xds_server.analysis.verdict.reasons import noun, reason_of
 from xds_server.analysis.verdict.verdict import CheckResult, Decision, Difference
 from xds_server.analysis.verdict.words import plural
@@ -87,13 +89,17 @@ def _result(case: Case, variant: str, each: Decided, weight: float, pairs: int) 
     interval = seen.interval() if seen.possible and seen.effect is not None else None
     needed = None
     if each.decision is Decision.INCONCLUSIVE and where.judged and seen.possible:
-        needed = seen.needed() or None
+        own = weight_of(where, weight)
+        needed = seen.needed(log(1 / (case.judging.alpha * own)) if own else inf)
         if not where.endpoint and noun(check.metric) == "pairs":
-            needed = max(needed or 0, case.judging.min_pairs - pairs) or None
+            least = case.judging.min_pairs - pairs
+            if least > (needed.pairs if needed else 0):
+                needed = Need(least, needed.blocks if needed else 0)
     if each.latched is not None:
         reason = each.latched.reasons[0]
     else:
-        reason = reason_of(where, each.decision, interval=interval, needed=needed, fields=each.fields)
+        length = case.judging.block
+        reason = reason_of(where, each.decision, interval=interval, needed=needed, length=length, fields=each.fields)
     return CheckResult(
         metric=str(check.metric),
         name=check.label,
@@ -108,7 +114,8 @@ def _result(case: Case, variant: str, each: Decided, weight: float, pairs: int) 
         effect=seen.effect,
         interval=interval,
         pairs=seen.pairs,
-        needed=needed,
+        needed=(needed.pairs or None) if needed else None,
+        blocks=needed.blocks if needed else 0,
         critical=each.critical,
         muted=check.muted,
         weight=weight,

@@ -3,17 +3,22 @@
 Who goes where is decided by a hash of the cohort's key, so the groups are alike but for the version; windows of both
 are matched where evidence is made. Answers of different users cannot be compared, so differences are not judged.
 
+A version that fails is ejected by its guard for a while, and the original answers its users: those requests are in no
+error rate, and each is an error for a PASS. So a FAIL is about what the version was asked, and comes the later, the
+less it is asked.
+
 Guarantees: pure. Not guaranteed: independence of the requests of one user; a group of few users, one of whom asks for
 much, is unlike the other. `mismatch` finds gross cases, with a wide tolerance, since users are not counted.
 """
 
 from xds_server.analysis.statistics.mismatch import log_evidence_mismatch
 from xds_server.analysis.statistics.paired import Paired
+from xds_server.analysis.statistics.symmetric import Symmetric
 from xds_server.analysis.verdict.case import Case
 from xds_server.analysis.verdict.hypotheses import Place
 from xds_server.analysis.verdict.measured import Measured
 from xds_server.analysis.verdict.places import ELSEWHERE, read
-from xds_server.analysis.verdict.rates import error_rate
+from xds_server.analysis.verdict.rates import error_rate_of_arms
 from xds_server.analysis.verdict.times import response_time
 from xds_server.analysis.verdict.words import ALL, SHARE, count, share
 from xds_server.analysis.windows.arms import KEYLESS, ORIGINAL, ArmTally
@@ -35,9 +40,9 @@ def places_of(case: Case, variant: str) -> list[Place]:
 
 
 def pairs_of(case: Case, variant: str) -> int:
-    """Return how many requests of a version have one of the original's beside them."""
+    """Return how many requests of a version's users have one of the original's beside them."""
     pair = case.evidence.arm_pairs.get((ORIGINAL, variant))
-    return int(pair.errors.pairs) if pair else 0
+    return int(pair.worst.pairs) if pair else 0
 
 
 def cohort_name(case: Case) -> str:
@@ -87,8 +92,14 @@ def _place(case: Case, check: Check, variant: str, pair: ArmPair | None) -> Plac
         return Place(check, ALL, 0, measured, part=1.0, judged=False)
     original, candidate = (case.evidence.arms.get(name) for name in (ORIGINAL, variant))
     if check.metric is Metric.ERROR_RATE:
-        measured = error_rate(
-            pair.errors if pair else Paired(), margin=margin, alpha=alpha, original=_failing(original)
+        measured = error_rate_of_arms(
+            pair.errors if pair else Paired(),
+            pair.worst if pair else Paired(),
+            pair.error_blocks if pair else Symmetric(),
+            margin=margin,
+            alpha=alpha,
+            rates=(original.error_rate if original else None, candidate.error_rate if candidate else None),
+            said=_instead(candidate),
         )
         return Place(check, ALL, 0, measured, part=1.0)
     quantile = check.quantile or 0.5
@@ -104,8 +115,14 @@ def _place(case: Case, check: Check, variant: str, pair: ArmPair | None) -> Plac
     return Place(check, ALL, 0, measured, part=1.0)
 
 
-def _failing(arm: ArmTally | None) -> float | None:
-    return arm.errors / arm.count if arm and arm.count else None
+def _instead(candidate: ArmTally | None) -> str:
+    """Return how many requests the original answered in the candidate's place; empty: none."""
+    if candidate is None or not candidate.missing:
+        return ""
+    return (
+        f"of {count(candidate.asked)} requests that it was asked; the original answered {count(candidate.missing)} of "
+        f"{count(candidate.count)} in its place, since it had failed before, which are errors for a PASS"
+    )
 
 
 def _count(arm: ArmTally | None) -> int:

@@ -105,6 +105,10 @@ def _undecided(decided: Sequence[Decided], shown: Mapping[Row, CheckResult]) -> 
         if not needy:
             said.append(rows[0].reason)
             continue
+        failing_soon = [row for row in needy if row.blocks]
+        if failing_soon:
+            said.append(min(failing_soon, key=lambda row: (row.blocks, row.endpoint)).reason)
+            continue
         worst = max(needy, key=lambda row: (row.needed or 0) * (row.pairs and 1))
         others = f" (and less at {plural(len(rows) - 1, 'more place')})" if len(rows) > 1 else ""
         more = f"{about(worst.needed or 0)} more {noun(check.metric)}"

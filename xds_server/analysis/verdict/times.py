@@ -10,8 +10,8 @@ called slow: errors are the other check. The originals of missing copies are tak
 import math
 from functools import partial
 
-from xds_server.analysis.statistics.ratio import GRID, Ratios
-from xds_server.analysis.verdict.measured import Measured
+from xds_server.analysis.statistics.ratio import Ratios
+from xds_server.analysis.verdict.measured import Measured, Need
 from xds_server.analysis.verdict.rates import ORIGINAL
 from xds_server.analysis.verdict.verdict import Interval
 from xds_server.analysis.verdict.words import RATIO
@@ -77,26 +77,16 @@ def response_time(
 
 def with_missing(blocks: Ratios, score: float, copies: int) -> Ratios:
     """Return the blocks and, for each copy, one more with this score at every ratio; the blocks are not changed."""
-    if copies <= 0:
-        return blocks
-    added, doubled = blocks.copy(), Ratios()
-    doubled.add([score] * len(GRID))
-    while copies:
-        if copies & 1:
-            added.merge(doubled)
-        doubled.merge(doubled.copy())
-        copies >>= 1
-    return added
+    return blocks.with_more(score, copies) if copies > 0 else blocks
 
 
 def _between(best: Ratios, worst: Ratios, alpha: float) -> Interval:
-    low, high = best.interval(alpha)
-    return low, high if worst is best else worst.interval(alpha)[1]
+    return best.lower(alpha), worst.upper(alpha)
 
 
-def _needed(blocks: Ratios, margin: float, alpha: float, usual: float) -> int | None:
+def _needed(blocks: Ratios, margin: float, alpha: float, usual: float, _log_fail: float) -> Need | None:
     more = blocks.more_blocks(margin, alpha)
-    return None if more is None else math.ceil(more * usual)
+    return None if more is None else Need(math.ceil(more * usual))
 
 
 def _ms(seconds: float | None) -> float | None:

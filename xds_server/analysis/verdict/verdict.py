@@ -57,6 +57,8 @@ class CheckResult:
     pairs: int = 0
     needed: int | None = None
     """About so many more pairs of this place until it is decided; None: decided, or nobody can tell."""
+    blocks: int = 0
+    """Time blocks that a FAIL waits for meanwhile; the reason says so."""
     critical: bool = False
     muted: bool = False
     weight: float = 0.0

@@ -4,6 +4,7 @@ Guarantees: pure; two significant digits, so an interval does not read as more c
 """
 
 from xds_server.analysis.kinds import OTHER
+from xds_server.analysis.verdict.measured import Need
 
 ALL = ""
 """The place of all traffic together."""
@@ -38,6 +39,13 @@ def plural(value: int, noun: str) -> str:
         return f"1 {noun}"
     many = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
     return f"{count(value)} {many}"
+
+
+def blocks_needed(need: Need, length: float) -> str:
+    """Return how many more blocks of so many seconds a FAIL waits for; empty when it waits for none."""
+    if not need.blocks:
+        return ""
+    return f"FAIL needs {about(need.blocks)} more block{'s' if need.blocks > 1 else ''} of {length:g} s"
 
 
 def place(endpoint: str) -> str:

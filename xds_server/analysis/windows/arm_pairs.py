@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from xds_server.analysis.statistics.matching import matched, thinned
+from xds_server.analysis.statistics.matching import matched, net_bad, thinned
 from xds_server.analysis.statistics.paired import Paired
 from xds_server.analysis.windows.arms import KEYLESS, MIRRORED, ORIGINAL, PLAIN, ArmTally
 from xds_server.analysis.windows.blocks import Blocks
 from xds_server.analysis.windows.evidence import Times
+from xds_server.analysis.windows.outcomes import Outcomes
 from xds_server.analysis.windows.sketch import Sketch
 
 MAX_VARIANTS = 8
@@ -29,13 +30,20 @@ Pair = tuple[str, str]
 
 
 class Beside:
-    """Two arms: `errors` of matched requests (`up`: the candidate alone failed), and `blocks` of their times."""
+    """Two arms, by matched requests (`up`: the candidate alone failed), and `blocks` of their times.
 
-    __slots__ = ("blocks", "errors")
+    `errors`: of requests that each arm's own version was asked. `worst`: of all; those that the original answered, the
+    candidate having been ejected, are errors of the candidate, and of a reference they are none. `outcomes`: of whole
+    blocks, of what was asked, thinned to groups of equal size.
+    """
+
+    __slots__ = ("blocks", "errors", "outcomes", "worst")
 
     def __init__(self) -> None:
         self.errors = Paired()
+        self.worst = Paired()
         self.blocks = Blocks()
+        self.outcomes = Outcomes()
 
 
 class ArmPairs:
@@ -45,8 +53,10 @@ class ArmPairs:
         self._variants: dict[str, None] = {}
         self.found: dict[Pair, Beside] = {}
 
-    def take(self, arms: Mapping[str, ArmTally], since: float, generator: np.random.Generator) -> None:
-        """Take in a window's arms."""
+    def take(
+        self, arms: Mapping[str, ArmTally], since: float, generator: np.random.Generator, *, length: float
+    ) -> None:
+        """Take in a window's arms; `length` is that of a block."""
         for name in sorted(arms):
             if name not in _NOT_VARIANTS and len(self._variants) < MAX_VARIANTS:
                 self._variants.setdefault(name)
@@ -57,18 +67,23 @@ class ArmPairs:
             beside = self.found.get((reference, candidate))
             if beside is None:
                 beside = self.found[reference, candidate] = Beside()
-            beside.errors += matched(one.count, one.errors, other.count, other.errors)
+            beside.worst += matched(one.count, one.errors, other.count, other.errors + other.missing)
+            if one.asked > 0 and other.asked > 0:
+                beside.errors += matched(one.asked, one.errors, other.asked, other.errors)
+                net = net_bad(one.asked, one.errors, other.asked, other.errors, generator)
+                beside.outcomes.add(since, length=length, errors=net)
             beside.blocks.add(_thinned(one.times, other.times, generator), since)
 
     def close(self, until: float, *, length: float, quantiles: Sequence[float]) -> None:
         """End the blocks that are long enough."""
         for beside in self.found.values():
             beside.blocks.close(until, length=length, quantiles=quantiles)
+            beside.outcomes.close(until, length=length)
 
     def pack(self) -> list[Any]:
         """Return it for the disk."""
         return [
-            [*pair, [each.errors.pairs, each.errors.up, each.errors.down], each.blocks.pack()]
+            [*pair, _packed(each.errors), _packed(each.worst), each.blocks.pack(), each.outcomes.pack()]
             for pair, each in self.found.items()
         ]
 
@@ -76,9 +91,10 @@ class ArmPairs:
     def unpack(cls, packed: Sequence[Any]) -> "ArmPairs":
         """Return what `pack` described. Raises: TypeError, ValueError when it is something else."""
         pairs = cls()
-        for reference, candidate, errors, blocks in packed:
+        for reference, candidate, errors, worst, blocks, outcomes in packed:
             beside = pairs.found[reference, candidate] = Beside()
-            beside.errors, beside.blocks = Paired(*errors), Blocks.unpack(blocks)
+            beside.errors, beside.worst = Paired(*errors), Paired(*worst)
+            beside.blocks, beside.outcomes = Blocks.unpack(blocks), Outcomes.unpack(outcomes)
             pairs._variants.update({n: None for n in (reference, candidate) if n not in _NOT_VARIANTS})
         return pairs
 
@@ -86,6 +102,10 @@ class ArmPairs:
         yield PLAIN, MIRRORED
         yield from ((ORIGINAL, variant) for variant in self._variants)
         yield from combinations(sorted(self._variants), 2)
+
+
+def _packed(paired: Paired) -> list[float]:
+    return [paired.pairs, paired.up, paired.down]
 
 
 def _thinned(reference: Sketch, candidate: Sketch, generator: np.random.Generator) -> Times:

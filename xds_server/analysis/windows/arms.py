@@ -44,6 +44,16 @@ class ArmTally:
         self.missing = 0
         self.times = Sketch()
 
+    @property
+    def asked(self) -> int:
+        """Return of how many its own version was asked."""
+        return max(0, self.count - self.missing)
+
+    @property
+    def error_rate(self) -> float | None:
+        """Return the share of those that failed; None without any."""
+        return self.errors / self.asked if self.asked else None
+
     def merge(self, other: "ArmTally") -> None:
         """Add the other's."""
         self.count += other.count

@@ -130,11 +130,13 @@ class Evidence:
     __slots__ = (
         "control_times",
         "differing",
+        "error_both",
         "error_down",
         "error_up",
         "faulted",
         "missing",
         "missing_errors",
+        "not_judged",
         "pairs",
         "quiet_down",
         "quiet_up",
@@ -148,6 +150,8 @@ class Evidence:
         """Pairs in which the shadow alone failed."""
         self.error_down = 0
         """Pairs in which the original alone failed."""
+        self.error_both = 0
+        """Pairs in which both did."""
         self.differing = 0
         """Pairs that differ in something that is not told to be another value each time by its looks alone."""
         self.trios = 0
@@ -166,6 +170,8 @@ class Evidence:
         at its timeout, or our comparison failed on it."""
         self.missing_errors = 0
         """Of those, the ones of which the original failed."""
+        self.not_judged: dict[str, int] = {}
+        """Pairs that would be evidence if they were judged, by `Reason`."""
         self.faulted = Faulted()
 
     def merge(self, other: "Evidence") -> None:
@@ -173,6 +179,7 @@ class Evidence:
         self.pairs += other.pairs
         self.error_up += other.error_up
         self.error_down += other.error_down
+        self.error_both += other.error_both
         self.differing += other.differing
         self.trios += other.trios
         self.quiet_up += other.quiet_up
@@ -181,14 +188,17 @@ class Evidence:
         self.control_times.merge(other.control_times)
         self.missing += other.missing
         self.missing_errors += other.missing_errors
+        for reason, count in other.not_judged.items():
+            self.not_judged[reason] = self.not_judged.get(reason, 0) + count
         self.faulted.merge(other.faulted)
 
     def pack(self) -> list[Any]:
         """Return it for the link and the disk."""
         return [
-            [self.pairs, self.error_up, self.error_down, self.differing],
+            [self.pairs, self.error_up, self.error_down, self.error_both, self.differing],
             [self.trios, self.quiet_up, self.quiet_down],
             [self.missing, self.missing_errors],
+            {str(reason): count for reason, count in sorted(self.not_judged.items())},
             self.times.pack(),
             self.control_times.pack(),
             self.faulted.pack(),
@@ -198,8 +208,9 @@ class Evidence:
     def unpack(cls, packed: Sequence[Any]) -> "Evidence":
         """Return what `pack` described. Raises: TypeError, ValueError when it is something else."""
         found = cls()
-        pairs, trios, missing, times, control_times, faulted = packed
-        found.pairs, found.error_up, found.error_down, found.differing = pairs
+        pairs, trios, missing, not_judged, times, control_times, faulted = packed
+        found.not_judged = {str(reason): int(count) for reason, count in not_judged.items()}
+        found.pairs, found.error_up, found.error_down, found.error_both, found.differing = pairs
         found.trios, found.quiet_up, found.quiet_down = trios
         found.missing, found.missing_errors = missing
         found.times, found.control_times = Times.unpack(times), Times.unpack(control_times)

@@ -18,6 +18,7 @@ from xds_server.analysis.windows.arm_pairs import ArmPairs
 from xds_server.analysis.windows.arms import ArmTally
 from xds_server.analysis.windows.blocks import Blocks, merged_ratios
 from xds_server.analysis.windows.evidence import Evidence
+from xds_server.analysis.windows.outcomes import Outcomes, together
 from xds_server.analysis.windows.profile_evidence import (
     ALLOWANCE,
     ArmPair,
@@ -29,37 +30,53 @@ from xds_server.analysis.windows.tally import EndpointTally, Field, FieldTally, 
 
 ALL = ""
 """Stands for all endpoints together."""
+_NO_FIELDS: Mapping[Field, FieldTally] = {}
 
 
 class _Timed:
     """The blocks of one endpoint at one instance."""
 
-    __slots__ = ("by_control", "by_original")
+    __slots__ = ("by_control", "by_original", "outcomes")
 
     def __init__(self) -> None:
         self.by_original = Blocks(ALLOWANCE)
         self.by_control = Blocks()
+        self.outcomes = Outcomes()
 
-    def add(self, evidence: Evidence, since: float) -> None:
+    def add(
+        self, evidence: Evidence, since: float, *, length: float, fields: Mapping[Field, FieldTally] = _NO_FIELDS
+    ) -> None:
         self.by_original.add(evidence.times, since)
         self.by_control.add(evidence.control_times, since)
+        if evidence.pairs or evidence.trios or evidence.missing:
+            self.outcomes.add(
+                since,
+                length=length,
+                # For a FAIL each missing copy is the best: it did not fail where its original did.
+                errors=evidence.error_up - evidence.error_down - evidence.missing_errors,
+                quiet=evidence.quiet_up - evidence.quiet_down,
+                fields=[(name, field.alone - field.control) for name, field in fields.items()] if fields else (),
+            )
 
     def close(self, until: float, *, length: float, quantiles: Sequence[float]) -> None:
         self.by_original.close(until, length=length, quantiles=quantiles)
         self.by_control.close(until, length=length, quantiles=quantiles)
+        self.outcomes.close(until, length=length)
 
     def merge(self, other: "_Timed") -> None:
         self.by_original.merge(other.by_original)
         self.by_control.merge(other.by_control)
+        self.outcomes.merge(other.outcomes)
 
     def pack(self) -> list[Any]:
-        return [self.by_original.pack(), self.by_control.pack()]
+        return [self.by_original.pack(), self.by_control.pack(), self.outcomes.pack()]
 
     @classmethod
     def unpack(cls, packed: Sequence[Any]) -> "_Timed":
         timed = cls()
-        by_original, by_control = packed
+        by_original, by_control, outcomes = packed
         timed.by_original, timed.by_control = Blocks.unpack(by_original, ALLOWANCE), Blocks.unpack(by_control)
+        timed.outcomes = Outcomes.unpack(outcomes)
         return timed
 
 
@@ -92,17 +109,17 @@ class EvidenceBook:
             self._since = min(self._since, window.since) if self._since else window.since
             self._until = max(self._until, window.until)
         if window.arms:
-            self._arm_pairs.take(window.arms, window.since, self._generator)
+            self._arm_pairs.take(window.arms, window.since, self._generator, length=length)
         self._arm_pairs.close(window.until, length=length, quantiles=quantiles)
         if window.control or not window.endpoints:
             return
-        together = Evidence()
+        whole = Evidence()
         timed = self._timed.setdefault(window.instance, {})
         for name, endpoint in window.endpoints.items():
-            together.merge(endpoint.evidence)
-            _at(timed, name).add(endpoint.evidence, window.since)
-        _at(timed, ALL).add(together, window.since)
-        self._whole.setdefault(window.instance, Evidence()).merge(together)
+            whole.merge(endpoint.evidence)
+            _at(timed, name).add(endpoint.evidence, window.since, length=length, fields=endpoint.fields)
+        _at(timed, ALL).add(whole, window.since, length=length)
+        self._whole.setdefault(window.instance, Evidence()).merge(whole)
         for each in timed.values():
             each.close(window.until, length=length, quantiles=quantiles)
 
@@ -210,7 +227,9 @@ class EvidenceBook:
             versions={variant: self._version(variant, parts) for variant, parts in found.items()},
             arms=arms,
             arm_pairs={
-                (reference, candidate): ArmPair(reference, candidate, each.errors, each.blocks.ratios)
+                (reference, candidate): ArmPair(
+                    reference, candidate, each.errors, each.worst, each.outcomes.errors, each.blocks.ratios
+                )
                 for (reference, candidate), each in self._arm_pairs.found.items()
             },
             lost=lost,
@@ -231,10 +250,6 @@ class EvidenceBook:
             lost.update(self._lost(tally))
         timed = [self._timed.get(tally.instance, {}) for tally in parts]
         wholes = [self._whole[tally.instance] for tally in parts if tally.instance in self._whole]
-        not_judged: Counter[str] = Counter()
-        for tally in parts:
-            for endpoint in tally.endpoints.values():
-                not_judged.update(endpoint.not_judged)
         return VersionEvidence(
             variant=variant,
             instances=tuple(tally.instance for tally in parts),
@@ -242,7 +257,7 @@ class EvidenceBook:
                 name: _endpoint([t.endpoints[name] for t in parts if name in t.endpoints], _named(timed, name))
                 for name in names
             },
-            whole=_evidence(wholes, _named(timed, ALL), not_judged=not_judged),
+            whole=_evidence(wholes, _named(timed, ALL)),
             lost=lost,
         )
 
@@ -251,15 +266,13 @@ def _endpoint(parts: Sequence[EndpointTally], timed: Sequence[_Timed]) -> Endpoi
     evidence = [part.evidence for part in parts]
     if len(parts) == 1:
         part = parts[0]
-        return _evidence(evidence, timed, fields=part.fields, appeared=part.appeared, not_judged=part.not_judged)
+        return _evidence(evidence, timed, fields=part.fields, appeared=part.appeared)
     fields: dict[Field, FieldTally] = {}
-    not_judged: Counter[str] = Counter()
     for part in parts:
-        not_judged.update(part.not_judged)
         for field, tally in part.fields.items():
             fields.setdefault(field, FieldTally()).merge(tally, 0)
     appeared = min((part.appeared for part in parts if part.appeared), default=0)
-    return _evidence(evidence, timed, fields=fields, appeared=appeared, not_judged=not_judged)
+    return _evidence(evidence, timed, fields=fields, appeared=appeared)
 
 
 def _evidence(
@@ -268,15 +281,17 @@ def _evidence(
     *,
     fields: Mapping[Field, FieldTally] | None = None,
     appeared: int = 0,
-    not_judged: Counter[str],
 ) -> EndpointEvidence:
+    outcomes = together([each.outcomes for each in timed])
     return EndpointEvidence(
         evidence=parts[0] if len(parts) == 1 else _together(parts),
         fields={} if fields is None else fields,
         appeared=appeared,
         times=merged_ratios([each.by_original.ratios for each in timed]),
         control_times=merged_ratios([each.by_control.ratios for each in timed]),
-        not_judged={str(reason): count for reason, count in not_judged.items()},
+        error_blocks=outcomes.errors,
+        quiet_blocks=outcomes.quiet,
+        field_blocks=outcomes.fields,
     )
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from xds_server.analysis.statistics.paired import Paired
 from xds_server.analysis.statistics.ratio import Ratios
+from xds_server.analysis.statistics.symmetric import Symmetric
 from xds_server.analysis.windows.arms import ArmTally
 from xds_server.analysis.windows.evidence import Evidence
 from xds_server.analysis.windows.tally import Field, FieldTally
@@ -35,13 +36,22 @@ class EndpointEvidence:
     """By quantile: shadow against original, which is given `ALLOWANCE` more. Missing: no time block is complete yet."""
     control_times: Mapping[float, Ratios]
     """By quantile: shadow against control, without allowance. Empty without a control."""
-    not_judged: Mapping[str, int]
-    """Pairs that came and are not judged, by `Reason`; of all that was seen, before `since` too."""
+    error_blocks: Symmetric
+    """Of each block of time: the errors of the shadow alone, less those of the original alone."""
+    quiet_blocks: Symmetric
+    """The same of unexplained differences of shadow and control (`Evidence.quiet_up`)."""
+    field_blocks: Mapping[Field, Symmetric]
+    """The same of each field; one that is not there was in balance in every block."""
 
     @property
     def pairs(self) -> int:
         """Pairs that are evidence."""
         return self.evidence.pairs
+
+    @property
+    def not_judged(self) -> Mapping[str, int]:
+        """Return the pairs that came, would be evidence, and are not judged, by `Reason`."""
+        return self.evidence.not_judged
 
     def original_time(self, quantile: float) -> float | None:
         """Return the original's response time at a quantile, for display."""
@@ -77,6 +87,11 @@ class ArmPair:
     reference: str
     candidate: str
     errors: Paired
+    """Of requests that the version of each arm was asked itself."""
+    worst: Paired
+    """Of all: those that the original answered, as the candidate had been ejected, are the candidate's errors."""
+    error_blocks: Symmetric
+    """Of each block of time: the candidate's errors less the reference's, of groups of equal size."""
     times: Mapping[float, Ratios]
     """By quantile: candidate against reference."""
 

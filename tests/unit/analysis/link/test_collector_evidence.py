@@ -84,7 +84,10 @@ def plain(found: ProfileEvidence) -> Any:
         "lost": dict(found.lost),
         "controlled": found.controlled,
         "arms": {name: arm.pack() for name, arm in found.arms.items()},
-        "pairs": {k: (p.errors, {q: r.count for q, r in p.times.items()}) for k, p in found.arm_pairs.items()},
+        "pairs": {
+            k: (p.errors, p.worst, p.error_blocks, {q: r.count for q, r in p.times.items()})
+            for k, p in found.arm_pairs.items()
+        },
         "versions": {
             name: {
                 "instances": version.instances,
@@ -97,6 +100,9 @@ def plain(found: ProfileEvidence) -> Any:
                         {q: r.count for q, r in each.times.items()},
                         {q: r.count for q, r in each.control_times.items()},
                         dict(each.not_judged),
+                        each.error_blocks,
+                        each.quiet_blocks,
+                        dict(each.field_blocks),
                     )
                     for endpoint, each in {**version.endpoints, "": version.whole}.items()
                 },
@@ -206,6 +212,22 @@ def test_the_evidence_survives_a_restart_and_goes_on_as_if_nothing_had_been() ->
             world.turn()
     after = plain(one.evidence)
     assert plain(other.evidence) == after != before
+
+
+def test_errors_and_differences_are_summed_up_by_blocks_of_time() -> None:
+    world = World()
+    for _ in range(7):
+        for _ in range(3):
+            world.request({"a1": OTHER, CONTROL: SAME})
+        world.request({"a1": OTHER, CONTROL: SAME}, path="/cart")
+        world.turn()
+    v2 = world.evidence.versions["v2"]
+    items = v2.endpoints["GET /items"]
+    # Three blocks are over; a field's first trio is no evidence.
+    assert (items.error_blocks.seen, items.error_blocks.total) == (3, 0)
+    assert (items.quiet_blocks.count, items.quiet_blocks.total, v2.whole.quiet_blocks.total) == (3, 18, 24)
+    (field,) = items.field_blocks.values()
+    assert (field.count, field.total) == (3, 17)
 
 
 def test_what_was_lost_is_told_for_each_version_and_in_all_without_the_controls() -> None:

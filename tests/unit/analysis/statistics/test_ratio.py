@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tests.unit.analysis.statistics.worlds import too_many
 from xds_server.analysis.statistics.quantile import exceedance_scores
 from xds_server.analysis.statistics.ratio import GAMMA, GRID, Ratios
+from xds_server.model.judging import MOST_RATIO
 
 ALPHA = 0.01
 PROOF = math.log(1 / ALPHA)
@@ -153,3 +154,11 @@ def test_nothing_seen_is_no_evidence() -> None:
 def test_a_score_for_another_grid_is_refused() -> None:
     with pytest.raises(ValueError, match="3 scores for"):
         Ratios().add([1.0, 2.0, 3.0])
+
+
+def test_the_largest_ratio_that_a_check_may_have_can_be_decided() -> None:
+    ratios = Ratios()
+    for _ in range(12):
+        ratios.add([2.0] * len(GRID))
+    assert ratios.log_evidence_above(MOST_RATIO) > 4.6
+    assert ratios.log_evidence_above(MOST_RATIO * 1.02) == 0

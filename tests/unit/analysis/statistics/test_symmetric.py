@@ -131,3 +131,25 @@ def test_it_says_how_many_times_as_many_it_takes() -> None:
     factor = seen.more(math.log(100))
     later = Symmetric(*(x * factor for x in seen.as_json()))  # type: ignore[arg-type]
     assert later.log_evidence_above() == pytest.approx(math.log(100), abs=1e-6)
+
+
+def test_values_of_zero_are_no_evidence_and_cost_none() -> None:
+    values = [1.0, 2.0, 1.0, -1.0, 3.0, 1.0]
+    among = of([each for value in values for each in (0.0, value, 0.0, 0.0)])
+    assert among.log_evidence_above() == of(values).log_evidence_above()
+    assert (among.count, among.idle, among.seen) == (6, 18, 24)
+    assert Symmetric.from_json(among.as_json()) == among
+    copy = among.copy()
+    copy.merge(among)
+    assert (copy.seen, among.seen) == (48, 24)
+
+
+def test_how_many_more_values_it_takes_counts_those_of_zero_that_come_between() -> None:
+    plain, among = of([1.0] * 4), of([1.0, 0.0, 0.0] * 4)
+    more = plain.more_above(4.6)
+    assert more is not None
+    assert among.more_above(4.6) == pytest.approx(3 * more, abs=2)
+    assert of([1.0] * (4 + more)).log_evidence_above() >= 4.6 > of([1.0] * (3 + more)).log_evidence_above()
+    assert of([1.0] * 40).more_above(4.6) == 0
+    assert of([-1.0] * 4).more_above(4.6) is None
+    assert Symmetric().more_above(4.6) is None

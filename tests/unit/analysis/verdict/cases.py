@@ -7,6 +7,7 @@ from typing import Any
 
 from xds_server.analysis.statistics.paired import Paired
 from xds_server.analysis.statistics.ratio import GRID, Ratios
+from xds_server.analysis.statistics.symmetric import Symmetric
 from xds_server.analysis.verdict.case import Case
 from xds_server.analysis.windows.arms import ArmTally
 from xds_server.analysis.windows.evidence import Evidence, Times
@@ -22,8 +23,10 @@ P99 = Check(Metric.RESPONSE_TIME, quantile=0.99, max_ratio=1.5)
 MEMORY = Check(Metric.MEMORY, max_ratio=1.5)
 DEFAULTS = checks_of(Judging(), ["error_rate", "difference_rate", "response_time", "cpu", "memory"])
 NOW = 1_750_000_000.0
+BLOCKS = 100
+"""Blocks of time that outcomes are spread over, where nothing else is said."""
 SUMMED = (
-    *("pairs", "up", "down", "differing", "trios", "quiet_up", "quiet_down", "missing", "missing_errors"),
+    *("pairs", "up", "down", "both", "differing", "trios", "quiet_up", "quiet_down", "missing", "missing_errors"),
     *("times", "control_times"),
 )
 """What of all traffic is the sum of the endpoints."""
@@ -39,6 +42,19 @@ def blocks(ratio: float, count: int, *, size: float = 2.0) -> Ratios:
     return ratios
 
 
+def outcomes(up: float, down: float, count: int = BLOCKS) -> Symmetric:
+    """Return so many blocks with the outcomes spread evenly over them, those of the one leg between the other's."""
+    sums = [0] * count
+    for number in range(round(up)):
+        sums[number * count // round(up)] += 1
+    for number in range(round(down)):
+        sums[(number * count // round(down) + count // (2 * round(down) or 1)) % count] -= 1
+    made = Symmetric()
+    for each in sums:
+        made.add(each)
+    return made
+
+
 def sketch(value: float, count: int) -> Sketch:
     bucket = Sketch([value]).as_json()[0]
     return Sketch.from_json([bucket, count] if count else [])
@@ -51,6 +67,9 @@ class Seen:
     pairs: int = 0
     up: int = 0
     down: int = 0
+    both: int = 0
+    blocks: int = BLOCKS
+    """Blocks of time that the outcomes are spread over."""
     differing: int = 0
     trios: int = 0
     quiet_up: int = 0
@@ -74,6 +93,8 @@ class Seen:
         e = Evidence()
         e.pairs, e.error_up, e.error_down, e.differing = self.pairs, self.up, self.down, self.differing
         e.trios, e.quiet_up, e.quiet_down = self.trios, self.quiet_up, self.quiet_down
+        e.error_both = self.both
+        e.not_judged = dict(self.not_judged)
         e.missing, e.missing_errors = self.missing, self.missing_errors
         f = e.faulted
         f.pairs, f.errors, f.differing, f.aborted = self.faulted
@@ -92,7 +113,9 @@ class Seen:
             appeared=self.appeared,
             times={q: blocks(self.ratio, self.times) for q in quantiles} if self.times else {},
             control_times={q: blocks(self.ratio, self.control_times) for q in quantiles} if self.control_times else {},
-            not_judged=self.not_judged,
+            error_blocks=outcomes(self.up, self.down + self.missing_errors, self.blocks),
+            quiet_blocks=outcomes(self.quiet_up, self.quiet_down, self.blocks),
+            field_blocks={f: outcomes(alone, control, self.blocks) for f, (alone, control, _) in self.fields.items()},
         )
 
 
@@ -134,8 +157,25 @@ def profile(
     )
 
 
-def arm_pair(reference: str, candidate: str, errors: Paired, *, ratio: float = 1.0, times: int = 0) -> ArmPair:
-    return ArmPair(reference, candidate, errors, {q: blocks(ratio, times) for q in (0.5, 0.99)} if times else {})
+def arm_pair(
+    reference: str,
+    candidate: str,
+    errors: Paired,
+    *,
+    ratio: float = 1.0,
+    times: int = 0,
+    worst: Paired | None = None,
+    count: int = BLOCKS,
+) -> ArmPair:
+    quantiles = (0.5, 0.99) if times else ()
+    return ArmPair(
+        reference=reference,
+        candidate=candidate,
+        errors=errors,
+        worst=errors if worst is None else worst,
+        error_blocks=outcomes(errors.up, errors.down, count),
+        times={q: blocks(ratio, times) for q in quantiles},
+    )
 
 
 def case(*versions: VersionEvidence, checks: Sequence[Check] = (ERRORS,), **facts: Any) -> Case:

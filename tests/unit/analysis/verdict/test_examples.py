@@ -32,6 +32,7 @@ def failing() -> Case:
                 2604,
                 up=109,
                 down=2,
+                both=3,
                 differing=190,
                 times=60,
                 ratio=1.42,

@@ -1,5 +1,8 @@
 """From the windows of an engine to a verdict, by way of the manager's book of evidence."""
 
+import re
+from dataclasses import replace
+
 import numpy as np
 
 from tests.unit.analysis.verdict.cases import ERRORS, NOW, P50, case
@@ -26,11 +29,11 @@ def window(rng: np.random.Generator, moment: float, *, slower: float, failing: f
     return found
 
 
-def verdict_after(seconds: int, *, slower: float = 1.0, failing: float = 0.0) -> Verdict:
+def verdict_after(seconds: int, *, slower: float = 1.0, failing: float = 0.0, length: float = 5.0) -> Verdict:
     rng, book, whole = np.random.default_rng(4), EvidenceBook(np.random.default_rng(1)), Tally("p", "v2-1")
     for second in range(seconds):
         found = window(rng, NOW + second, slower=slower, failing=failing)
-        book.take(found, length=5.0, quantiles=(0.5, 0.99))
+        book.take(found, length=length, quantiles=(0.5, 0.99))
         whole.merge(found)
         book.number({ENDPOINT: ()}, whole, [whole])
     evidence = book.view([whole], {"v2-1": "v2"})
@@ -53,6 +56,31 @@ def test_a_failing_version_fails_by_its_errors_and_at_its_endpoint() -> None:
     verdict = verdict_after(60, failing=0.1)
     assert verdict.decision is Decision.FAIL
     assert {r.endpoint for r in verdict.checks if r.decision is Decision.FAIL} == {"", ENDPOINT}
+
+
+def test_a_version_that_always_fails_does_so_after_a_dozen_blocks_and_says_what_it_waits_for() -> None:
+    early = verdict_after(14, failing=1.0, length=2.0)
+    assert early.decision is Decision.INCONCLUSIVE
+    assert re.search(r"; FAIL needs about \d+ more blocks of 2 s$", early.reasons[0])
+    assert verdict_after(28, failing=1.0, length=2.0).decision is Decision.FAIL
+
+
+def test_a_version_like_the_original_hardly_ever_fails_by_outages_of_its_own() -> None:
+    # Each leg has outages ten pairs long; by pairs alone, watched, half of the runs fail at this limit.
+    rng, failed = np.random.default_rng(8), 0
+    for _ in range(40):
+        book, whole = EvidenceBook(np.random.default_rng(1)), Tally("p", "v2-1")
+        for second in range(60):
+            found = window(rng, NOW + second, slower=1.0, failing=0.0)
+            evidence = found.endpoints[ENDPOINT].evidence
+            evidence.error_up, evidence.error_down = (10 * int(rng.random() < 0.05) for _ in range(2))
+            book.take(found, length=2.0, quantiles=(0.5,))
+            whole.merge(found)
+            book.number({ENDPOINT: ()}, whole, [whole])
+        checks = (replace(ERRORS, max_increase=0.0),)
+        verdict = judge(case(evidence=book.view([whole], {"v2-1": "v2"}), checks=checks), State())[0]
+        failed += verdict.decision is Decision.FAIL
+    assert failed <= 1
 
 
 def test_little_is_not_enough() -> None:

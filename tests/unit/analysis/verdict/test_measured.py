@@ -4,11 +4,12 @@ import math
 
 import pytest
 
-from tests.unit.analysis.verdict.cases import blocks
+from tests.unit.analysis.verdict.cases import blocks, outcomes
 from xds_server.analysis.statistics.paired import Paired
 from xds_server.analysis.statistics.proportion import Proportion
 from xds_server.analysis.statistics.ratio import GRID, Ratios
-from xds_server.analysis.verdict.rates import difference_rate, error_rate, unexplained_rate
+from xds_server.analysis.statistics.symmetric import Symmetric
+from xds_server.analysis.verdict.rates import difference_rate, error_rate, field_evidence, unexplained_rate
 from xds_server.analysis.verdict.readings import Reading, reading
 from xds_server.analysis.verdict.times import response_time, with_missing
 from xds_server.analysis.verdict.words import about, count, plural, share, times
@@ -19,7 +20,7 @@ ENOUGH = math.log(100)
 @pytest.mark.parametrize("up", [0, 5, 12, 25, 60])
 @pytest.mark.parametrize("missing", [0, 7])
 def test_the_interval_says_what_the_evidence_does(up: int, missing: int) -> None:
-    found = error_rate(Paired(2000, up, 3), margin=0.01, alpha=0.01, missing=missing)
+    found = error_rate(Paired(2000, up, 3), outcomes(up, 3), margin=0.01, alpha=0.01, missing=missing)
     low, high = found.interval() or (0, 0)
     assert (found.log_fail >= ENOUGH) == (low > 0.01)
     assert (found.log_pass >= ENOUGH) == (high < 0.01)
@@ -27,9 +28,11 @@ def test_the_interval_says_what_the_evidence_does(up: int, missing: int) -> None
 
 def test_missing_copies_widen_the_interval_both_ways() -> None:
     for measure in (
-        lambda n: error_rate(Paired(2000, 30, 3), margin=0.01, alpha=0.01, missing=n, missing_errors=n // 2),
+        lambda n: error_rate(
+            Paired(2000, 30, 3), outcomes(30, 3 + n // 2), margin=0.01, alpha=0.01, missing=n, missing_errors=n // 2
+        ),
         lambda n: difference_rate(Proportion(2000, 30), margin=0.01, alpha=0.01, missing=n),
-        lambda n: unexplained_rate(Paired(2000, 30, 3), margin=0.01, alpha=0.01, missing=n),
+        lambda n: unexplained_rate(Paired(2000, 30, 3), outcomes(30, 3), margin=0.01, alpha=0.01, missing=n),
         lambda n: response_time(blocks(1.1, 60), quantile=0.5, margin=1.25, alpha=0.01, pairs=3000, missing=n),
     ):
         few, many = measure(0), measure(40)
@@ -41,12 +44,12 @@ def test_missing_copies_widen_the_interval_both_ways() -> None:
 
 
 def test_values_are_rates_of_both_legs() -> None:
-    found = error_rate(Paired(1000, 50, 10), margin=0.01, alpha=0.01)
-    assert (found.original, found.shadow, found.effect) == pytest.approx((0.01, 0.05, 0.04))
+    found = error_rate(Paired(1000, 50, 10), outcomes(50, 10), margin=0.01, alpha=0.01, both=20)
+    assert (found.original, found.shadow, found.effect) == pytest.approx((0.03, 0.07, 0.04))
 
 
 def test_without_pairs_there_is_neither_value_nor_evidence() -> None:
-    found = error_rate(Paired(), margin=0.01, alpha=0.01)
+    found = error_rate(Paired(), Symmetric(), margin=0.01, alpha=0.01)
     assert (found.effect, found.shadow) == (None, None)
     assert (found.log_fail, found.log_pass) == pytest.approx((0, 0), abs=1e-12)
 
@@ -76,9 +79,9 @@ def test_times_are_milliseconds_and_without_blocks_there_is_no_evidence() -> Non
 
 def test_more_blocks_are_said_in_pairs() -> None:
     found = response_time(blocks(1.0, 3), quantile=0.5, margin=1.25, alpha=0.01, pairs=300)
-    needed = found.needed()
+    needed = found.needed(ENOUGH)
     assert needed is not None
-    assert needed % 100 == 0
+    assert needed.pairs % 100 == 0
 
 
 def test_a_reading_that_was_not_made_says_why() -> None:
@@ -105,3 +108,42 @@ def test_numbers_are_said_with_two_digits() -> None:
         "1,200 pairs",
         "12",
     ]
+
+
+def test_one_bad_moment_is_no_fail_however_many_pairs_it_hits() -> None:
+    moment, spread = (
+        error_rate(Paired(2000, 60, 0), outcomes(60, 0, count), margin=0.01, alpha=0.01) for count in (2, 60)
+    )
+    assert spread.log_fail > ENOUGH > moment.log_fail
+    assert moment.log_pass == spread.log_pass
+    assert (moment.interval() or (1, 1))[0] == 0
+    assert (spread.interval() or (0, 0))[0] > 0.01
+
+
+def test_blocks_alone_are_no_fail_either() -> None:
+    found = error_rate(Paired(20_000, 60, 0), outcomes(60, 0, 60), margin=0.01, alpha=0.01)
+    assert found.log_fail < 0
+
+
+def test_how_many_blocks_a_fail_waits_for_is_said_with_the_pairs_that_come_meanwhile() -> None:
+    found = error_rate(Paired(200, 200, 0), outcomes(200, 0, 4), margin=0.01, alpha=0.01)
+    need = found.needed(ENOUGH)
+    assert need is not None
+    assert 2 <= need.blocks <= 8
+    assert need.pairs == need.blocks * 50
+    later = error_rate(Paired(1, 1, 0), outcomes(400, 0, 4 + need.blocks), margin=-0.9, alpha=0.01)
+    assert outcomes(400, 0, 4 + need.blocks).log_evidence_above() >= ENOUGH
+    assert later.needed(ENOUGH) is not None
+
+
+def test_pairs_are_what_is_waited_for_when_blocks_have_shown_it() -> None:
+    found = error_rate(Paired(1000, 15, 0), outcomes(15, 0), margin=0.01, alpha=0.01)
+    need = found.needed(ENOUGH)
+    assert need is not None
+    assert (need.pairs > 100, need.blocks) == (True, 0)
+
+
+def test_a_field_that_differed_in_one_moment_only_is_not_found() -> None:
+    seen = Paired(1000, 60, 0)
+    assert field_evidence(seen, outcomes(60, 0, 2), 0.01) < ENOUGH < field_evidence(seen, outcomes(60, 0), 0.01)
+    assert field_evidence(seen, None, 0.01) == 0

@@ -330,3 +330,24 @@ def test_an_endpoint_that_is_not_judged_does_not_pass_either() -> None:
     rare = row(verdict, "error_rate", "GET /rare")
     assert rare.log_pass > 5
     assert (rare.decision, rare.judged) == (Decision.INCONCLUSIVE, False)
+
+
+def test_a_clock_that_the_shadow_reads_later_is_no_field_to_discover_and_hinders_no_pass() -> None:
+    clock, value = ("/at", "same_kind"), ("/total", "value")
+    found = version({"GET /": Seen(4000, trios=4000, quiet_up=5, fields={clock: (900, 200, 1), value: (0, 1, 2)})})
+    found.endpoints["GET /"].fields[clock].what = "clock"
+    verdict = verdict_of(found, checks=[DIFFERENCES], controlled=True)
+    assert verdict.decision is Decision.PASS
+    assert not verdict.differences
+    found.endpoints["GET /"].fields[clock].what = "uuid"
+    verdict = verdict_of(found, checks=[DIFFERENCES], controlled=True)
+    assert [d.field for d in verdict.differences] == ["/at"]
+
+
+def test_differences_in_one_moment_alone_fail_nothing_with_a_control() -> None:
+    fields = {("/price", "type"): (200, 0, 1)}
+    moment, spread = (Seen(4000, trios=4000, quiet_up=200, fields=fields, blocks=n) for n in (3, 100))
+    assert verdict_of(version({"GET /": spread}), checks=[DIFFERENCES], controlled=True).decision is Decision.FAIL
+    verdict = verdict_of(version({"GET /": moment}, blocks=3), checks=[DIFFERENCES], controlled=True)
+    assert verdict.decision is Decision.INCONCLUSIVE
+    assert "FAIL needs about" in verdict.reasons[0]

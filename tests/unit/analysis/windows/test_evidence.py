@@ -12,6 +12,7 @@ from xds_server.analysis.windows.tally import EndpointTally, FieldTally, Tally
 COUNTS = (
     "pairs",
     "error_up",
+    "error_both",
     "error_down",
     "differing",
     "trios",
@@ -29,6 +30,7 @@ def evidence(draw: st.DrawFn) -> Evidence:
     made = Evidence()
     for name in COUNTS:
         setattr(made, name, draw(st.integers(0, 9)))
+    made.not_judged = draw(st.dictionaries(st.sampled_from(["timeout", "guard", "streaming"]), st.integers(1, 9)))
     for name in FAULTED:
         setattr(made.faulted, name, draw(st.integers(0, 9)))
     for times in (made.times, made.control_times):
