@@ -28,7 +28,7 @@ LITTLE, MOST = 0.1, 0.9
 ITEMS_ASKED = range(1, 25)
 RUNNING_SECONDS = 60.0
 """Longest wait for shadow and control to be Running, and for the first compared pair."""
-EXTRA_SECONDS = 60.0
+EXTRA_SECONDS = 150.0
 """Longest extension until each planted bug was seen and nothing else, and until each verdict is there."""
 FAULT_SECONDS = 20.0
 """Longest extension until the injected faults show in the comparison."""
