@@ -17,7 +17,7 @@ import pytest
 
 from tests.envoy.backend import Asked, Backend
 from tests.envoy.stack import NETWORK, Stack, at, running, until
-from xds_server.demo.stage import shadowmesh
+from xds_server.stage.mesh import shadowmesh
 
 WORD = b"geheim"
 CARD = "4012 8888 8888 1881"
