@@ -165,7 +165,6 @@ def arm_pair(
     ratio: float = 1.0,
     times: int = 0,
     worst: Paired | None = None,
-    count: int = BLOCKS,
 ) -> ArmPair:
     quantiles = (0.5, 0.99) if times else ()
     return ArmPair(
@@ -173,7 +172,6 @@ def arm_pair(
         candidate=candidate,
         errors=errors,
         worst=errors if worst is None else worst,
-        error_blocks=outcomes(errors.up, errors.down, count),
         times={q: blocks(ratio, times) for q in quantiles},
     )
 
