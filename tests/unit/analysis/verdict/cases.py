@@ -84,6 +84,8 @@ class Seen:
     """Alone, control, order of appearance."""
     faulted: tuple[int, int, int, int] = (0, 0, 0, 0)
     """Pairs, errors, differing, aborted."""
+    faulted_trios: tuple[int, int] = (0, 0)
+    """Trios, and in how many of them the control does not explain the difference."""
     slow: float = 0.0
     """Seconds, under faults."""
     not_judged: Mapping[str, int] = field(default_factory=dict)
@@ -98,6 +100,7 @@ class Seen:
         e.missing, e.missing_errors = self.missing, self.missing_errors
         f = e.faulted
         f.pairs, f.errors, f.differing, f.aborted = self.faulted
+        f.trios, f.quiet = self.faulted_trios
         if self.slow:
             f.times = sketch(self.slow, f.pairs)
         e.times = Times.of(sketch(0.012, self.pairs), sketch(0.012 * self.ratio, self.pairs))
