@@ -1,15 +1,17 @@
 """Splits and steps as a user has them: the way back by a verdict, the end of a split, and from shadow to done."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.envoy.backend import Backend
+from tests.envoy.backend import Asked, Backend
 from tests.envoy.stack import NETWORK, Stack, running, until
 from tests.envoy.users import Users, at, names
 
@@ -17,6 +19,26 @@ pytestmark = [pytest.mark.envoy, pytest.mark.timeout(180)]
 
 EVERYBODY = names(40)
 HALF: dict[str, Any] = {"mode": "split", "split": {"cohort": {"header": "x-user"}, "weights": {"v2": 50}}}
+
+
+WAY_BACK = 1.0
+"""Seconds from a FAIL until the last user has reached the version."""
+AFTERWARDS = 3.0
+"""Seconds for which users go on coming, to see whether one does."""
+
+
+@dataclass
+class Failing(Backend):
+    """A version that answers well once in so many times (0: never), and remembers when it was asked."""
+
+    good: int = 0
+    at: list[float] = field(default_factory=list)
+
+    async def _answer(self, asked: Asked, writer: asyncio.StreamWriter) -> bool:
+        self.at.append(time.time())
+        if not self.good or len(self.at) % self.good:
+            asked.path = "/status/500"
+        return await super()._answer(asked, writer)
 
 
 def judged(limit: float) -> dict[str, Any]:
@@ -39,7 +61,7 @@ def alone(stack: Stack) -> Iterator[None]:
 
 
 @dataclass
-class Field:
+class Place:
     """An original, another version, and users who keep coming."""
 
     stack: Stack
@@ -71,10 +93,10 @@ class Field:
 
 
 @asynccontextmanager
-async def field(stack: Stack, **version: Any) -> AsyncIterator[Field]:
+async def place(stack: Stack, version: Backend | None = None) -> AsyncIterator[Place]:
     async with (
         Backend(port=stack.originals["echo"]),
-        Backend("v2", **version) as backend,
+        version or Backend("v2") as backend,
     ):
         users = Users(stack.proxy.ports["echo"], keep_bad=True)
 
@@ -86,28 +108,32 @@ async def field(stack: Stack, **version: Any) -> AsyncIterator[Field]:
 
         coming = asyncio.create_task(come())
         try:
-            yield Field(stack, backend, users)
+            yield Place(stack, backend, users)
         finally:
             over.set()
             await coming  # fails when a user was cut off
 
 
-async def test_a_fail_sends_everybody_back_and_nobody_is_lost_on_the_way(stack: Stack) -> None:
-    async with field(stack, instead={"/ok": "/status/500"}) as here:
-        # The guard of the split turns most of its users away by itself, so few errors are left to judge by.
-        made = await here.profile(**HALF, analysis=judged(0.005))
+@pytest.mark.parametrize("good", [0, 3], ids=["always", "two times of three"])
+async def test_a_fail_sends_everybody_back_and_nobody_is_lost_on_the_way(stack: Stack, good: int) -> None:
+    # Most users of a version that always fails are turned away by the guard of the split, long before the verdict;
+    # those of one that now and then does not are not.
+    version = Failing("v2", good=good)
+    async with place(stack, version) as here:
+        made = await here.profile(**HALF)
 
-        async def failed() -> bool:
-            return ((await here.now(made))["verdict"] or {}).get("decision") == "FAIL"
+        async def failed() -> str | None:
+            verdict = (await here.now(made))["verdict"] or {}
+            return str(verdict["since"]) if verdict.get("decision") == "FAIL" else None
 
-        await until(failed, "the verdict is FAIL")
+        since = datetime.fromisoformat(await until(failed, "the verdict is FAIL", seconds=90)).timestamp()
 
         async def back() -> bool:
-            asked = len(here.version.asked)
-            await here.users.ask(EVERYBODY)
-            return len(here.version.asked) == asked
+            return bool((await here.now(made))["split"]["weights"] == {"v2": 0})
 
-        await until(back, "nobody is sent to it any more")
+        await until(back, "the weight is 0")
+        await asyncio.sleep(max(0.0, since + AFTERWARDS - time.time()))
+        assert max(version.at) < since + WAY_BACK
         now = await here.now(made)
         assert now["split"]["weights"] == {"v2": 0}
         assert "the weight of v2 was set to 0" in now["verdict"]["reasons"][0]
@@ -117,7 +143,7 @@ async def test_a_fail_sends_everybody_back_and_nobody_is_lost_on_the_way(stack: 
 
 
 async def test_nobody_is_lost_when_a_split_is_deleted(stack: Stack) -> None:
-    async with field(stack) as here:
+    async with place(stack) as here:
         made = await here.profile(**HALF)
         assert at(await here.users.ask(EVERYBODY), "v2")
         await here.stack.delete(made)
@@ -126,7 +152,7 @@ async def test_nobody_is_lost_when_a_split_is_deleted(stack: Stack) -> None:
 
 
 async def test_a_version_goes_from_shadow_to_split_to_done_on_one_instance(stack: Stack) -> None:
-    async with field(stack) as here:
+    async with place(stack) as here:
         steps = [{"mode": "shadow"}, {"mode": "split", "weights": {"v2": 20}}, {"mode": "split", "weights": {"v2": 50}}]
         made = await here.profile(steps=steps)
 

@@ -23,7 +23,7 @@ from xds_server.analysis.examples.quota import Quota
 from xds_server.analysis.examples.redact import Redactor
 from xds_server.analysis.ingest.als import Batch, read_batch
 from xds_server.analysis.ingest.pairing import ANYONE, Pairing, profile_of
-from xds_server.analysis.ingest.trios import Controls, book, book_fields, weight_of
+from xds_server.analysis.ingest.trios import Controls, Seen, book, book_fields, weight_of
 from xds_server.analysis.kinds import OTHER, Ending, Kind, Lost, Reason
 from xds_server.analysis.profile_config import ProfileConfig
 from xds_server.analysis.record import Record
@@ -257,7 +257,8 @@ class Analyser:
         # its request has no time to compare with; the pair stays a pair, so both legs are left out.
         timed = not shadow.delayed and not original.early
         if profile.controls:
-            note = endpoint_name, fields, shadow.response_time if timed else None, warm and not shadow.delayed
+            took = shadow.response_time if timed else None
+            note = endpoint_name, fields, took, warm and not shadow.delayed, warm and shadow.delayed
             self._trios(original, shadow.shadow, profile=profile, note=note)
             # Its own pairs say nothing about a version.
             warm = warm and not tally.control
@@ -304,14 +305,7 @@ class Analyser:
             self._move(profile)
         count_missing(_endpoint(self._tally(name, instance), endpoint_name).evidence, original)
 
-    def _trios(
-        self,
-        original: Record,
-        instance: str,
-        *,
-        profile: _Profile,
-        note: tuple[str, Mapping[Field, str], float | None, bool],
-    ) -> None:
+    def _trios(self, original: Record, instance: str, *, profile: _Profile, note: Seen) -> None:
         """Note what a judged pair has shown; book what is known now of its original's other copies."""
         controls = profile.controls
         original.notes, trios = controls.meet(original.notes, instance, note)

@@ -22,9 +22,11 @@ MAX_CONTROLS = 64
 MAX_KNOWN = 64
 """Shadows of a profile of which it is remembered in what trios of theirs have differed."""
 
-Note = tuple[str, Collection[Field], float | None, bool]
-"""Endpoint, differing fields, the copy's response time (None: it tells nothing), whether it is evidence; of one judged
-pair."""
+Seen = tuple[str, Mapping[Field, str], float | None, bool, bool]
+"""Of one judged pair: endpoint, differing fields with what was recognised in each, the copy's response time (None: it
+tells nothing), whether it is evidence, whether it would be but for a fault of ours that held it back."""
+Note = tuple[str, Collection[Field], float | None, bool, bool]
+"""The same, as it is kept."""
 Notes = dict[str, Note]
 """By the instance of the copy."""
 _NOTHING: tuple[Field, ...] = ()
@@ -92,15 +94,13 @@ class Controls:
             while len(self._known) > MAX_CONTROLS:
                 del self._known[next(iter(self._known))]
 
-    def meet(
-        self, notes: Notes | None, instance: str, seen: tuple[str, Mapping[Field, str], float | None, bool]
-    ) -> tuple[Notes | None, list[tuple[str, Note, Note]]]:
+    def meet(self, notes: Notes | None, instance: str, seen: Seen) -> tuple[Notes | None, list[tuple[str, Note, Note]]]:
         """Note a judged pair; return the notes, and the trios that it completes.
 
         Args:
             notes: those of its original so far; None when there are none.
             instance: the copy's.
-            seen: what is to be noted, with what was recognised in each field.
+            seen: what is to be noted.
 
         Returns:
             Notes to keep (None: nobody will come), and of each trio the shadow's instance, its note and the control's.
@@ -110,14 +110,14 @@ class Controls:
             if not (is_control or self.now):
                 return None, []
             notes = {}
-        endpoint, fields, took, sound = seen
+        endpoint, fields, took, sound, held = seen
         differing: Collection[Field] = _NOTHING
         if fields:
             same = self._same.setdefault
             differing = tuple([same(field, field) for field in fields])
             if CLOCK in fields.values():
                 self.clocks.update(field for field in differing if fields[field] == CLOCK)
-        notes[instance] = note = endpoint, differing, took, sound
+        notes[instance] = note = endpoint, differing, took, sound, held
         if is_control:
             return notes, [(other, of, note) for other, of in notes.items() if other not in self._known]
         theirs = [of for other, of in notes.items() if other in self._known]
@@ -160,6 +160,8 @@ def book(endpoint: EndpointTally, shadow: Note, control: Note) -> bool:
         mine, theirs = shadow[2], control[2]
         if mine is not None and theirs is not None:
             evidence.control_times.add(theirs, mine)
+    elif shadow[4] and control[3]:
+        endpoint.evidence.faulted.trios += 1
     return bool(shadow[1] or control[1])
 
 
@@ -176,14 +178,16 @@ def book_fields(
         clocks: fields that tell nothing of the version.
     """
     mine, theirs = shadow[1], control[1]
-    sound = shadow[3] and control[3]
+    sound, held = shadow[3] and control[3], shadow[4] and control[3]
     by_control, by_shadow = _Hidden(theirs), _Hidden(mine)
     alone = [field for field in mine if field not in theirs and field not in by_control]
     control_alone = [field for field in theirs if field not in mine and field not in by_shadow]
-    if sound:
+    if sound or held:
         up = any(field not in known.noisy and field not in clocks for field in alone)
         down = any(field not in known.noisy and field not in clocks for field in control_alone)
-        if up is not down:
+        if held:
+            endpoint.evidence.faulted.quiet += up and not down
+        elif up is not down:
             endpoint.evidence.quiet_up += up
             endpoint.evidence.quiet_down += down
     known.noisy.update(theirs)

@@ -19,7 +19,7 @@ from xds_server.cache.snapshot import Snapshot, make_snapshot
 SERVICE = "shadowmesh.analysis.v1.Manager"
 METHOD = "Attach"
 PATH = f"/{SERVICE}/{METHOD}"
-VERSION = 4
+VERSION = 5
 MAX_MESSAGE = 16 * 1024 * 1024
 """What the manager's server takes."""
 

@@ -29,27 +29,6 @@ def matched(n_a: float, bad_a: float, n_b: float, bad_b: float) -> Paired:
     return Paired(pairs, pairs * b * (1 - a), pairs * a * (1 - b))
 
 
-def net_bad(n_a: int, bad_a: int, n_b: int, bad_b: int, generator: np.random.Generator) -> int:
-    """Return how many more of the candidate group are bad, both thinned to the size of the smaller by chance.
-
-    Two groups of equal size, alike but for their names, have a difference whose sign is a fair coin, which that of the
-    rates of unequal ones has not.
-
-    Args:
-        n_a: size of the reference group.
-        bad_a: how many of it are bad.
-        n_b: size of the candidate group.
-        bad_b: how many of it are bad.
-        generator: of the caller.
-    """
-    size = min(n_a, n_b)
-    kept = [
-        bad if n <= size else int(generator.hypergeometric(bad, n - bad, size))
-        for n, bad in ((n_a, bad_a), (n_b, bad_b))
-    ]
-    return kept[1] - kept[0]
-
-
 def thinned(counts: Mapping[int, int], size: int, generator: np.random.Generator) -> dict[int, int]:
     """Return a histogram of `size` of the values, drawn without replacement; all of them when there are no more.
 

@@ -1,7 +1,7 @@
 """Does mirroring hurt the original? Mirrored requests beside plain ones, which is which being chance.
 
 Both groups are answers of the original to clients; they differ only in that a copy of the one was sent too. So this is
-a randomised experiment, always valid, by `matching` and time blocks as in a split.
+a randomised experiment, always valid, by `matching` as in a split. An outage of the original meets both groups alike.
 
 Guarantees: HARM is wrong with a chance of at most alpha, ever, and stays until the evidence begins anew. Not
 guaranteed: that harm below the limits is seen, nor harm to plain requests (a machine that both share is busier for
@@ -18,7 +18,7 @@ from xds_server.analysis.verdict.measured import Measured
 from xds_server.analysis.verdict.rates import error_rate_of_arms
 from xds_server.analysis.verdict.times import response_time
 from xds_server.analysis.verdict.verdict import Harm, HarmDecision, HarmMetric
-from xds_server.analysis.verdict.words import SHARE, about, blocks_needed, share, span, times
+from xds_server.analysis.verdict.words import SHARE, about, share, span, times
 from xds_server.analysis.windows.arms import MIRRORED, PLAIN, ArmTally
 from xds_server.model.rollout import Mode
 
@@ -49,8 +49,7 @@ def harm_of(case: Case, before: Latched | None) -> Harm:
         return Harm(decision, "; ".join(before.reasons) if before else why)
     alpha = case.judging.alpha
     found = e_bh([m.measured.log_fail for m in metrics], [1 / len(metrics)] * len(metrics), alpha)
-    enough = log(len(metrics) / alpha)
-    rows = tuple(_row(m, case, enough, found=i in found) for i, m in enumerate(metrics))
+    rows = tuple(_row(m, alpha, len(metrics), found=i in found) for i, m in enumerate(metrics))
     harmful = [row.reason for row in rows if row.decision is HarmDecision.HARM]
     if before or harmful:
         return Harm(HarmDecision.HARM, "; ".join(before.reasons if before else harmful), rows)
@@ -73,7 +72,6 @@ def _metrics(case: Case) -> list[_Metric]:
     errors = error_rate_of_arms(
         pair.errors,
         pair.worst,
-        pair.error_blocks,
         margin=INCREASE,
         alpha=alpha,
         rates=(plain.error_rate, mirrored.error_rate),
@@ -93,13 +91,13 @@ def _metrics(case: Case) -> list[_Metric]:
     return found
 
 
-def _row(metric: _Metric, case: Case, enough: float, *, found: bool) -> HarmMetric:
+def _row(metric: _Metric, alpha: float, of: int, *, found: bool) -> HarmMetric:
     seen = metric.measured
     interval = seen.interval()
     if found:
         decision = HarmDecision.HARM
     else:
-        decision = HarmDecision.NONE if seen.log_pass >= log(1 / case.judging.alpha) else HarmDecision.UNDECIDED
+        decision = HarmDecision.NONE if seen.log_pass >= log(1 / alpha) else HarmDecision.UNDECIDED
     return HarmMetric(
         metric=metric.name,
         plain=seen.original,
@@ -110,11 +108,11 @@ def _row(metric: _Metric, case: Case, enough: float, *, found: bool) -> HarmMetr
         unit=seen.unit,
         requests=seen.pairs,
         decision=decision,
-        reason=_reason(metric, decision, enough=enough, length=case.judging.block),
+        reason=_reason(metric, decision, log(of / alpha)),
     )
 
 
-def _reason(metric: _Metric, decision: HarmDecision, *, enough: float, length: float) -> str:
+def _reason(metric: _Metric, decision: HarmDecision, enough: float) -> str:
     seen = metric.measured
     if seen.effect is None:
         return f"{metric.name} of mirrored requests: nothing is known yet"
@@ -127,5 +125,5 @@ def _reason(metric: _Metric, decision: HarmDecision, *, enough: float, length: f
         effect, limit = f"{times(seen.effect)} times", f"{times(seen.threshold)} times"
     said = f"{metric.name} of mirrored requests is {effect} that of plain ones{within}, the limit is {limit}"
     if decision is HarmDecision.UNDECIDED and (need := seen.needed(enough)) and need.pairs:
-        said += f"; {blocks_needed(need, length) or f'{about(need.pairs)} more requests would tell'}"
+        said += f"; {about(need.pairs)} more requests would tell"
     return said

@@ -10,8 +10,8 @@ Guarantees: pure, bounded (`PAIRS` rows). Not guaranteed: that the rank of undec
 from collections.abc import Sequence
 from itertools import combinations
 
+from xds_server.analysis.statistics import paired
 from xds_server.analysis.verdict.case import Case
-from xds_server.analysis.verdict.rates import arms_interval
 from xds_server.analysis.verdict.ruling import Ruling
 from xds_server.analysis.verdict.verdict import Better, Between, CheckResult, Decision, Interval, VariantVerdict
 from xds_server.analysis.verdict.words import SHARE
@@ -76,7 +76,7 @@ def _direct(case: Case, a: str, b: str, row: CheckResult) -> Between | None:
         return None
     alpha = case.judging.alpha
     if row.metric == Metric.ERROR_RATE and pair.errors.pairs:
-        low, high = arms_interval(pair.errors, pair.error_blocks, alpha)
+        low, high = paired.interval(pair.errors, alpha)
         interval = -high, -low
         return Between(a, b, row.name, "", -pair.errors.effect, interval, _better(interval, row.unit))
     if row.metric == Metric.RESPONSE_TIME:

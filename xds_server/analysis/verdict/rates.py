@@ -1,16 +1,18 @@
 """Error and difference rates of one place, from counts of pairs, and of blocks of time.
 
-A FAIL needs both: pairs (at the limit), and whole blocks (that there is an excess at all), in which one bad moment of
-one leg counts once. Either alone is evidence where its assumption holds: that a pair's outcome is due to chance
-whatever came before it, or a block's. The lesser of the two is evidence where either does. A PASS rests on pairs.
+A FAIL of a shadow needs both: pairs (at the limit), and whole blocks (that there is an excess at all), in which one bad
+moment of one leg counts once. Either alone is evidence where its assumption holds: that a pair's outcome is due to
+chance whatever came before it, or a block's. The lesser of the two is evidence where either does. A PASS rests on
+pairs, and so does all that is said of arms: their FAIL must be quick.
 
 Missing copies are counted per place, with the original at hand: as the worst, each failed where its original did not
 (or differs); as the best, each did not fail where its original did (or does not differ).
 
 Guarantees: pure; from counts alone. Not guaranteed: a FAIL for differences without a control, when answers differ in
-bursts: nothing says how often a version like the original would. Nor that what a control leaves unexplained is the new
-version's doing when the control is not of the original's version. Pairs without their control's answer are in no trio,
-and so neither worst nor best: the control's losses are taken to be independent of the new version.
+bursts: nothing says how often a version like the original would; nor one of arms, when the version's errors come in
+outages of its own. Nor that what a control leaves unexplained is the new version's doing when the control is not of the
+original's version. Pairs without their control's answer are in no trio, and so neither worst nor best: the control's
+losses are taken to be independent of the new version.
 """
 
 from functools import partial
@@ -59,25 +61,23 @@ def error_rate(
 def error_rate_of_arms(
     asked: Paired,
     worst: Paired,
-    blocks: Symmetric,
     *,
     margin: float,
     alpha: float,
     rates: tuple[float | None, float | None],
     said: str = "",
 ) -> Measured:
-    """Return the same of two arms of an experiment.
+    """Return the same of two arms of an experiment, by pairs alone.
 
     Args:
         asked: requests that each was asked itself, matched.
         worst: all of both, those that the candidate was not asked being its errors.
-        blocks: of each block of time: the candidate's errors less the reference's.
         margin: the limit of the increase.
         alpha: of each end of the interval.
         rates: the error rates of reference and candidate.
         said: what else there is to say.
     """
-    return _of_pairs(asked, asked, worst, blocks, margin=margin, alpha=alpha, rates=rates, said=said)
+    return _of_pairs(asked, asked, worst, None, margin=margin, alpha=alpha, rates=rates, said=said)
 
 
 def difference_rate(differing: Proportion, *, margin: float, alpha: float, missing: float = 0) -> Measured:
@@ -124,21 +124,25 @@ def field_evidence(seen: Paired, blocks: Symmetric | None, margin: float) -> flo
         blocks: the same of each block of time, up less down; None: it never was out of balance.
         margin: the limit of the excess.
     """
-    return _both(pairs_statistics.log_evidence_above(seen, margin), blocks)
+    by_pairs = pairs_statistics.log_evidence_above(seen, margin)
+    return min(0.0, by_pairs) if blocks is None else _both(by_pairs, blocks)
 
 
 def _both(by_pairs: float, blocks: Symmetric | None) -> float:
-    """Return the evidence that pairs and blocks agree on; where the ones have none, the others are not looked at."""
-    if by_pairs <= 0:
+    """Return the evidence that pairs and blocks agree on, or of pairs alone (None).
+
+    Where pairs have none, blocks are not looked at.
+    """
+    if by_pairs <= 0 or blocks is None:
         return by_pairs
-    return min(by_pairs, blocks.log_evidence_above()) if blocks is not None else 0.0
+    return min(by_pairs, blocks.log_evidence_above())
 
 
 def _of_pairs(
     seen: Paired,
     best: Paired,
     worst: Paired,
-    blocks: Symmetric,
+    blocks: Symmetric | None,
     *,
     margin: float,
     alpha: float,
@@ -164,31 +168,25 @@ def _of_pairs(
 
 
 def _needed(
-    known: tuple[Paired, Paired], blocks: Symmetric, margin: float, alpha: float, log_fail: float
+    known: tuple[Paired, Paired], blocks: Symmetric | None, margin: float, alpha: float, log_fail: float
 ) -> Need | None:
     best, worst = known
     passing = pairs_statistics.more_pairs_below(worst, margin, log(1 / alpha))
     by_pairs = pairs_statistics.more_pairs_above(best, margin, log_fail)
-    by_blocks = blocks.more_above(log_fail)
+    by_blocks = 0 if blocks is None else blocks.more_above(log_fail)
     if by_pairs is not None and by_blocks is not None:
-        meanwhile = ceil(by_blocks * best.pairs / max(1, blocks.seen))
+        meanwhile = ceil(by_blocks * best.pairs / max(1, blocks.seen)) if blocks is not None else 0
         failing = max(by_pairs, meanwhile)
         if passing is None or failing <= passing:
             return Need(failing, by_blocks if meanwhile > by_pairs else 0)
     return None if passing is None else Need(passing)
 
 
-def _paired_between(best: Paired, worst: Paired, blocks: Symmetric, alpha: float) -> Interval:
+def _paired_between(best: Paired, worst: Paired, blocks: Symmetric | None, alpha: float) -> Interval:
     low, high = pairs_statistics.interval(best, alpha)
-    if low > 0 and blocks.log_evidence_above() < log(1 / alpha):
+    if low > 0 and blocks is not None and blocks.log_evidence_above() < log(1 / alpha):
         low = 0.0  # nothing above it is refuted by both
     return low, high if worst == best else pairs_statistics.interval(worst, alpha)[1]
-
-
-def arms_interval(asked: Paired, blocks: Symmetric, alpha: float) -> Interval:
-    """Return the interval of the candidate's error rate less the reference's, both ends by pairs and by blocks."""
-    low, high = _paired_between(asked, asked, blocks, alpha)
-    return low, 0.0 if high < 0 and blocks.log_evidence_below() < log(1 / alpha) else high
 
 
 def _share_needed(seen: Proportion, margin: float, alpha: float, _log_fail: float) -> Need | None:

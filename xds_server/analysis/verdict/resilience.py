@@ -2,12 +2,14 @@
 
 The score of an endpoint, 0 to 1, is the share of the copies held back by a fault that were answered as well as without
 one: what fails (alone, the original did not) or differs more often than without a fault is subtracted, the larger of
-the two, since who fails also differs. A version's score weighs its endpoints by their copies; the profile's is that of
-its worst version. Copies that a fault answered itself are counted and say nothing about a version, nor does slowness
-count in the score: it is shown beside it, the delay itself left out.
+the two, since who fails also differs. Where a control answered too, a difference is what it does not explain: one in a
+field in which it never differed. A version's score weighs its endpoints by their copies; the profile's is that of its
+worst version. Copies that a fault answered itself are counted and say nothing about a version, nor does slowness count
+in the score: it is shown beside it, the delay itself left out.
 
 Guarantees: pure, bounded (`SHOWN` endpoints, the worst first). Not guaranteed: anything statistical: these are shares
-of what was seen, no evidence for a verdict.
+of what was seen, no evidence for a verdict; without a control, that noise is no difference (the score leaves out what
+is usual); that a field which changes with time, and is no clock by its looks, is not taken for changed in a late one.
 """
 
 from collections.abc import Iterable
@@ -52,9 +54,11 @@ def _degraded(variant: str, name: str, endpoint: EndpointEvidence) -> Degraded:
             f"{place(name)}: {plural(under.aborted, 'copy')} answered by a fault itself; nothing of {variant} was seen"
         )
         return Degraded(variant, name, 0, under.aborted, 0.0, 0.0, None, None, reason)
-    failing, differing = under.errors / under.pairs, under.differing / under.pairs
-    usual_failing = seen.error_up / seen.pairs if seen.pairs else 0.0
-    usual_differing = seen.differing / seen.pairs if seen.pairs else 0.0
+    failing, usual_failing = under.errors / under.pairs, _per(seen.error_up, seen.pairs)
+    if under.trios:
+        differing, usual_differing = under.quiet / under.trios, _per(seen.quiet_up, seen.trios)
+    else:
+        differing, usual_differing = under.differing / under.pairs, _per(seen.differing, seen.pairs)
     worse = max(0.0, failing - usual_failing, differing - usual_differing)
     usual = seen.times.candidate.quantile(0.5)
     now = under.times.quantile(0.5)
@@ -64,6 +68,10 @@ def _degraded(variant: str, name: str, endpoint: EndpointEvidence) -> Degraded:
         said.append(f"p50 is {times(slower)} times that without a fault")
     reason = f"{place(name)}: of {plural(under.pairs, 'copy')} under a fault {', '.join(said)}"
     return Degraded(variant, name, under.pairs, under.aborted, failing, differing, slower, 1 - worse, reason)
+
+
+def _per(part: int, whole: int) -> float:
+    return part / whole if whole else 0.0
 
 
 def _whole(found: Iterable[Degraded]) -> float | None:

@@ -7,13 +7,16 @@ A version that fails is ejected by its guard for a while, and the original answe
 error rate, and each is an error for a PASS. So a FAIL is about what the version was asked, and comes the later, the
 less it is asked.
 
-Guarantees: pure. Not guaranteed: independence of the requests of one user; a group of few users, one of whom asks for
-much, is unlike the other. `mismatch` finds gross cases, with a wide tolerance, since users are not counted.
+Users are exposed, so a FAIL must be quick, and a wrong one only sends them to the original: it rests on pairs alone, a
+dozen requests of a version that always fails.
+
+Guarantees: pure. Not guaranteed: that a version is not failed for one bad moment of its own, which hits many requests;
+independence of the requests of one user; a group of few users, one of whom asks for much, is unlike the other.
+`mismatch` finds gross cases, with a wide tolerance, since users are not counted.
 """
 
 from xds_server.analysis.statistics.mismatch import log_evidence_mismatch
 from xds_server.analysis.statistics.paired import Paired
-from xds_server.analysis.statistics.symmetric import Symmetric
 from xds_server.analysis.verdict.case import Case
 from xds_server.analysis.verdict.hypotheses import Place
 from xds_server.analysis.verdict.measured import Measured
@@ -95,7 +98,6 @@ def _place(case: Case, check: Check, variant: str, pair: ArmPair | None) -> Plac
         measured = error_rate_of_arms(
             pair.errors if pair else Paired(),
             pair.worst if pair else Paired(),
-            pair.error_blocks if pair else Symmetric(),
             margin=margin,
             alpha=alpha,
             rates=(original.error_rate if original else None, candidate.error_rate if candidate else None),

@@ -13,12 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from xds_server.analysis.statistics.matching import matched, net_bad, thinned
+from xds_server.analysis.statistics.matching import matched, thinned
 from xds_server.analysis.statistics.paired import Paired
 from xds_server.analysis.windows.arms import KEYLESS, MIRRORED, ORIGINAL, PLAIN, ArmTally
 from xds_server.analysis.windows.blocks import Blocks
 from xds_server.analysis.windows.evidence import Times
-from xds_server.analysis.windows.outcomes import Outcomes
 from xds_server.analysis.windows.sketch import Sketch
 
 MAX_VARIANTS = 8
@@ -33,17 +32,15 @@ class Beside:
     """Two arms, by matched requests (`up`: the candidate alone failed), and `blocks` of their times.
 
     `errors`: of requests that each arm's own version was asked. `worst`: of all; those that the original answered, the
-    candidate having been ejected, are errors of the candidate, and of a reference they are none. `outcomes`: of whole
-    blocks, of what was asked, thinned to groups of equal size.
+    candidate having been ejected, are errors of the candidate, and of a reference they are none.
     """
 
-    __slots__ = ("blocks", "errors", "outcomes", "worst")
+    __slots__ = ("blocks", "errors", "worst")
 
     def __init__(self) -> None:
         self.errors = Paired()
         self.worst = Paired()
         self.blocks = Blocks()
-        self.outcomes = Outcomes()
 
 
 class ArmPairs:
@@ -53,10 +50,8 @@ class ArmPairs:
         self._variants: dict[str, None] = {}
         self.found: dict[Pair, Beside] = {}
 
-    def take(
-        self, arms: Mapping[str, ArmTally], since: float, generator: np.random.Generator, *, length: float
-    ) -> None:
-        """Take in a window's arms; `length` is that of a block."""
+    def take(self, arms: Mapping[str, ArmTally], since: float, generator: np.random.Generator) -> None:
+        """Take in a window's arms."""
         for name in sorted(arms):
             if name not in _NOT_VARIANTS and len(self._variants) < MAX_VARIANTS:
                 self._variants.setdefault(name)
@@ -68,33 +63,27 @@ class ArmPairs:
             if beside is None:
                 beside = self.found[reference, candidate] = Beside()
             beside.worst += matched(one.count, one.errors, other.count, other.errors + other.missing)
-            if one.asked > 0 and other.asked > 0:
-                beside.errors += matched(one.asked, one.errors, other.asked, other.errors)
-                net = net_bad(one.asked, one.errors, other.asked, other.errors, generator)
-                beside.outcomes.add(since, length=length, errors=net)
+            beside.errors += matched(one.asked, one.errors, other.asked, other.errors)
             beside.blocks.add(_thinned(one.times, other.times, generator), since)
 
     def close(self, until: float, *, length: float, quantiles: Sequence[float]) -> None:
         """End the blocks that are long enough."""
         for beside in self.found.values():
             beside.blocks.close(until, length=length, quantiles=quantiles)
-            beside.outcomes.close(until, length=length)
 
     def pack(self) -> list[Any]:
         """Return it for the disk."""
         return [
-            [*pair, _packed(each.errors), _packed(each.worst), each.blocks.pack(), each.outcomes.pack()]
-            for pair, each in self.found.items()
+            [*pair, _packed(each.errors), _packed(each.worst), each.blocks.pack()] for pair, each in self.found.items()
         ]
 
     @classmethod
     def unpack(cls, packed: Sequence[Any]) -> "ArmPairs":
         """Return what `pack` described. Raises: TypeError, ValueError when it is something else."""
         pairs = cls()
-        for reference, candidate, errors, worst, blocks, outcomes in packed:
+        for reference, candidate, errors, worst, blocks in packed:
             beside = pairs.found[reference, candidate] = Beside()
-            beside.errors, beside.worst = Paired(*errors), Paired(*worst)
-            beside.blocks, beside.outcomes = Blocks.unpack(blocks), Outcomes.unpack(outcomes)
+            beside.errors, beside.worst, beside.blocks = Paired(*errors), Paired(*worst), Blocks.unpack(blocks)
             pairs._variants.update({n: None for n in (reference, candidate) if n not in _NOT_VARIANTS})
         return pairs
 

@@ -88,15 +88,18 @@ class Faulted:
     """What was seen under faults of ours: how a version degrades, not how good it is.
 
     `pairs`: judged ones whose copy was held back; of them, `errors`: the shadow alone failed, `differing`: see
-    `Evidence`. `aborted`: copies that a fault answered. `times`: of the shadow, from when it was asked at last.
+    `Evidence`. `trios`: those that the control answered too, without a fault; of them, `quiet`: `Evidence.quiet_up`.
+    `aborted`: copies that a fault answered. `times`: of the shadow, from when it was asked at last.
     """
 
-    __slots__ = ("aborted", "differing", "errors", "pairs", "times")
+    __slots__ = ("aborted", "differing", "errors", "pairs", "quiet", "times", "trios")
 
     def __init__(self) -> None:
         self.pairs = 0
         self.errors = 0
         self.differing = 0
+        self.trios = 0
+        self.quiet = 0
         self.aborted = 0
         self.times = Sketch()
 
@@ -105,18 +108,21 @@ class Faulted:
         self.pairs += other.pairs
         self.errors += other.errors
         self.differing += other.differing
+        self.trios += other.trios
+        self.quiet += other.quiet
         self.aborted += other.aborted
         self.times.merge(other.times)
 
     def pack(self) -> list[Any]:
         """Return it for the link and the disk."""
-        return [self.pairs, self.errors, self.differing, self.aborted, self.times.as_json()]
+        counts = self.pairs, self.errors, self.differing, self.trios, self.quiet, self.aborted
+        return [*counts, self.times.as_json()]
 
     @classmethod
     def unpack(cls, packed: Sequence[Any]) -> "Faulted":
         """Return what `pack` described. Raises: TypeError, ValueError when it is something else."""
         faulted = cls()
-        faulted.pairs, faulted.errors, faulted.differing, faulted.aborted, times = packed
+        faulted.pairs, faulted.errors, faulted.differing, faulted.trios, faulted.quiet, faulted.aborted, times = packed
         faulted.times = Sketch.from_json(times)
         return faulted
 

@@ -109,7 +109,7 @@ class EvidenceBook:
             self._since = min(self._since, window.since) if self._since else window.since
             self._until = max(self._until, window.until)
         if window.arms:
-            self._arm_pairs.take(window.arms, window.since, self._generator, length=length)
+            self._arm_pairs.take(window.arms, window.since, self._generator)
         self._arm_pairs.close(window.until, length=length, quantiles=quantiles)
         if window.control or not window.endpoints:
             return
@@ -227,9 +227,7 @@ class EvidenceBook:
             versions={variant: self._version(variant, parts) for variant, parts in found.items()},
             arms=arms,
             arm_pairs={
-                (reference, candidate): ArmPair(
-                    reference, candidate, each.errors, each.worst, each.outcomes.errors, each.blocks.ratios
-                )
+                (reference, candidate): ArmPair(reference, candidate, each.errors, each.worst, each.blocks.ratios)
                 for (reference, candidate), each in self._arm_pairs.found.items()
             },
             lost=lost,

@@ -18,7 +18,7 @@ from xds_server.analysis.windows.tally import Field
 
 
 class Outcomes:
-    """What each block of one endpoint (or two arms) came to: the candidate's bad answers less the reference's."""
+    """What each block of one endpoint came to: the shadow's bad answers less the reference's."""
 
     __slots__ = ("_begun", "_errors", "_fields", "_quiet", "errors", "fields", "quiet")
 

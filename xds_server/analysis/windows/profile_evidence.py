@@ -90,8 +90,6 @@ class ArmPair:
     """Of requests that the version of each arm was asked itself."""
     worst: Paired
     """Of all: those that the original answered, as the candidate had been ejected, are the candidate's errors."""
-    error_blocks: Symmetric
-    """Of each block of time: the candidate's errors less the reference's, of groups of equal size."""
     times: Mapping[float, Ratios]
     """By quantile: candidate against reference."""
 

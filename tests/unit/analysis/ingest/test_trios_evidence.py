@@ -122,6 +122,44 @@ def test_a_trio_of_which_a_copy_was_held_back_is_no_evidence(held: str) -> None:
     assert field(endpoint) == ((0, 0, 0), (0, 1, 0), (0, 1, 0))
 
 
+HELD = {"flags": ["delay_injected"]}
+
+
+def test_under_a_fault_what_the_control_has_shown_to_be_noise_is_no_difference() -> None:
+    made = engine()
+    trio(made, 0, "x", "x")
+    for number, (shadow, control) in enumerate([("x", ""), ("x", "x"), ("", "x"), ("", ""), ("xy", "x"), ("y", "")], 1):
+        trio(made, number, shadow, control, a=HELD)
+    found = taken(made).evidence
+    assert (found.trios, found.quiet_up) == (1, 0)
+    assert (found.faulted.pairs, found.faulted.differing, found.faulted.trios, found.faulted.quiet) == (6, 4, 6, 2)
+
+
+def test_of_the_noise_under_a_fault_only_its_first_appearances_can_count() -> None:
+    made, chance = engine(), Random(20261126)
+    for number in range(200):
+        shadow, control = ("".join(name for name in "xy" if chance.random() < 0.5) for _ in range(2))
+        trio(made, number, shadow, control, a=HELD)
+    faulted = taken(made).evidence.faulted
+    assert faulted.differing > 120
+    assert (faulted.trios, faulted.quiet <= 4) == (200, True)
+
+
+def test_a_trio_under_a_fault_counts_when_both_copies_are_warm() -> None:
+    for cold in ("a", CONTROL):
+        made = engine({cold: START + 5})
+        trio(made, 1, "x", "", a=HELD)
+        assert taken(made).evidence.faulted.trios == 0
+
+
+def test_a_clock_that_is_read_late_is_no_difference_under_a_fault() -> None:
+    endpoint, clock = EndpointTally(), ("$.t", "same_kind")
+    shadow, control = ("", (clock,), None, False, True), ("", (), None, True, False)
+    assert book(endpoint, shadow, control)
+    book_fields(endpoint, shadow, control, known=Known(), clocks={clock})
+    assert (endpoint.evidence.faulted.trios, endpoint.evidence.faulted.quiet) == (1, 0)
+
+
 @pytest.mark.parametrize("order", [("", "a", CONTROL), ("", CONTROL, "a"), (CONTROL, "a", "")])
 def test_times_of_a_trio_are_those_of_its_two_copies(order: tuple[str, ...]) -> None:
     made, first = engine(), {"": 0.011, "a": 0.041, CONTROL: 0.021}
@@ -155,8 +193,8 @@ def test_a_clock_that_a_slower_shadow_reads_later_is_no_evidence() -> None:
     controls, endpoint = Controls(), EndpointTally()
     controls.configure("c")
     clock = ("$.t", "same_kind")
-    notes, _ = controls.meet(None, "c", ("GET /", {}, None, True))
-    _, ((_, mine, theirs),) = controls.meet(notes, "a", ("GET /", {clock: CLOCK}, None, True))
+    notes, _ = controls.meet(None, "c", ("GET /", {}, None, True, False))
+    _, ((_, mine, theirs),) = controls.meet(notes, "a", ("GET /", {clock: CLOCK}, None, True, False))
     assert book(endpoint, mine, theirs)
     book_fields(endpoint, mine, theirs, known=Known(), clocks=controls.clocks)
     assert (endpoint.evidence.trios, endpoint.evidence.quiet_up) == (1, 0)
@@ -177,7 +215,7 @@ FIELDS = [(f"$.{number}", "value") for number in range(12)]
 
 
 def trio_of(endpoint: EndpointTally, mine: set[Field], theirs: set[Field], known: Known) -> None:
-    shadow, control = (("", tuple(fields), None, True) for fields in (mine, theirs))
+    shadow, control = (("", tuple(fields), None, True, False) for fields in (mine, theirs))
     if book(endpoint, shadow, control):
         book_fields(endpoint, shadow, control, known=known)
 

@@ -84,10 +84,7 @@ def plain(found: ProfileEvidence) -> Any:
         "lost": dict(found.lost),
         "controlled": found.controlled,
         "arms": {name: arm.pack() for name, arm in found.arms.items()},
-        "pairs": {
-            k: (p.errors, p.worst, p.error_blocks, {q: r.count for q, r in p.times.items()})
-            for k, p in found.arm_pairs.items()
-        },
+        "pairs": {k: (p.errors, p.worst, {q: r.count for q, r in p.times.items()}) for k, p in found.arm_pairs.items()},
         "versions": {
             name: {
                 "instances": version.instances,

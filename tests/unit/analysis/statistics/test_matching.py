@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xds_server.analysis.statistics.matching import matched, net_bad, thinned
+from xds_server.analysis.statistics.matching import matched, thinned
 from xds_server.analysis.statistics.paired import Paired, log_evidence_above
 
 HISTOGRAMS = st.dictionaries(st.integers(-50, 50), st.integers(1, 40), max_size=10)
@@ -62,20 +62,3 @@ def test_every_value_has_the_same_chance_to_stay() -> None:
     rng = np.random.default_rng(3)
     kept = sum(thinned({1: 10, 2: 30}, 8, rng).get(1, 0) for _ in range(2000))
     assert kept / 2000 == pytest.approx(2, abs=0.1)
-
-
-def test_of_groups_of_any_size_that_are_alike_the_sign_of_the_difference_is_a_fair_coin() -> None:
-    rng = np.random.default_rng(8)
-    signs = [
-        np.sign(net_bad(20, int(rng.binomial(20, 0.05)), 200, int(rng.binomial(200, 0.05)), rng)) for _ in range(20_000)
-    ]
-    up, down = signs.count(1), signs.count(-1)
-    assert abs(up - down) < 3 * (up + down) ** 0.5
-    assert up > 2000
-
-
-def test_groups_of_equal_size_are_compared_as_they_are() -> None:
-    rng = np.random.default_rng(8)
-    assert net_bad(10, 2, 10, 7, rng) == 5
-    assert net_bad(0, 0, 10, 7, rng) == 0
-    assert net_bad(5, 0, 1000, 1000, rng) == 5

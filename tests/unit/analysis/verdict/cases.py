@@ -84,6 +84,8 @@ class Seen:
     """Alone, control, order of appearance."""
     faulted: tuple[int, int, int, int] = (0, 0, 0, 0)
     """Pairs, errors, differing, aborted."""
+    faulted_trios: tuple[int, int] = (0, 0)
+    """Trios, and in how many of them the control does not explain the difference."""
     slow: float = 0.0
     """Seconds, under faults."""
     not_judged: Mapping[str, int] = field(default_factory=dict)
@@ -98,6 +100,7 @@ class Seen:
         e.missing, e.missing_errors = self.missing, self.missing_errors
         f = e.faulted
         f.pairs, f.errors, f.differing, f.aborted = self.faulted
+        f.trios, f.quiet = self.faulted_trios
         if self.slow:
             f.times = sketch(self.slow, f.pairs)
         e.times = Times.of(sketch(0.012, self.pairs), sketch(0.012 * self.ratio, self.pairs))
@@ -165,7 +168,6 @@ def arm_pair(
     ratio: float = 1.0,
     times: int = 0,
     worst: Paired | None = None,
-    count: int = BLOCKS,
 ) -> ArmPair:
     quantiles = (0.5, 0.99) if times else ()
     return ArmPair(
@@ -173,7 +175,6 @@ def arm_pair(
         candidate=candidate,
         errors=errors,
         worst=errors if worst is None else worst,
-        error_blocks=outcomes(errors.up, errors.down, count),
         times={q: blocks(ratio, times) for q in quantiles},
     )
 

@@ -20,6 +20,15 @@ def test_the_score_is_the_share_answered_as_well_as_without_a_fault() -> None:
     assert "answers 72 % of the copies as well as without; worst is GET /cart: of 100 copies" in found.summary
 
 
+def test_with_a_control_noise_is_no_difference_neither_under_a_fault_nor_without() -> None:
+    noisy = Seen(1000, differing=470, trios=990, quiet_up=99, faulted=(100, 2, 47, 0), faulted_trios=(50, 20))
+    found = resilience_of(case(version({"GET /feed": noisy}), controlled=True))
+    assert found is not None
+    assert found.endpoints[0].differing == 0.4
+    assert found.score == pytest.approx(1 - (0.4 - 0.1))
+    assert "40 % are answered differently" in found.summary
+
+
 def test_what_slows_down_is_said_and_is_not_in_the_score() -> None:
     found = resilience_of(case(version({"GET /": Seen(1000, faulted=(100, 0, 0, 0), slow=0.036)})))
     assert found is not None

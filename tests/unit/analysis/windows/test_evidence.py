@@ -21,7 +21,7 @@ COUNTS = (
     "missing",
     "missing_errors",
 )
-FAULTED = ("pairs", "errors", "differing", "aborted")
+FAULTED = ("pairs", "errors", "differing", "trios", "quiet", "aborted")
 TIMES = st.lists(st.tuples(st.floats(1e-6, 9.0), st.floats(1e-6, 9.0)), max_size=5)
 
 
