@@ -53,6 +53,7 @@ class Field:
             "trafficShadowingPercentage": 1,
             "shadowInstanceTTL": "10m",
             "performanceMetrics": ["error_rate"],
+            "shadowTimeout": "500ms",
             "analysis": judged(0.2),
             "split": {"cohort": {"header": "x-user"}},
             "variants": [{"name": "v2", **where}],
