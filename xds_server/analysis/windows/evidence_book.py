@@ -4,7 +4,9 @@ Counts are in the tallies themselves (`EndpointTally.evidence`); here is what th
 
 Guarantees: what was packed goes on as if nothing had been. Endpoints and fields are numbered as they first come,
 whichever version shows them, and keep their numbers: each number belongs to one of them.
-Not guaranteed: that windows which were on their way at `restart` are left out.
+Losses that are reported before a shadow is warm are of copies that are no evidence, so they are left out.
+Not guaranteed: that windows which were on their way at `restart` are left out, nor that losses of the warm-up are which
+are reported after it.
 Units: seconds.
 """
 
@@ -80,14 +82,17 @@ class EvidenceBook:
         self._arm_pairs = ArmPairs()
         self._lost_before: dict[str, Counter[str]] = {}
 
-    def take(self, window: Tally, *, length: float, quantiles: Sequence[float]) -> None:
+    def take(self, window: Tally, *, length: float, quantiles: Sequence[float], warming: bool = False) -> None:
         """Take in a window, before it is merged with others.
 
         Args:
             window: with the names that the profile's tallies use.
             length: of a block.
             quantiles: of the response time, that are judged.
+            warming: the warm-up of its instance is not over now.
         """
+        if warming and window.lost:
+            self._lost_before.setdefault(window.instance, Counter()).update(window.lost)
         if window.since:
             self._since = min(self._since, window.since) if self._since else window.since
             self._until = max(self._until, window.until)
