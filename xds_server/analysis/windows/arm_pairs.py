@@ -18,6 +18,7 @@ from xds_server.analysis.statistics.paired import Paired
 from xds_server.analysis.windows.arms import KEYLESS, MIRRORED, ORIGINAL, PLAIN, ArmTally
 from xds_server.analysis.windows.blocks import Blocks
 from xds_server.analysis.windows.evidence import Times
+from xds_server.analysis.windows.profile_evidence import ALLOWANCE
 from xds_server.analysis.windows.sketch import Sketch
 
 MAX_VARIANTS = 8
@@ -29,13 +30,16 @@ Pair = tuple[str, str]
 
 
 class Beside:
-    """Two arms: `errors` of matched requests (`up`: the candidate alone failed), and `blocks` of their times."""
+    """Two arms: `errors` of matched requests (`up`: the candidate alone failed), and `blocks` of their times.
+
+    That a mirrored request waits while its copies are made is no harm, up to `ALLOWANCE`.
+    """
 
     __slots__ = ("blocks", "errors")
 
-    def __init__(self) -> None:
+    def __init__(self, pair: Pair) -> None:
         self.errors = Paired()
-        self.blocks = Blocks()
+        self.blocks = Blocks(_allowance(pair))
 
 
 class ArmPairs:
@@ -50,13 +54,13 @@ class ArmPairs:
         for name in sorted(arms):
             if name not in _NOT_VARIANTS and len(self._variants) < MAX_VARIANTS:
                 self._variants.setdefault(name)
-        for reference, candidate in self._pairs():
-            one, other = arms.get(reference), arms.get(candidate)
+        for pair in self._pairs():
+            one, other = map(arms.get, pair)
             if one is None or other is None:
                 continue
-            beside = self.found.get((reference, candidate))
+            beside = self.found.get(pair)
             if beside is None:
-                beside = self.found[reference, candidate] = Beside()
+                beside = self.found[pair] = Beside(pair)
             beside.errors += matched(one.count, one.errors, other.count, other.errors)
             beside.blocks.add(_thinned(one.times, other.times, generator), since)
 
@@ -77,8 +81,9 @@ class ArmPairs:
         """Return what `pack` described. Raises: TypeError, ValueError when it is something else."""
         pairs = cls()
         for reference, candidate, errors, blocks in packed:
-            beside = pairs.found[reference, candidate] = Beside()
-            beside.errors, beside.blocks = Paired(*errors), Blocks.unpack(blocks)
+            pair = reference, candidate
+            beside = pairs.found[pair] = Beside(pair)
+            beside.errors, beside.blocks = Paired(*errors), Blocks.unpack(blocks, _allowance(pair))
             pairs._variants.update({n: None for n in (reference, candidate) if n not in _NOT_VARIANTS})
         return pairs
 
@@ -86,6 +91,10 @@ class ArmPairs:
         yield PLAIN, MIRRORED
         yield from ((ORIGINAL, variant) for variant in self._variants)
         yield from combinations(sorted(self._variants), 2)
+
+
+def _allowance(pair: Pair) -> float:
+    return ALLOWANCE if pair == (PLAIN, MIRRORED) else 0.0
 
 
 def _thinned(reference: Sketch, candidate: Sketch, generator: np.random.Generator) -> Times:

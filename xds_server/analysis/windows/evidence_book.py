@@ -22,6 +22,7 @@ from xds_server.analysis.windows.blocks import Blocks, merged_ratios
 from xds_server.analysis.windows.evidence import Evidence
 from xds_server.analysis.windows.profile_evidence import (
     ALLOWANCE,
+    CONTROL_ALLOWANCE,
     ArmPair,
     EndpointEvidence,
     ProfileEvidence,
@@ -40,7 +41,7 @@ class _Timed:
 
     def __init__(self) -> None:
         self.by_original = Blocks(ALLOWANCE)
-        self.by_control = Blocks()
+        self.by_control = Blocks(CONTROL_ALLOWANCE)
 
     def add(self, evidence: Evidence, since: float) -> None:
         self.by_original.add(evidence.times, since)
@@ -61,7 +62,8 @@ class _Timed:
     def unpack(cls, packed: Sequence[Any]) -> "_Timed":
         timed = cls()
         by_original, by_control = packed
-        timed.by_original, timed.by_control = Blocks.unpack(by_original, ALLOWANCE), Blocks.unpack(by_control)
+        timed.by_original = Blocks.unpack(by_original, ALLOWANCE)
+        timed.by_control = Blocks.unpack(by_control, CONTROL_ALLOWANCE)
         return timed
 
 
