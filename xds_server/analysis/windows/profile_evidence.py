@@ -17,8 +17,8 @@ from xds_server.analysis.windows.tally import Field, FieldTally
 
 ALLOWANCE = 0.001
 """What our own path and the smaller load may add to a shadow's response time beside its original's, and the making of
-copies to a mirrored request's beside a plain one's: Envoy reads an answer when it has sent the copies. Up to 0.5 ms were
-seen at the median of a version beside itself (`hack/bench even`), and 0.3 ms of a mirrored request."""
+copies to a mirrored request's beside a plain one's: Envoy reads an answer when it has sent the copies. Up to 0.5 ms
+were seen at the median of a version beside itself (`hack/bench even`), and 0.3 ms of a mirrored request."""
 CONTROL_ALLOWANCE = 0.0005
 """The same beside a control: its copy is the last to be sent, so it waits for no other's. Up to 0.25 ms were seen."""
 
