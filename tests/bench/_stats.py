@@ -1,4 +1,4 @@
-"""Ratios with their intervals, from pairs of blocks measured next to each other.
+"""Ratios and means with their intervals, from pairs of blocks measured next to each other.
 
 Guarantees: what is drawn from the same block is compared with each other only, so a machine that is slow for a while
 slows both sides of a ratio. The interval is Student's, on the logarithms of the blocks' ratios: it covers the true
@@ -35,6 +35,23 @@ class Ratio:
         return asdict(self)
 
 
+@dataclass(frozen=True, slots=True)
+class Mean:
+    """A mean with the ends of its interval, over `blocks` blocks."""
+
+    value: float
+    low: float
+    high: float
+    blocks: int
+
+    def __str__(self) -> str:
+        return f"{self.value:+.2f} [{self.low:+.2f}, {self.high:+.2f}]"
+
+    def as_json(self) -> dict[str, float]:
+        """Return the figures."""
+        return asdict(self)
+
+
 def quantile(values: Sequence[float], share: float) -> float:
     """Return the value below which `share` of the values lie (linear between neighbours); NaN of nothing."""
     ordered = sorted(values)
@@ -57,14 +74,19 @@ def paired_ratio(numerators: Sequence[float], denominators: Sequence[float], *, 
     Raises:
         ValueError: fewer than two blocks, lengths that differ, or a figure that is not above 0.
     """
-    logs = [math.log(a / b) for a, b in zip(numerators, denominators, strict=True)]
-    count = len(logs)
+    logs = mean_of([math.log(a / b) for a, b in zip(numerators, denominators, strict=True)], level=level)
+    return Ratio(math.exp(logs.value), math.exp(logs.low), math.exp(logs.high), logs.blocks)
+
+
+def mean_of(figures: Sequence[float], *, level: float = LEVEL) -> Mean:
+    """Return the mean of one figure a block, and its interval. Raises: ValueError: fewer than two blocks."""
+    count = len(figures)
     if count < 2:
         raise ValueError(f"{count} block(s): an interval needs at least two")
-    mean = math.fsum(logs) / count
-    variance = math.fsum((x - mean) ** 2 for x in logs) / (count - 1)
+    mean = math.fsum(figures) / count
+    variance = math.fsum((x - mean) ** 2 for x in figures) / (count - 1)
     half = student_quantile((1 + level) / 2, count - 1) * math.sqrt(variance / count)
-    return Ratio(math.exp(mean), math.exp(mean - half), math.exp(mean + half), count)
+    return Mean(mean, mean - half, mean + half, count)
 
 
 @functools.cache

@@ -75,6 +75,7 @@ class Place:
             "trafficShadowingPercentage": 1,
             "shadowInstanceTTL": "10m",
             "performanceMetrics": ["error_rate"],
+            "shadowTimeout": "500ms",
             "analysis": judged(0.2),
             "split": {"cohort": {"header": "x-user"}},
             "variants": [{"name": "v2", **where}],

@@ -11,6 +11,10 @@ from xds_server.lifecycle.verdicts import Inputs, Verdict
 from xds_server.model.judging import checks_of
 from xds_server.model.rollout import Mode
 
+BOOKS = 5.0
+"""Seconds after a copy's timeout in which it is booked as missing: Envoy's counters (1 s), their grace (2 s), a window
+(1 s), and the way here."""
+
 
 class Court:
     """A `Judge`; see the module."""
@@ -46,6 +50,7 @@ def case_of(inputs: Inputs) -> Case:
         controlled=len(profile.versions) > len(profile.variants),
         percentage=profile.percentage,
         faulted=inputs.faulted,
+        settle=profile.shadow_timeout + BOOKS if profile.mode is Mode.SHADOW else 0.0,
         cohort=split.cohort if split else None,
         weights=inputs.weights if split else {},
         readings=inputs.readings,

@@ -342,7 +342,13 @@ class Collector:
         tally = profile.folding.fold(tally, profile.tallies.values(), follow=book.moved)
         if is_window:
             judging = DEFAULT_JUDGING if config is None else config.analysis.judging
-            book.take(tally, length=judging.block, quantiles=QUANTILES if config is None else config.quantiles)
+            warm = 0.0 if config is None else config.warm.get(tally.instance, 0.0)
+            book.take(
+                tally,
+                length=judging.block,
+                quantiles=QUANTILES if config is None else config.quantiles,
+                warming=warm > 0 and self._clock.now().timestamp() < warm,
+            )
         profile.revision += 1
         mine = profile.tallies.get(tally.instance)
         if mine is None:

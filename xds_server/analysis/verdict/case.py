@@ -36,6 +36,8 @@ class Case:
     """Share of the requests that is mirrored."""
     faulted: bool = False
     """Faults are being injected."""
+    settle: float = 0.0
+    """Seconds in which it becomes known that a copy is missing; so long a version has to pass before it is a PASS."""
     cohort: Cohort | None = None
     """Of a split."""
     weights: Mapping[str, float] = field(default_factory=dict)
@@ -69,10 +71,12 @@ Row = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class VariantState:
-    """What is latched of one variant: its whole FAIL, and those of its checks by place."""
+    """What is latched of one variant: its whole FAIL, and those of its checks by place; and since when it passes."""
 
     whole: Latched | None = None
     rows: Mapping[Row, Latched] = field(default_factory=dict)
+    passing: float | None = None
+    """Since when every critical check passes without a break; None: not all do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +97,7 @@ class State:
                 name: {
                     "whole": variant.whole.as_json() if variant.whole else None,
                     "rows": [[*row, latched.as_json()] for row, latched in variant.rows.items()],
+                    "passing": variant.passing,
                 }
                 for name, variant in self.variants.items()
             },
@@ -109,6 +114,7 @@ class State:
                 name: VariantState(
                     Latched.from_json(variant["whole"]) if variant["whole"] else None,
                     {(check, endpoint): Latched.from_json(found) for check, endpoint, found in variant["rows"]},
+                    variant.get("passing"),
                 )
                 for name, variant in packed["variants"].items()
             },

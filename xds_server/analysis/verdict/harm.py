@@ -4,8 +4,9 @@ Both groups are answers of the original to clients; they differ only in that a c
 a randomised experiment, always valid, by `matching` as in a split. An outage of the original meets both groups alike.
 
 Guarantees: HARM is wrong with a chance of at most alpha, ever, and stays until the evidence begins anew. Not
-guaranteed: that harm below the limits is seen, nor harm to plain requests (a machine that both share is busier for
-both); nor anything when every request is mirrored.
+guaranteed: that harm below the limits is seen, nor `ALLOWANCE` more of response time, which the making of copies may
+take, nor harm to plain requests (a machine that both share is busier for both); nor anything when every request is
+mirrored.
 """
 
 from collections.abc import Mapping
@@ -20,6 +21,7 @@ from xds_server.analysis.verdict.times import response_time
 from xds_server.analysis.verdict.verdict import Harm, HarmDecision, HarmMetric
 from xds_server.analysis.verdict.words import SHARE, about, share, span, times
 from xds_server.analysis.windows.arms import MIRRORED, PLAIN, ArmTally
+from xds_server.analysis.windows.profile_evidence import ALLOWANCE
 from xds_server.model.rollout import Mode
 
 INCREASE = 0.005
@@ -122,7 +124,8 @@ def _reason(metric: _Metric, decision: HarmDecision, enough: float) -> str:
         side = "below" if seen.effect < 0 else "above"
         effect, limit = f"{share(abs(seen.effect))} {side}", share(seen.threshold)
     else:
-        effect, limit = f"{times(seen.effect)} times", f"{times(seen.threshold)} times"
+        effect = f"{times(seen.effect)} times"
+        limit = f"{times(seen.threshold)} times, with an allowance of {ALLOWANCE * 1000:g} ms"
     said = f"{metric.name} of mirrored requests is {effect} that of plain ones{within}, the limit is {limit}"
     if decision is HarmDecision.UNDECIDED and (need := seen.needed(enough)) and need.pairs:
         said += f"; {about(need.pairs)} more requests would tell"

@@ -42,3 +42,11 @@ def held_by(case: Case, variant: str, pairs: int) -> tuple[str, ...]:
         more = f"{plural(judging.min_pairs - pairs, 'more pair')}"
         said.append(f"{count(pairs)} of at least {plural(judging.min_pairs, 'pair')}: {more} are needed")
     return tuple(said)
+
+
+def settling(left: float) -> str:
+    """Return why a version that passes is not a PASS yet; `left`: seconds until it is."""
+    return (
+        f"every critical check passes; in the next {plural(max(1, round(left)), 'second')} it becomes known whether "
+        "copies are missing or hang"
+    )

@@ -30,7 +30,7 @@ from xds_server.analysis.verdict.readings import reading
 from xds_server.analysis.verdict.times import response_time
 from xds_server.analysis.verdict.verdict import Difference, Missing
 from xds_server.analysis.verdict.words import ALL, SHARE, count, share
-from xds_server.analysis.windows.profile_evidence import ALLOWANCE, EndpointEvidence, VersionEvidence
+from xds_server.analysis.windows.profile_evidence import ALLOWANCE, CONTROL_ALLOWANCE, EndpointEvidence, VersionEvidence
 from xds_server.analysis.windows.tally import FieldTally
 from xds_server.model.judging import Check, Metric
 
@@ -152,6 +152,7 @@ def _measured(case: Case, check: Check, endpoint: EndpointEvidence, *, missing: 
             original=known.reference.quantile(quantile),
             shadow=known.candidate.quantile(quantile),
             reference=CONTROL,
+            said=f"with an allowance of {CONTROL_ALLOWANCE * 1000:g} ms",
         )
     return times(
         endpoint.times.get(quantile),

@@ -2,7 +2,8 @@
 
 FAIL: a critical check is discovered to exceed its limit anywhere, or so are checks with more than half of the weight;
 it stays until the evidence begins anew. PASS: every critical check passes over all traffic and at each endpoint with
-enough of it, with every missing copy counted as the worst. Else INCONCLUSIVE. A PASS is not latched.
+enough of it, with every missing copy counted as the worst, and has done so for as long as it takes until a copy is
+known to be missing (`Case.settle`). Else INCONCLUSIVE. A PASS is not latched.
 
 `held`: nothing new is decided, for what there is is not yet, or not at all, evidence about the version (too few pairs,
 the warm-up, copies turned away without the credentials that we removed, a cohort that nobody is in). `mismatch`: it may
@@ -19,7 +20,7 @@ from math import log
 
 from xds_server.analysis.verdict import places, split
 from xds_server.analysis.verdict.case import LATCHES, Case, Latched, Row, VariantState
-from xds_server.analysis.verdict.held import held_by
+from xds_server.analysis.verdict.held import held_by, settling
 from xds_server.analysis.verdict.hypotheses import Place, Refuted, refute, shares
 from xds_server.analysis.verdict.rows import Decided, by_check, shown_of
 from xds_server.analysis.verdict.summary import beside_fail, bounded, failing, reasons_of
@@ -74,14 +75,20 @@ def rule(case: Case, variant: str, before: VariantState) -> Ruling:
         for i, p in enumerate(every)
     ]
     whole = _whole(case, decided, before, passable=not held and not mismatch)
+    passing = None
+    if whole is Decision.PASS:
+        passing = case.now if before.passing is None else before.passing
+        if (left := passing + case.settle - case.now) > 0:
+            whole = Decision.INCONCLUSIVE
+            held = (settling(left),)
     shown, omitted = shown_of(case, variant, decided, pairs=pairs)
-    state = _remember(case, before, decided, shown, whole, held=held)
+    state = replace(_remember(case, before, decided, shown, whole, held=bool(held)), passing=passing)
     if state.whole is not None:
         reasons = bounded((*state.whole.reasons, *beside_fail(missing)))
     else:
         first = [reason for reason in (*held, mismatch) if reason]
         reasons = bounded(reasons_of(case, whole, decided=decided, shown=shown, first=first, missing=missing))
-    passing, headroom = _score(case, decided)
+    score, headroom = _score(case, decided)
     return Ruling(
         variant,
         whole,
@@ -92,7 +99,7 @@ def rule(case: Case, variant: str, before: VariantState) -> Ruling:
         pairs,
         missing,
         state,
-        passing,
+        score,
         headroom,
     )
 
@@ -135,7 +142,7 @@ def _remember(
     shown: Mapping[Row, CheckResult],
     whole: Decision,
     *,
-    held: tuple[str, ...],
+    held: bool,
 ) -> VariantState:
     rows = dict(before.rows)
     for each in decided if not held else ():

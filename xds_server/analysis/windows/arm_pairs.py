@@ -18,6 +18,7 @@ from xds_server.analysis.statistics.paired import Paired
 from xds_server.analysis.windows.arms import KEYLESS, MIRRORED, ORIGINAL, PLAIN, ArmTally
 from xds_server.analysis.windows.blocks import Blocks
 from xds_server.analysis.windows.evidence import Times
+from xds_server.analysis.windows.profile_evidence import ALLOWANCE
 from xds_server.analysis.windows.sketch import Sketch
 
 MAX_VARIANTS = 8
@@ -32,15 +33,16 @@ class Beside:
     """Two arms, by matched requests (`up`: the candidate alone failed), and `blocks` of their times.
 
     `errors`: of requests that each arm's own version was asked. `worst`: of all; those that the original answered, the
-    candidate having been ejected, are errors of the candidate, and of a reference they are none.
+    candidate having been ejected, are errors of the candidate, and of a reference they are none. That a mirrored
+    request waits while its copies are made is no harm, up to `ALLOWANCE`.
     """
 
     __slots__ = ("blocks", "errors", "worst")
 
-    def __init__(self) -> None:
+    def __init__(self, pair: Pair) -> None:
         self.errors = Paired()
         self.worst = Paired()
-        self.blocks = Blocks()
+        self.blocks = Blocks(_allowance(pair))
 
 
 class ArmPairs:
@@ -55,13 +57,13 @@ class ArmPairs:
         for name in sorted(arms):
             if name not in _NOT_VARIANTS and len(self._variants) < MAX_VARIANTS:
                 self._variants.setdefault(name)
-        for reference, candidate in self._pairs():
-            one, other = arms.get(reference), arms.get(candidate)
+        for pair in self._pairs():
+            one, other = map(arms.get, pair)
             if one is None or other is None:
                 continue
-            beside = self.found.get((reference, candidate))
+            beside = self.found.get(pair)
             if beside is None:
-                beside = self.found[reference, candidate] = Beside()
+                beside = self.found[pair] = Beside(pair)
             beside.worst += matched(one.count, one.errors, other.count, other.errors + other.missing)
             beside.errors += matched(one.asked, one.errors, other.asked, other.errors)
             beside.blocks.add(_thinned(one.times, other.times, generator), since)
@@ -82,8 +84,10 @@ class ArmPairs:
         """Return what `pack` described. Raises: TypeError, ValueError when it is something else."""
         pairs = cls()
         for reference, candidate, errors, worst, blocks in packed:
-            beside = pairs.found[reference, candidate] = Beside()
-            beside.errors, beside.worst, beside.blocks = Paired(*errors), Paired(*worst), Blocks.unpack(blocks)
+            pair = reference, candidate
+            beside = pairs.found[pair] = Beside(pair)
+            beside.errors, beside.worst = Paired(*errors), Paired(*worst)
+            beside.blocks = Blocks.unpack(blocks, _allowance(pair))
             pairs._variants.update({n: None for n in (reference, candidate) if n not in _NOT_VARIANTS})
         return pairs
 
@@ -95,6 +99,10 @@ class ArmPairs:
 
 def _packed(paired: Paired) -> list[float]:
     return [paired.pairs, paired.up, paired.down]
+
+
+def _allowance(pair: Pair) -> float:
+    return ALLOWANCE if pair == (PLAIN, MIRRORED) else 0.0
 
 
 def _thinned(reference: Sketch, candidate: Sketch, generator: np.random.Generator) -> Times:

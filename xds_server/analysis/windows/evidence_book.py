@@ -4,7 +4,9 @@ Counts are in the tallies themselves (`EndpointTally.evidence`); here is what th
 
 Guarantees: what was packed goes on as if nothing had been. Endpoints and fields are numbered as they first come,
 whichever version shows them, and keep their numbers: each number belongs to one of them.
-Not guaranteed: that windows which were on their way at `restart` are left out.
+Losses that are reported before a shadow is warm are of copies that are no evidence, so they are left out.
+Not guaranteed: that windows which were on their way at `restart` are left out, nor that losses of the warm-up are which
+are reported after it.
 Units: seconds.
 """
 
@@ -21,6 +23,7 @@ from xds_server.analysis.windows.evidence import Evidence
 from xds_server.analysis.windows.outcomes import Outcomes, together
 from xds_server.analysis.windows.profile_evidence import (
     ALLOWANCE,
+    CONTROL_ALLOWANCE,
     ArmPair,
     EndpointEvidence,
     ProfileEvidence,
@@ -40,7 +43,7 @@ class _Timed:
 
     def __init__(self) -> None:
         self.by_original = Blocks(ALLOWANCE)
-        self.by_control = Blocks()
+        self.by_control = Blocks(CONTROL_ALLOWANCE)
         self.outcomes = Outcomes()
 
     def add(
@@ -75,7 +78,8 @@ class _Timed:
     def unpack(cls, packed: Sequence[Any]) -> "_Timed":
         timed = cls()
         by_original, by_control, outcomes = packed
-        timed.by_original, timed.by_control = Blocks.unpack(by_original, ALLOWANCE), Blocks.unpack(by_control)
+        timed.by_original = Blocks.unpack(by_original, ALLOWANCE)
+        timed.by_control = Blocks.unpack(by_control, CONTROL_ALLOWANCE)
         timed.outcomes = Outcomes.unpack(outcomes)
         return timed
 
@@ -97,14 +101,17 @@ class EvidenceBook:
         self._arm_pairs = ArmPairs()
         self._lost_before: dict[str, Counter[str]] = {}
 
-    def take(self, window: Tally, *, length: float, quantiles: Sequence[float]) -> None:
+    def take(self, window: Tally, *, length: float, quantiles: Sequence[float], warming: bool = False) -> None:
         """Take in a window, before it is merged with others.
 
         Args:
             window: with the names that the profile's tallies use.
             length: of a block.
             quantiles: of the response time, that are judged.
+            warming: the warm-up of its instance is not over now.
         """
+        if warming and window.lost:
+            self._lost_before.setdefault(window.instance, Counter()).update(window.lost)
         if window.since:
             self._since = min(self._since, window.since) if self._since else window.since
             self._until = max(self._until, window.until)

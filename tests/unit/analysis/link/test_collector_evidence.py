@@ -272,6 +272,21 @@ def test_a_restart_of_the_evidence_leaves_the_comparison_and_counts_from_then_on
     assert (field.alone, field.appeared) == (1, numbered["$.x", "value"])
 
 
+def test_what_is_lost_while_a_shadow_warms_up_is_left_out_and_what_is_lost_later_counts() -> None:
+    now = SystemClock().now().timestamp()
+    world = World(config=replace(CONFIG, warm={"a1": now + 60, "b1": now - 60}))
+    for instance in ("a1", "b1"):
+        world.engine.lost(Lost.ALS_GAP, PROFILE, instance, 5)
+    world.turn()
+    assert {name: dict(v.lost) for name, v in world.evidence.versions.items()} == {"v2": {}, "v3": {"als_gap": 5}}
+    world.manager.configure([replace(CONFIG, warm={"a1": now - 1})])
+    world.engine.lost(Lost.ALS_GAP, PROFILE, "a1", 2)
+    world.turn()
+    world.restarted()
+    assert world.evidence.versions["v2"].lost == {"als_gap": 2}
+    assert world.manager.summary(PROFILE, variants=VARIANTS).as_json()["lost"]["als_gap"] == 12
+
+
 def test_the_evidence_is_shown_anew_once_more_was_taken_in_or_versions_are_others() -> None:
     world = World()
     world.request({"a1": SAME})

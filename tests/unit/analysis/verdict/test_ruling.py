@@ -269,6 +269,28 @@ def test_a_pass_does_not_stay() -> None:
     assert (second.decision, second.since) == (Decision.INCONCLUSIVE, NOW + 5)
 
 
+def test_a_version_that_passes_is_a_pass_once_it_is_known_what_is_missing() -> None:
+    good = case(version({"GET /": Seen(1000)}), settle=20.0)
+    first, state = judge(good, State())
+    assert first.decision is Decision.INCONCLUSIVE
+    assert first.reasons[0].startswith("every critical check passes; in the next 20 seconds it becomes known whether")
+    assert row(first, "error_rate").decision is Decision.PASS
+    state = State.from_json(state.as_json())
+    assert judge(replace(good, now=NOW + 19), state)[0].decision is Decision.INCONCLUSIVE
+    second, after = judge(replace(good, now=NOW + 20), state)
+    assert (second.decision, second.since) == (Decision.PASS, NOW + 20)
+    assert judge(replace(good, now=NOW + 21), after)[0].since == NOW + 20
+    known = case(version({"GET /": Seen(1000, missing=200)}), settle=20.0, now=NOW + 5)
+    third, anew = judge(known, state)
+    assert third.decision is Decision.INCONCLUSIVE
+    assert judge(replace(good, now=NOW + 30), anew)[0].decision is Decision.INCONCLUSIVE
+
+
+def test_a_fail_does_not_wait_for_what_is_missing() -> None:
+    bad = case(version({"GET /": Seen(1000, up=60)}), settle=20.0)
+    assert judge(bad, State())[0].decision is Decision.FAIL
+
+
 def test_since_stays_while_the_decision_does() -> None:
     _, state = judge(case(version({"GET /": Seen(1000)})), State())
     again, _ = judge(replace(case(version({"GET /": Seen(1100)})), now=NOW + 5), state)

@@ -70,6 +70,18 @@ def test_a_candidate_that_was_not_asked_at_all_has_no_errors_but_its_worst() -> 
     assert (found.errors, found.worst.pairs) == (Paired(), 90)
 
 
+def test_a_mirrored_request_may_wait_for_its_copies_and_a_user_of_a_split_may_not() -> None:
+    pairs = ArmPairs()
+    for at in range(60):
+        arms = {name: arm(20, took=took) for name, took in (("plain", 0.0004), ("mirrored", 0.0012))}
+        arms |= {name: arm(20, took=took) for name, took in (("original", 0.0004), ("v2", 0.0012))}
+        pairs.take(arms, float(at), generator())
+        pairs.close(at + 1.0, length=1.0, quantiles=(0.5,))
+        pairs = ArmPairs.unpack(orjson.loads(orjson.dumps(pairs.pack())))
+    assert pairs.found["plain", "mirrored"].blocks.ratios[0.5].log_evidence_above(1.1) < 0.1
+    assert pairs.found["original", "v2"].blocks.ratios[0.5].log_evidence_above(1.1) > 4
+
+
 def test_a_window_without_one_of_the_arms_counts_for_nothing() -> None:
     pairs = ArmPairs()
     pairs.take({"original": arm(10), "v2": arm(5)}, 0.0, generator())
