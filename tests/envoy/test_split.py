@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -28,6 +29,8 @@ from xds_server.model.state import NetworkState
 COUNT = 1500
 STATIC_KEYS = 1
 """The failover guard of the bootstrap."""
+MERGED = 1.5
+"""Seconds: longer than Envoy by default waits with changes of health, to merge them."""
 
 
 def network_of(mesh: Mesh, each: ShadowingProfile) -> NetworkState:
@@ -173,6 +176,21 @@ async def test_a_candidate_that_only_fails_is_left_after_some_answers(mesh: Mesh
     answers = await users.ask(names(500))
     assert set(answers.values()) == {"original"}
     assert 5 <= len(users.bad) < 50
+
+
+async def test_a_candidate_that_only_fails_is_left_again_each_time_it_is_let_in(mesh: Mesh) -> None:
+    users = await start(mesh, network_of(mesh, split(weights={"v2": 100.0})))
+    mesh.shadow.instead = {"/ok": "/status/500"}
+    users.keep_bad = True
+    await users.ask(names(200))
+    first = len(users.bad)
+    ejections = f"cluster.{split_cluster(shadow().instance_id)}.outlier_detection.ejections_enforced_total"
+    while (await mesh.envoy.stats(ejections))[ejections] < 2:
+        await users.ask(names(20))
+    again = time.monotonic()
+    while time.monotonic() < again + MERGED:
+        await users.ask(names(100))
+    assert first < len(users.bad) < first + 150, "thousands, if the change waited until it could be merged"
 
 
 async def test_calls_are_split_and_come_back_too(mesh: Mesh) -> None:

@@ -8,6 +8,7 @@ An instance has no limits of ours here, as the original has none: its requests a
 it are closed sooner than servers do, since of a small share of the requests many more would meet a server's closing.
 """
 
+from dataclasses import replace
 from functools import cache
 
 from envoy_data_plane.envoy.config.cluster.v3 import (
@@ -66,7 +67,7 @@ def _instance(protocol: Protocol, *, resolved: bool) -> bytes:
         dns_lookup_family=ClusterDnsLookupFamily.V4_PREFERRED,
         connect_timeout=seconds(CONNECT_TIMEOUT),
         circuit_breakers=breakers(UNLIMITED),
-        common_lb_config=_no_panic(),
+        common_lb_config=_at_once(),
         outlier_detection=OutlierDetection(
             consecutive_5xx=ERRORS_IN_A_ROW,
             split_external_local_origin_errors=True,
@@ -95,3 +96,9 @@ def _guard() -> bytes:
 def _no_panic() -> ClusterCommonLbConfig:
     # By default Envoy takes hosts that were ejected when most of them are: here, the one that has failed.
     return ClusterCommonLbConfig(healthy_panic_threshold=Percent(value=0.0))
+
+
+def _at_once() -> ClusterCommonLbConfig:
+    # By default Envoy merges changes of health within a second: one that fails again as soon as it is let in would get
+    # all its users for the rest of that second.
+    return replace(_no_panic(), update_merge_window=seconds(0))
