@@ -1,5 +1,7 @@
 """Why nothing new is decided of a version: what there is is not yet, or not at all, evidence about it.
 
+In a split, too few pairs and the warm-up hold back a PASS only: users are exposed, and evidence is valid at any time.
+
 Guarantees: pure; each reason says what would change it. What was latched before stays.
 """
 
@@ -21,8 +23,7 @@ def held_by(case: Case, variant: str, pairs: int) -> tuple[str, ...]:
         variant: the version.
         pairs: how many are evidence about it.
     """
-    judging, said = case.judging, []
-    left = case.started + judging.warm_up - case.now
+    said = []
     if case.mode is Mode.SPLIT and (nobody := split.keyless(case)):
         said.append(nobody)
     version = case.evidence.versions.get(variant)
@@ -34,11 +35,22 @@ def held_by(case: Case, variant: str, pairs: int) -> tuple[str, ...]:
                 f"{count(away)} of {count(came)} copies ({share(away / came)}) were turned away (401, 403 or a "
                 "redirect) after their credentials were removed: set keepCredentials in the profile to send them along"
             )
-    if pairs < judging.min_pairs:
-        if case.started and left > 0:
-            said.append(
-                f"warming up: {count(max(1, left))} of {judging.warm_up:g} seconds are left before answers count"
-            )
+    return tuple(said) if case.mode is Mode.SPLIT else (*said, *_early(case, pairs, before="answers count"))
+
+
+def unripe(case: Case, pairs: int) -> tuple[str, ...]:
+    """Return why a version that users are asking may fail, and not pass yet; nothing of a shadow."""
+    return _early(case, pairs, before="it can pass") if case.mode is Mode.SPLIT else ()
+
+
+def _early(case: Case, pairs: int, *, before: str) -> tuple[str, ...]:
+    judging, said = case.judging, []
+    left = case.started + judging.warm_up - case.now if case.started else 0.0
+    few = pairs < judging.min_pairs
+    # A shadow's answers of the warm-up are among no pairs; those to users are.
+    if left > 0 and (few or case.mode is Mode.SPLIT):
+        said.append(f"warming up: {count(max(1, left))} of {judging.warm_up:g} seconds are left before {before}")
+    if few:
         more = f"{plural(judging.min_pairs - pairs, 'more pair')}"
         said.append(f"{count(pairs)} of at least {plural(judging.min_pairs, 'pair')}: {more} are needed")
     return tuple(said)

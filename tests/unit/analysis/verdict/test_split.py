@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from tests.unit.analysis.verdict.cases import DIFFERENCES, ERRORS, P50, arm_pair, case, profile
+from tests.unit.analysis.verdict.cases import DIFFERENCES, ERRORS, NOW, P50, arm_pair, case, profile
 from xds_server.analysis.statistics.paired import Paired
 from xds_server.analysis.verdict.case import State
 from xds_server.analysis.verdict.judge import judge
@@ -13,6 +13,7 @@ from xds_server.model.rollout import Cohort, Mode
 CHECKS = (ERRORS, DIFFERENCES, P50)
 GOOD = Paired(3000, 20, 20)
 BAD = Paired(3000, 200, 20)
+WIDE = replace(ERRORS, max_increase=0.2)
 
 
 def split_of(errors: Paired, arms: dict[str, tuple[int, int]], *, ratio: float = 1.0, **facts: Any) -> Verdict:
@@ -34,6 +35,24 @@ def test_a_version_that_fails_its_users_fails() -> None:
     verdict = split_of(BAD, {"original": (12_000, 90), "v2": (3000, 200)})
     assert verdict.decision is Decision.FAIL
     assert verdict.reasons[0].startswith("all traffic: error_rate is 6 % above the original's")
+
+
+def test_few_pairs_hold_back_a_pass_and_no_fail() -> None:
+    bad = split_of(Paired(20, 20, 0), {"original": (80, 0), "v2": (20, 20)}, started=NOW - 5)
+    assert bad.decision is Decision.FAIL
+    assert bad.latched
+    good = split_of(Paired(90, 0, 0), {"original": (400, 0), "v2": (90, 0)}, checks=(WIDE,))
+    assert good.decision is Decision.INCONCLUSIVE
+    assert good.reasons[0] == "90 of at least 100 pairs: 10 more pairs are needed"
+    assert good.checks[0].decision is Decision.INCONCLUSIVE
+    assert split_of(Paired(100, 0, 0), {"original": (400, 0), "v2": (100, 0)}, checks=(WIDE,)).decision is Decision.PASS
+
+
+def test_the_warm_up_holds_back_a_pass_and_no_fail() -> None:
+    good = split_of(GOOD, {"original": (12_000, 90), "v2": (3000, 20)}, started=NOW - 18)
+    assert good.decision is Decision.INCONCLUSIVE
+    assert good.reasons[0] == "warming up: 12 of 30 seconds are left before it can pass"
+    assert split_of(BAD, {"original": (12_000, 90), "v2": (3000, 200)}, started=NOW - 18).decision is Decision.FAIL
 
 
 def test_a_slow_version_fails() -> None:
