@@ -1,6 +1,7 @@
 """Verdicts as a user gets them: the manager, its engine, a real Envoy, and versions whose flaws are known."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -140,7 +141,18 @@ async def test_the_same_version_passes_and_mirroring_is_found_to_do_no_harm(stac
         errors = check_of(found, "error_rate")
         assert set(errors) == {
             *("metric", "name", "variant", "endpoint", "decision", "original", "shadow", "effect", "interval"),
-            *("threshold", "unit", "pairs", "pairsNeeded", "critical", "muted", "weight", "reference", "judged"),
+            *(
+                "threshold",
+                "limit",
+                "unit",
+                "pairs",
+                "pairsNeeded",
+                "critical",
+                "muted",
+                "weight",
+                "reference",
+                "judged",
+            ),
             *("reason", "evidence"),
         }
         low, high = errors["interval"]
@@ -150,7 +162,13 @@ async def test_the_same_version_passes_and_mirroring_is_found_to_do_no_harm(stac
         median = check_of(found, "response_time p50")
         assert (median["decision"], median["unit"], median["reference"]) == ("PASS", "ratio", "original")
         assert 20 <= median["original"] < 40
-        assert "2 times the load, with an allowance of" in median["reason"]
+        assert (
+            "the limit is 1.25 times and 1 ms (judged against the original, which has 2 times the load)"
+            in median["reason"]
+        )
+        assert median["interval"][1] <= median["limit"]
+        assert math.isclose(median["limit"], median["threshold"] * (1 + 1 / median["original"]), rel_tol=1e-3)
+        assert median["allowance"] == 0.001
         assert [(v["variant"], v["decision"], v["rank"]) for v in found["variants"]] == [("v2", "PASS", 1)]
         assert found["harm"]["decision"] in {"NONE", "UNDECIDED"}
         metrics = {each["metric"]: each for each in found["harm"]["metrics"]}

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from xds_server.report.subject import listed
-from xds_server.report.words import JSON, milliseconds, real
+from xds_server.report.words import JSON, milliseconds, real, scaled
 
 WIDTH, MARGIN = 320.0, 6.0
 """Of the picture of a check."""
@@ -69,7 +69,7 @@ def bars(checks: Sequence[JSON]) -> list[Bar | None]:
 
 def _numbers(check: JSON) -> tuple[float, float, float, float] | None:
     """Return effect, both ends and limit; ratios as logarithms. An end that is not there is an infinity."""
-    effect, limit = real(check.get("effect")), real(check.get("threshold"))
+    effect, limit = real(check.get("effect")), real(scaled(check))
     ends = check.get("interval")
     if effect is None or limit is None or not isinstance(ends, (list, tuple)) or len(ends) != 2:  # noqa: PLR2004
         return None

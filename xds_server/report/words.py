@@ -115,15 +115,23 @@ def interval(check: JSON) -> str:
 
 
 def limit(check: JSON) -> str:
-    """Return the limit of a check."""
-    if check.get("threshold") is None:
+    """Return the limit of a check; with an allowance, also what it is made of."""
+    if scaled(check) is None:
         return NOTHING
-    return f"at most {bound(check)}"
+    allowance = real(check.get("allowance"))
+    made = f" ({effect(check, check.get('threshold'))} and {milliseconds(1000 * allowance)})" if allowance else ""
+    return f"at most {bound(check)}{made}"
 
 
 def bound(check: JSON) -> str:
-    """Return the limit of a check as a number alone."""
-    return effect(check, check.get("threshold"))
+    """Return the limit of a check as a number alone, on the scale of its interval."""
+    return effect(check, scaled(check))
+
+
+def scaled(check: JSON) -> Any:
+    """Return the limit of a check on the scale of its interval."""
+    limit = check.get("limit")
+    return check.get("threshold") if limit is None else limit
 
 
 def title(check: JSON) -> str:

@@ -16,6 +16,7 @@ CHECK = st.fixed_dictionaries(
     {
         "effect": NUMBER,
         "threshold": NUMBER,
+        "limit": NUMBER,
         "interval": st.one_of(st.none(), st.lists(NUMBER, min_size=1, max_size=3)),
         "unit": st.sampled_from(["share", "ratio", None]),
     }
@@ -37,6 +38,16 @@ def test_a_passing_interval_ends_left_of_the_limit_and_a_failing_one_begins_righ
                 assert bar.left > bar.limit
             if check["decision"] == "INCONCLUSIVE":
                 assert bar.left <= bar.limit <= bar.right
+
+
+def test_the_limit_is_drawn_on_the_scale_of_the_interval() -> None:
+    check = {"effect": 1.9, "threshold": 1.25, "interval": [1.8, 2.0], "unit": "ratio"}
+    (beyond,) = bars([check])
+    (within,) = bars([{**check, "limit": 3.04, "allowance": 0.001}])
+    assert beyond is not None
+    assert within is not None
+    assert beyond.left > beyond.limit
+    assert within.right < within.limit
 
 
 def test_checks_of_one_metric_share_their_scale_and_a_wide_interval_is_cut_and_says_so() -> None:

@@ -15,6 +15,9 @@ ANYTHING = st.one_of(
 )
 
 
+TIGHT = {"metric": "response_time", "unit": "ratio", "threshold": 1.25, "limit": 3.0357, "allowance": 0.001}
+
+
 @pytest.mark.parametrize(
     ("made", "shown"),
     [
@@ -33,6 +36,8 @@ ANYTHING = st.one_of(
         (words.effect({"metric": "error_rate", "unit": "share"}, 0.01), "+1 %"),
         (words.effect({"metric": "error_rate", "unit": "share"}, -0.01), "-1 %"),
         (words.limit({"metric": "difference_rate", "unit": "share", "threshold": 0.01}), "at most 1 %"),
+        (words.limit(TIGHT), "at most 3.04\N{MULTIPLICATION SIGN} (1.25\N{MULTIPLICATION SIGN} and 1 ms)"),
+        (words.bound(TIGHT), "3.04\N{MULTIPLICATION SIGN}"),
         (words.moment("2026-05-04T09:31:12.500Z"), "2026-05-04 09:31:12 UTC"),
         (words.moment(NOW), "2026-05-04 09:35:00 UTC"),
         (words.moment("yesterday"), "yesterday"),

@@ -17,6 +17,7 @@ from xds_server.analysis.statistics.family import e_bh
 from xds_server.analysis.verdict.case import Case, Latched
 from xds_server.analysis.verdict.measured import Measured
 from xds_server.analysis.verdict.rates import error_rate_of_arms
+from xds_server.analysis.verdict.reasons import limit_of
 from xds_server.analysis.verdict.times import response_time
 from xds_server.analysis.verdict.verdict import Harm, HarmDecision, HarmMetric
 from xds_server.analysis.verdict.words import SHARE, about, share, span, times
@@ -88,6 +89,7 @@ def _metrics(case: Case) -> list[_Metric]:
             pairs=int(pair.errors.pairs),
             original=plain.times.quantile(quantile),
             shadow=mirrored.times.quantile(quantile),
+            allowance=ALLOWANCE,
         )
         found.append(_Metric(f"response_time p{quantile * 100:g}", measured))
     return found
@@ -107,6 +109,8 @@ def _row(metric: _Metric, alpha: float, of: int, *, found: bool) -> HarmMetric:
         effect=seen.effect,
         interval=interval,
         threshold=seen.threshold,
+        limit=seen.limit,
+        allowance=seen.allowance,
         unit=seen.unit,
         requests=seen.pairs,
         decision=decision,
@@ -122,11 +126,10 @@ def _reason(metric: _Metric, decision: HarmDecision, enough: float) -> str:
     within = f" {span(interval, unit=seen.unit)}" if interval else ""
     if seen.unit == SHARE:
         side = "below" if seen.effect < 0 else "above"
-        effect, limit = f"{share(abs(seen.effect))} {side}", share(seen.threshold)
+        effect = f"{share(abs(seen.effect))} {side}"
     else:
         effect = f"{times(seen.effect)} times"
-        limit = f"{times(seen.threshold)} times, with an allowance of {ALLOWANCE * 1000:g} ms"
-    said = f"{metric.name} of mirrored requests is {effect} that of plain ones{within}, the limit is {limit}"
+    said = f"{metric.name} of mirrored requests is {effect} that of plain ones{within}, the limit is {limit_of(seen)}"
     if decision is HarmDecision.UNDECIDED and (need := seen.needed(enough)) and need.pairs:
         said += f"; {about(need.pairs)} more requests would tell"
     return said

@@ -35,6 +35,7 @@ class Measured:
     """
 
     threshold: float
+    """The limit as the profile has it."""
     unit: str
     pairs: int
     log_fail: float = 0.0
@@ -48,5 +49,14 @@ class Measured:
     """By the log evidence that is enough for a FAIL."""
     said: str = ""
     """What else a reason has to say; alone the reason when nothing was measured."""
+    allowance: float = 0.0
+    """Seconds that the shadow's time may be longer, beside the ratio."""
+    scale: float = 1.0
+    """Of the limit, as plain ratios are shown: by how much the reference is longer with the allowance."""
     possible: bool = True
     """Whether it can be measured at all."""
+
+    @property
+    def limit(self) -> float:
+        """Return the limit on the scale of effect and interval."""
+        return self.threshold * self.scale

@@ -152,7 +152,7 @@ def _measured(case: Case, check: Check, endpoint: EndpointEvidence, *, missing: 
             original=known.reference.quantile(quantile),
             shadow=known.candidate.quantile(quantile),
             reference=CONTROL,
-            said=f"with an allowance of {CONTROL_ALLOWANCE * 1000:g} ms",
+            allowance=CONTROL_ALLOWANCE,
         )
     return times(
         endpoint.times.get(quantile),
@@ -161,13 +161,15 @@ def _measured(case: Case, check: Check, endpoint: EndpointEvidence, *, missing: 
         shadow=seen.times.candidate.quantile(quantile),
         reference=ORIGINAL,
         said=_load(case),
+        allowance=ALLOWANCE,
     )
 
 
 def _load(case: Case) -> str:
-    """Return what is to know of times that are judged against an original with another load."""
-    more = f", which has {1 / case.percentage:.3g} times the load" if 0 < case.percentage < 1 else ""
-    return f"judged against the original{more}, with an allowance of {ALLOWANCE * 1000:g} ms"
+    """Return what is to know of times that are judged against an original with another load; empty: it has the same."""
+    if not 0 < case.percentage < 1:
+        return ""
+    return f"judged against the original, which has {1 / case.percentage:.3g} times the load"
 
 
 def _fields(check: Check, variant: str, name: str, endpoint: EndpointEvidence) -> tuple[Found, ...]:

@@ -66,7 +66,9 @@ def _compared(a: CheckResult, b: CheckResult) -> Between:
         if a.effect is not None and b.effect:
             effect = a.effect / b.effect
         if a.interval and b.interval:
-            interval = _over(a.interval[0], b.interval[1]), _over(a.interval[1], b.interval[0])
+            # Each as a share of its limit: an allowance scales both, by what the original took beside either.
+            scale = b.limit / a.limit
+            interval = _over(a.interval[0] * scale, b.interval[1]), _over(a.interval[1] * scale, b.interval[0])
     return Between(a.variant, b.variant, a.name, "", effect, interval, _better(interval, a.unit))
 
 

@@ -44,8 +44,7 @@ def reason_of(
         return f"{lead}: nothing was measured so far{_also(seen)}"
     effect = _effect(seen, metric)
     within = f" {span(interval, unit=seen.unit)}" if interval else ""
-    limit = share(seen.threshold) if seen.unit == SHARE else f"{times(seen.threshold)} times"
-    said = f"{lead} is {effect}{within}, the limit is {limit}{_also(seen)}"
+    said = f"{lead} is {effect}{within}, the limit is {limit_of(seen)}{_also(seen)}"
     if decision is Decision.FAIL and fields:
         said += f": {_found(fields)}"
     elif metric is Metric.DIFFERENCE_RATE and where.hints and decision is not Decision.PASS:
@@ -55,6 +54,13 @@ def reason_of(
     if decision is Decision.INCONCLUSIVE and needed and needed.pairs:
         said += f"; {blocks_needed(needed, length) or f'{about(needed.pairs)} more {noun(metric)} would tell'}"
     return said
+
+
+def limit_of(seen: Measured) -> str:
+    """Return a limit as the profile has it, and what is allowed beside it: `1.25 times and 1 ms`."""
+    if seen.unit == SHARE:
+        return share(seen.threshold)
+    return f"{times(seen.threshold)} times" + (f" and {seen.allowance * 1000:g} ms" if seen.allowance else "")
 
 
 def noun(metric: Metric) -> str:

@@ -108,6 +108,8 @@ def _result(case: Case, variant: str, each: Decided, weight: float, pairs: int) 
         decision=each.decision,
         reason=reason,
         threshold=seen.threshold,
+        limit=seen.limit,
+        allowance=seen.allowance,
         unit=seen.unit,
         original=seen.original,
         shadow=seen.shadow,

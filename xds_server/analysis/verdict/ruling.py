@@ -167,7 +167,8 @@ def _score(case: Case, decided: Sequence[Decided]) -> tuple[float, float]:
     whole = sum(weight[check] for check in counting)
     passing = sum(weight[check] * worth[found] for check, found in counting.items()) / whole if whole else 0.0
     headroom = sum(
-        weight[each.place.check] * (each.place.measured.threshold - (each.place.measured.effect or 0.0))
+        weight[each.place.check]
+        * (each.place.measured.threshold - (each.place.measured.effect or 0.0) / each.place.measured.scale)
         for each in decided
         if each.counts and not each.place.endpoint and each.place.measured.effect is not None
     )

@@ -41,8 +41,8 @@ def failing(decided: Sequence[Decided], shown: Mapping[Row, CheckResult]) -> lis
 
 
 def _excess(row: CheckResult) -> float:
-    low = row.interval[0] if row.interval else row.threshold
-    return low - row.threshold if row.unit == "share" else low / row.threshold - 1
+    low = row.interval[0] if row.interval else row.limit
+    return low - row.limit if row.unit == "share" else low / row.limit - 1
 
 
 def reasons_of(

@@ -3,8 +3,13 @@
 A missing copy has no time. It is counted as a block of its own, with the weight that a copy has in a block of the
 usual size: as the worst, it took longer than any limit; as the best, it was quick, and its original as slow as others.
 
+With an allowance the ratio that is judged is that to the reference and the allowance together. What is shown is the
+plain ratio: the quotient of both times as its effect, and interval and limit on its scale, so that the decision can be
+read off them.
+
 Guarantees: pure; one that has no evidence yet passes nothing. Not guaranteed: that a version which fails quickly is
 called slow: errors are the other check. The originals of missing copies are taken to be like the others.
+With an allowance, that the effect is within its interval: it is of all times together, the interval of their blocks.
 """
 
 import math
@@ -32,6 +37,7 @@ def response_time(
     reference: str = ORIGINAL,
     said: str = "",
     passable: bool = True,
+    allowance: float = 0.0,
 ) -> Measured:
     """Return what time blocks say of a response time, candidate over reference, against a limit of the ratio.
 
@@ -47,16 +53,26 @@ def response_time(
         reference: what it is judged against.
         said: what else there is to say.
         passable: whether a PASS is asked for; finding out costs as much again.
+        allowance: seconds that the blocks give to the reference.
     """
+    scale = (original + allowance) / original if original else 1.0
     if blocks is None or not blocks.count:
         return Measured(
-            margin, RATIO, pairs, original=_ms(original), shadow=_ms(shadow), reference=reference, said=said
+            margin,
+            RATIO,
+            pairs,
+            original=_ms(original),
+            shadow=_ms(shadow),
+            reference=reference,
+            said=said,
+            allowance=allowance,
+            scale=scale,
         )
     usual = max(1.0, pairs / blocks.count)
     weight = 1 / math.sqrt(max(1.0, usual * 2 * quantile * (1 - quantile)))
     best = with_missing(blocks, -weight, math.ceil(missing * (1 - quantile)))
     worst = with_missing(blocks, weight, missing)
-    effect = blocks.estimate()
+    effect = None if allowance and original and shadow else blocks.estimate()
     if effect is None and original and shadow:
         effect = shadow / original
     return Measured(
@@ -69,9 +85,11 @@ def response_time(
         shadow=_ms(shadow),
         effect=effect,
         reference=reference,
-        interval=partial(_between, best, worst, alpha),
+        interval=partial(_between, best, worst, alpha, scale),
         needed=partial(_needed, worst, margin, alpha, usual),
         said=said,
+        allowance=allowance,
+        scale=scale,
     )
 
 
@@ -80,8 +98,8 @@ def with_missing(blocks: Ratios, score: float, copies: int) -> Ratios:
     return blocks.with_more(score, copies) if copies > 0 else blocks
 
 
-def _between(best: Ratios, worst: Ratios, alpha: float) -> Interval:
-    return best.lower(alpha), worst.upper(alpha)
+def _between(best: Ratios, worst: Ratios, alpha: float, scale: float) -> Interval:
+    return best.lower(alpha) * scale, worst.upper(alpha) * scale
 
 
 def _needed(blocks: Ratios, margin: float, alpha: float, usual: float, _log_fail: float) -> Need | None:

@@ -39,7 +39,9 @@ class CheckResult:
     """One check at one place. `endpoint` is empty for all traffic.
 
     `judged`: whether a PASS of the check rests on it. `interval`: each end is right with a chance of 1 - alpha, with
-    the missing copies counted as the best at its lower end and as the worst at its upper one.
+    the missing copies counted as the best at its lower end and as the worst at its upper one. `limit`: on the scale of
+    effect and interval; with an `allowance` (seconds that the shadow's time may be longer, beside the ratio) it is not
+    the profile's `threshold`.
     """
 
     metric: str
@@ -49,6 +51,7 @@ class CheckResult:
     decision: Decision
     reason: str
     threshold: float
+    limit: float
     unit: str
     original: float | None = None
     shadow: float | None = None
@@ -64,6 +67,7 @@ class CheckResult:
     weight: float = 0.0
     reference: str = "original"
     judged: bool = True
+    allowance: float = 0.0
     log_fail: float = 0.0
     log_pass: float = 0.0
 
@@ -80,6 +84,8 @@ class CheckResult:
             "effect": number(self.effect),
             "interval": _pair(self.interval),
             "threshold": self.threshold,
+            "limit": number(self.limit),
+            **_allowed(self.allowance),
             "unit": self.unit,
             "pairs": self.pairs,
             "pairsNeeded": self.needed,
@@ -144,10 +150,12 @@ class HarmMetric:
     effect: float | None
     interval: Interval | None
     threshold: float
+    limit: float
     unit: str
     requests: int
     decision: HarmDecision
     reason: str
+    allowance: float = 0.0
 
     def as_json(self) -> dict[str, Any]:
         """Return it as REST shows it."""
@@ -158,6 +166,8 @@ class HarmMetric:
             "effect": number(self.effect),
             "interval": _pair(self.interval),
             "threshold": self.threshold,
+            "limit": number(self.limit),
+            **_allowed(self.allowance),
             "unit": self.unit,
             "requests": self.requests,
             "decision": str(self.decision),
@@ -340,6 +350,10 @@ def e_value(log_evidence: float) -> float:
 def moment(seconds: float) -> str:
     """Return a moment as REST shows it."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _allowed(allowance: float) -> dict[str, float]:
+    return {"allowance": allowance} if allowance else {}
 
 
 def _pair(interval: Sequence[float] | None) -> list[float | None] | None:

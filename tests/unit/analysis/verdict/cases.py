@@ -11,7 +11,14 @@ from xds_server.analysis.statistics.symmetric import Symmetric
 from xds_server.analysis.verdict.case import Case
 from xds_server.analysis.windows.arms import ArmTally
 from xds_server.analysis.windows.evidence import Evidence, Times
-from xds_server.analysis.windows.profile_evidence import ArmPair, EndpointEvidence, ProfileEvidence, VersionEvidence
+from xds_server.analysis.windows.profile_evidence import (
+    ALLOWANCE,
+    CONTROL_ALLOWANCE,
+    ArmPair,
+    EndpointEvidence,
+    ProfileEvidence,
+    VersionEvidence,
+)
 from xds_server.analysis.windows.sketch import Sketch
 from xds_server.analysis.windows.tally import Field, FieldTally
 from xds_server.model.judging import Check, Judging, Metric, checks_of
@@ -25,6 +32,8 @@ DEFAULTS = checks_of(Judging(), ["error_rate", "difference_rate", "response_time
 NOW = 1_750_000_000.0
 BLOCKS = 100
 """Blocks of time that outcomes are spread over, where nothing else is said."""
+TOOK = 0.012
+"""Seconds that the original and the control take."""
 SUMMED = (
     *("pairs", "up", "down", "both", "differing", "trios", "quiet_up", "quiet_down", "missing", "missing_errors"),
     *("times", "control_times"),
@@ -40,6 +49,12 @@ def blocks(ratio: float, count: int, *, size: float = 2.0) -> Ratios:
         wobble = 0.5 if number % 2 else -0.5
         ratios.add([size * math.tanh(4 * (math.log(ratio) - j * gamma)) + wobble for j in GRID])
     return ratios
+
+
+def timed(ratio: float, count: int, allowance: float = 0.0) -> dict[float, Ratios]:
+    """Return such blocks by quantile, of a candidate that took `ratio` times the `TOOK` of its reference."""
+    beside = ratio * TOOK / (TOOK + allowance)
+    return {q: blocks(beside, count) for q in (0.5, 0.99)} if count else {}
 
 
 def outcomes(up: float, down: float, count: int = BLOCKS) -> Symmetric:
@@ -103,19 +118,18 @@ class Seen:
         f.trios, f.quiet = self.faulted_trios
         if self.slow:
             f.times = sketch(self.slow, f.pairs)
-        e.times = Times.of(sketch(0.012, self.pairs), sketch(0.012 * self.ratio, self.pairs))
-        e.control_times = Times.of(sketch(0.012, self.trios), sketch(0.012 * self.ratio, self.trios))
+        e.times = Times.of(sketch(TOOK, self.pairs), sketch(TOOK * self.ratio, self.pairs))
+        e.control_times = Times.of(sketch(TOOK, self.trios), sketch(TOOK * self.ratio, self.trios))
         fields = {}
         for name, (alone, control, order) in self.fields.items():
             tally = fields[name] = FieldTally(alone)
             tally.alone, tally.control, tally.appeared = alone, control, order
-        quantiles = (0.5, 0.99)
         return EndpointEvidence(
             evidence=e,
             fields=fields,
             appeared=self.appeared,
-            times={q: blocks(self.ratio, self.times) for q in quantiles} if self.times else {},
-            control_times={q: blocks(self.ratio, self.control_times) for q in quantiles} if self.control_times else {},
+            times=timed(self.ratio, self.times, ALLOWANCE),
+            control_times=timed(self.ratio, self.control_times, CONTROL_ALLOWANCE),
             error_blocks=outcomes(self.up, self.down + self.missing_errors, self.blocks),
             quiet_blocks=outcomes(self.quiet_up, self.quiet_down, self.blocks),
             field_blocks={f: outcomes(alone, control, self.blocks) for f, (alone, control, _) in self.fields.items()},
@@ -148,7 +162,7 @@ def profile(
     tallies = {}
     for name, (count, errors) in (arms or {}).items():
         arm = tallies[name] = ArmTally()
-        arm.count, arm.errors, arm.times = count, errors, sketch(0.012, min(count, 100))
+        arm.count, arm.errors, arm.times = count, errors, sketch(TOOK, min(count, 100))
     return ProfileEvidence(
         versions={v.variant: v for v in versions},
         arms=tallies,
@@ -169,13 +183,12 @@ def arm_pair(
     times: int = 0,
     worst: Paired | None = None,
 ) -> ArmPair:
-    quantiles = (0.5, 0.99) if times else ()
     return ArmPair(
         reference=reference,
         candidate=candidate,
         errors=errors,
         worst=errors if worst is None else worst,
-        times={q: blocks(ratio, times) for q in quantiles},
+        times=timed(ratio, times, ALLOWANCE if reference == "plain" else 0.0),
     )
 
 

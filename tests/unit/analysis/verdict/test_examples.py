@@ -35,7 +35,7 @@ def failing() -> Case:
                 both=3,
                 differing=190,
                 times=60,
-                ratio=1.42,
+                ratio=1.54,
                 fields={("/price", "type"): (177, 0, 1), ("x-cache", "header"): (22, 0, 2)},
                 missing=9,
             ),

@@ -11,6 +11,7 @@ from xds_server.analysis.statistics.ratio import GRID, Ratios
 from xds_server.analysis.statistics.symmetric import Symmetric
 from xds_server.analysis.verdict.rates import difference_rate, error_rate, field_evidence, unexplained_rate
 from xds_server.analysis.verdict.readings import Reading, reading
+from xds_server.analysis.verdict.reasons import limit_of
 from xds_server.analysis.verdict.times import response_time, with_missing
 from xds_server.analysis.verdict.words import about, count, plural, share, times
 
@@ -141,6 +142,42 @@ def test_pairs_are_what_is_waited_for_when_blocks_have_shown_it() -> None:
     need = found.needed(ENOUGH)
     assert need is not None
     assert (need.pairs > 100, need.blocks) == (True, 0)
+
+
+def test_what_is_shown_of_a_time_with_an_allowance_is_the_plain_ratio_and_its_limit_on_the_same_scale() -> None:
+    """Two equal services of 0.7 ms; blocks of them beside 1.7 ms balance at 0.41."""
+    seen = response_time(
+        blocks(0.7 / 1.7, 60),
+        quantile=0.5,
+        margin=1.25,
+        alpha=0.01,
+        pairs=3000,
+        original=0.0007,
+        shadow=0.0007,
+        allowance=0.001,
+    )
+    low, high = seen.interval() or (0, 0)
+    assert (seen.effect, seen.threshold) == (1, 1.25)
+    assert 0.9 < low < 1 < high < 1.1
+    assert seen.limit == pytest.approx(1.25 * 1.7 / 0.7)
+    assert limit_of(seen) == "1.25 times and 1 ms"
+
+
+@pytest.mark.parametrize("ratio", [0.7, 1.1, 1.2, 1.3, 1.4, 2.0])
+def test_the_decision_can_be_read_off_interval_and_limit(ratio: float) -> None:
+    seen = response_time(
+        blocks(ratio, 40),
+        quantile=0.5,
+        margin=1.25,
+        alpha=0.01,
+        pairs=3000,
+        original=0.003,
+        shadow=0.004,
+        allowance=0.001,
+    )
+    low, high = seen.interval() or (0, 0)
+    enough = math.log(100)
+    assert (low >= seen.limit, high <= seen.limit) == (seen.log_fail >= enough, seen.log_pass >= enough)
 
 
 def test_a_field_that_differed_in_one_moment_only_is_not_found() -> None:

@@ -159,10 +159,13 @@ def test_copies_turned_away_without_their_credentials_leave_it_undecided_and_nam
 
 
 def test_slower_than_the_limit_fails_and_says_what_it_was_judged_against() -> None:
-    verdict = verdict_of(version({"GET /": Seen(3000, times=60, ratio=1.42)}), checks=[P50], percentage=0.1)
+    verdict = verdict_of(version({"GET /": Seen(3000, times=60, ratio=1.5)}), checks=[P50], percentage=0.1)
     assert verdict.decision is Decision.FAIL
-    assert "is 1.42 times the original's [" in verdict.reasons[0]
-    assert "which has 10 times the load, with an allowance of 1 ms" in verdict.reasons[0]
+    assert "is 1.52 times the original's [" in verdict.reasons[0]
+    assert (
+        "the limit is 1.25 times and 1 ms (judged against the original, which has 10 times the load)"
+        in (verdict.reasons[0])
+    )
 
 
 def test_with_a_control_times_and_differences_are_judged_against_it() -> None:
