@@ -31,9 +31,10 @@ LONGEST = 100
 class ArmTally:
     """The requests of one arm.
 
-    `count`: all that came. `errors`: those that the service failed; `times`: response times, where there was one. What
-    ended by a fault or guard of ours, or by the client's leaving, is neither. In a candidate's arm the original may
-    have answered: an error when the candidate had been asked, and `missing` when it had not (it had failed before).
+    `count`: all that came, but for those whose client left in the middle of an answer. `errors`: those that the service
+    failed, or whose client left before an answer had begun; `times`: response times, where there was one. What ended by
+    a fault or guard of ours is neither. In a candidate's arm the original may have answered: an error when the
+    candidate had been asked, and `missing` when it had not (it had failed before).
     """
 
     __slots__ = ("count", "errors", "missing", "times")
