@@ -72,6 +72,10 @@ TEN = split({"v2": 10.0})
         (split({"v2": -1.0}), "split.weights.v2"),
         (split({"v2": float("nan")}), "split.weights.v2"),
         (split({"v2": 60.0, "v3": 60.0}, variants=TWO), "split.weights"),
+        *(
+            ({"variants": (Variant(name, ProcessSpec(("a",))),)}, "variants[0].name")
+            for name in ("original", "keyless", "plain", "mirrored", "control")
+        ),
         (TEN | {"percentage": 0.0}, "trafficShadowingPercentage"),
         (TEN | {"faults": ABORT}, "faultInjectionParameters"),
         (TEN | {"control": Control(SelfSpec())}, "control"),

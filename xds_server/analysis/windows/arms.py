@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from xds_server.analysis.windows.sketch import Sketch
-from xds_server.model.names import ARM_MARK, KEYLESS_ARM, ORIGINAL_ARM, PLAIN_ARM
+from xds_server.model.names import ARM_MARK, ARMS, KEYLESS_ARM, MIRRORED_ARM, ORIGINAL_ARM, PLAIN_ARM
 
-MIRRORED = "mirrored"
+MIRRORED = MIRRORED_ARM
 PLAIN = PLAIN_ARM
 ORIGINAL = ORIGINAL_ARM
 KEYLESS = KEYLESS_ARM
-OF_ORIGINAL = frozenset({MIRRORED, PLAIN, ORIGINAL, KEYLESS})
+OF_ORIGINAL = ARMS
 """Arms that the original alone answers."""
 MARK = f"/{ARM_MARK}"
 """Stands before an arm's name in the pair header: `<profile>/~<arm>/<unique>`."""
