@@ -76,6 +76,13 @@ TEN = split({"v2": 10.0})
             ({"variants": (Variant(name, ProcessSpec(("a",))),)}, "variants[0].name")
             for name in ("original", "keyless", "plain", "mirrored", "control")
         ),
+        (
+            {
+                "split": Split(BY_COOKIE),
+                "steps": (Step(Mode.SPLIT, weights={"v2": 100.0}), Step(Mode.SPLIT, weights={"v2": 50.0})),
+            },
+            "steps[0].weights",
+        ),
         (TEN | {"percentage": 0.0}, "trafficShadowingPercentage"),
         (TEN | {"faults": ABORT}, "faultInjectionParameters"),
         (TEN | {"control": Control(SelfSpec())}, "control"),

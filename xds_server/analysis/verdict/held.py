@@ -6,6 +6,7 @@ Guarantees: pure; each reason says what would change it. What was latched before
 from xds_server.analysis.kinds import Reason
 from xds_server.analysis.verdict import split
 from xds_server.analysis.verdict.case import Case
+from xds_server.analysis.verdict.stuck import stuck
 from xds_server.analysis.verdict.words import count, plural, share
 from xds_server.model.rollout import Mode
 
@@ -34,7 +35,9 @@ def held_by(case: Case, variant: str, pairs: int) -> tuple[str, ...]:
                 f"{count(away)} of {count(came)} copies ({share(away / came)}) were turned away (401, 403 or a "
                 "redirect) after their credentials were removed: set keepCredentials in the profile to send them along"
             )
-    if pairs < judging.min_pairs:
+    if pairs < judging.min_pairs and stuck(case, variant):
+        said.append(f"{count(pairs)} of at least {plural(judging.min_pairs, 'pair')} came")
+    elif pairs < judging.min_pairs:
         if case.started and left > 0:
             said.append(
                 f"warming up: {count(max(1, left))} of {judging.warm_up:g} seconds are left before answers count"
