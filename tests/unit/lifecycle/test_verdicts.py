@@ -62,6 +62,7 @@ class Bench:
         self.profiles: list[ShadowingProfile] = [a_profile(id=P1)]
         self.acts: list[tuple[str, str]] = []
         self.readings: dict[Any, Any] = {}
+        self.unsent: frozenset[str] = frozenset()
         self.verdicts = self.made()
 
     def made(self) -> Verdicts[Any]:
@@ -71,7 +72,7 @@ class Bench:
             store=store,
             collector=self.collector,
             judge=self.judge,
-            subjects=lambda: [Subject(profile, "shop", ()) for profile in self.profiles],
+            subjects=lambda: [Subject(profile, "shop", (), unsent=self.unsent) for profile in self.profiles],
             act=self.act,
             readings=lambda _: dict(self.readings),
         )
@@ -253,6 +254,14 @@ async def test_weights_are_told_until_they_change(court: Bench) -> None:
     court.verdicts.did(P1, Acted(), anew=True)
     await court.look()
     assert court.judge.asked[-1].weights == {"v2": 10.0}
+
+
+async def test_weights_are_not_told_once_a_version_was_sent_nobody(court: Bench) -> None:
+    court.profiles = [a_profile(id=P1, mode=Mode.SPLIT, split=Split(Cohort(cookie="c"), {"v2": 10.0, "v3": 0.0}))]
+    for unsent in ({"v2", "v3"}, {"v3"}, {"v2", "v3"}, {"v3"}):
+        court.unsent = frozenset(unsent)
+        await court.look()
+    assert [inputs.weights for inputs in court.judge.asked] == [{}, {"v2": 10.0, "v3": 0.0}, {}, {}]
 
 
 async def test_the_loop_judges_twice_a_second(court: Bench) -> None:
