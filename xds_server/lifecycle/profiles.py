@@ -112,7 +112,8 @@ class Profiles:
     ) -> ShadowingProfile:
         """Change percentage, TTL, faults or the weights of a split.
 
-        Giving a version more again, after it was taken from it because of a verdict, begins another judgement.
+        Giving a version more again, after it was taken from it because of a verdict, begins another judgement; to
+        measure more of a split does not.
 
         Raises:
             NotFoundError, StaleError, InvalidError, ConflictError, UnavailableError, StoreError.
@@ -131,7 +132,7 @@ class Profiles:
             if raised and acted.reason:
                 await self.move(record, before, after, start=True, anew=True, acted=Acted())
             else:
-                await self.move(record, before, after, start=raised)
+                await self.move(record, before, after, start=raised or after.percentage > before.percentage)
             return after
 
     async def move(

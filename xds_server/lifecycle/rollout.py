@@ -100,11 +100,17 @@ def sends(profile: ShadowingProfile) -> bool:
 
 
 def gives_more(before: ShadowingProfile, after: ShadowingProfile) -> bool:
-    """Tell whether a change sends more to any version than before."""
+    """Tell whether a change sends more to any version than before: of a split, more users.
+
+    The percentage of a split is what is measured of it, and gives no version more.
+    """
+    if after.mode is not before.mode:
+        return True
+    if after.mode is Mode.SHADOW:
+        return after.percentage > before.percentage
     mine = after.split.weights if after.split else {}
     earlier = before.split.weights if before.split else {}
-    heavier = after.mode is Mode.SPLIT and any(weight > earlier.get(v, 0.0) for v, weight in mine.items())
-    return after.percentage > before.percentage or after.mode is not before.mode or heavier
+    return any(weight > earlier.get(v, 0.0) for v, weight in mine.items())
 
 
 def advance(
