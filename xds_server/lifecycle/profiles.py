@@ -252,10 +252,11 @@ class Profiles:
         claims = revived or any(p.id == profile.id for p in living)
         others = [p for p in living if p.id != profile.id] if claims else []
         check_split(profile)
+        component = record.network.component(profile.component_name)
+        if component is not None:
+            check_beside(component, others, profile)
         check_profile(record.network, others, profile)
-        component = self._check_translates(record, profile)
-        check_beside(component, others, profile)
-        return component
+        return self._check_translates(record, profile)
 
     def _check_translates(self, record: NetworkRecord, profile: ShadowingProfile) -> Component:
         """Refuse what would turn out not to be servable only once its shadows run."""

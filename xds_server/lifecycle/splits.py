@@ -163,10 +163,11 @@ def check_beside(component: Component, others: Sequence[ShadowingProfile], profi
         theirs = conditions(other.match, component.protocol)
         if any(a.inexpressible(b) or a.intersection(b) is not None for a in mine for b in theirs):
             does = "sends users of" if other.splits else "mirrors"
+            apart_by = "methods, paths or header values that do not overlap"
             raise ConflictError(
                 f'profile "{other.name or other.id}" {does} these requests already',
                 field="match",
-                hint="methods, paths or header values that do not overlap; a split shares its requests with nobody",
+                hint=f"{apart_by}: a split shares its requests with no other profile",
             )
 
 

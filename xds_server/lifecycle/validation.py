@@ -92,12 +92,11 @@ def check_replacement(
     for profile in profiles:
         component = after.component(profile.component_name)
         try:
+            beside = living[: living.index(profile)] if profile in living else ()
             if component is not None:
                 check_control(component, profile)
-            beside = living[: living.index(profile)] if profile in living else ()
-            check_profile(after, beside, profile)
-            if component is not None:
                 check_beside(component, beside, profile)
+            check_profile(after, beside, profile)
         except ShadowmeshError as error:
             raise ConflictError(
                 f'profile "{profile.name or profile.id}" does not fit the new definition: {error}',
@@ -152,8 +151,8 @@ def check_new_profile(
             field="name",
             hint="another name, or change that profile",
         )
-    check_profile(network, others, profile)
     check_beside(component, others, profile)
+    check_profile(network, others, profile)
 
 
 def _check_variants(profile: ShadowingProfile) -> None:

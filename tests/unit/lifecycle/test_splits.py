@@ -127,7 +127,10 @@ async def test_a_split_shares_its_requests_with_no_other_profile(
     with pytest.raises(ConflictError, match=told) as caught:
         await controller.create_profile("shop", second)
     assert caught.value.field == "match"
-    assert "do not overlap" in caught.value.hint
+    assert "do not overlap: a split shares its requests with no other profile" in caught.value.hint
+    # That is so, however much of them each would have.
+    with pytest.raises(ConflictError, match=told):
+        await controller.create_profile("shop", replace(second, percentage=1.0))
     # Other requests of the component, or another component, are free.
     await controller.create_profile("shop", replace(second, match=Match(methods=("POST",))))
     await controller.create_profile("shop", replace(second, component_name="cart"))
