@@ -7,17 +7,17 @@ from collections.abc import Iterator, Mapping
 
 from api.schemas.values import format_duration
 from xds_server.model.profile import ShadowingProfile
-from xds_server.model.rollout import Cohort, Mode, RolloutState, Split, Step
+from xds_server.model.rollout import Mode, RolloutState, Split, Step
 
 
 def sends(split: Split) -> str:
     """Return who goes where: `sends 10 % of the users with cookie session to v2 and 5 % to v3`."""
     sent = _shares(split.weights)
     if split.cohort.values:
-        who = f"those with {_key(split.cohort)} {' or '.join(split.cohort.values)}"
+        who = f"those with {split.cohort.key} {' or '.join(split.cohort.values)}"
         to = " and ".join(name for name, weight in split.weights.items() if weight)
         return f"sends {who} to {to}" if to else f"sends {who} to no version (0 %)"
-    who = f"of the users with {_key(split.cohort)}"
+    who = f"of the users with {split.cohort.key}"
     if not sent:
         return f"sends nobody (0 % {who}) to a version"
     (name, share), *more = sent
@@ -49,6 +49,10 @@ def _doubts(profile: ShadowingProfile) -> Iterator[str]:
             if 0 < weight < 1:
                 rather = f"{weight * 100:.10g} % of them are {weight * 100:.10g}"
                 yield f"{field}.{name}: {weight:.10g} means {weight:.10g} % of the users; {rather}"
+    split = profile.split
+    if split is not None and split.alone:
+        where = " and ".join(split.alone)
+        yield f"split.weights: all users with {split.cohort.key} are at {where}, so no original is left to judge by"
     held = sum(step.hold for step in profile.steps)
     if held > profile.ttl:
         lives, takes = format_duration(profile.ttl), format_duration(held)
@@ -63,7 +67,3 @@ def _step(step: Step) -> str:
 
 def _shares(weights: Mapping[str, float]) -> list[tuple[str, str]]:
     return [(name, f"{weight:.10g} %") for name, weight in weights.items() if weight]
-
-
-def _key(cohort: Cohort) -> str:
-    return f"header {cohort.header}" if cohort.header else f"cookie {cohort.cookie}"

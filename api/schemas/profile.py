@@ -18,6 +18,7 @@ from xds_server.errors import InvalidError
 from xds_server.lifecycle.splits import check_split
 from xds_server.lifecycle.views import ProfileChange
 from xds_server.model.ids import NetworkID, ProfileID
+from xds_server.model.names import ARMS
 from xds_server.model.profile import (
     CONTROL,
     DEFAULT_CAPTURE_BYTES,
@@ -103,6 +104,10 @@ class ProfileSpec(Document):
             if variant.name == CONTROL:
                 hint = "another name; the original's own version belongs in the field control"
                 refuse(f"{shown(CONTROL)} is the name of the profile's control", hint, at=f"[{index}].name")
+            if variant.name in ARMS:
+                hint = f"another name, none of {', '.join(sorted(ARMS))}"
+                told = f"{shown(variant.name)} is the name of a group of the original's requests"
+                refuse(told, hint, at=f"[{index}].name")
         return variants
 
     @model_validator(mode="after")

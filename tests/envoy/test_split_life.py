@@ -94,12 +94,12 @@ class Place:
 
 
 @asynccontextmanager
-async def place(stack: Stack, version: Backend | None = None) -> AsyncIterator[Place]:
+async def place(stack: Stack, version: Backend | None = None, *, patience: float = 0.0) -> AsyncIterator[Place]:
     async with (
         Backend(port=stack.originals["echo"]),
         version or Backend("v2") as backend,
     ):
-        users = Users(stack.proxy.ports["echo"], keep_bad=True)
+        users = Users(stack.proxy.ports["echo"], keep_bad=True, patience=patience)
 
         over = asyncio.Event()
 
@@ -141,6 +141,21 @@ async def test_a_fail_sends_everybody_back_and_nobody_is_lost_on_the_way(stack: 
         assert {"status": "Running"}.items() <= now["instances"][0].items()
         # Whoever was answered badly was answered by the version, not by an Envoy that lost its way.
         assert all(" 500 " in bad.partition("\r\n")[0] for bad in here.users.bad)
+
+
+async def test_a_version_that_hangs_until_its_users_give_up_fails_and_they_are_sent_back(stack: Stack) -> None:
+    async with place(stack, Backend("v2", instead={"/ok": "/hang"}), patience=0.3) as here:
+        made = await here.profile(**HALF)
+
+        async def back() -> bool:
+            now = await here.now(made)
+            assert (now["verdict"] or {}).get("decision") != "PASS"
+            return bool(now["split"]["weights"] == {"v2": 0})
+
+        await until(back, "the weight is 0")
+        assert (await here.now(made))["verdict"]["decision"] == "FAIL"
+        assert here.users.gave_up
+        assert not here.users.bad
 
 
 async def test_nobody_is_lost_when_a_split_is_deleted(stack: Stack) -> None:

@@ -20,8 +20,11 @@ class Users:
     name: str = "x-user: {}"
     path: str = "/ok"
     keep_bad: bool = False
+    patience: float = 0.0
+    """Seconds after which a user who has no answer gives up, and leaves; 0: never."""
     bad: list[str] = field(default_factory=list)
     answered: int = 0
+    gave_up: int = 0
 
     async def ask(self, users: Sequence[str]) -> dict[str, str]:
         """Let each ask once; return who answered whom."""
@@ -34,7 +37,14 @@ class Users:
         for user in users:
             key = f"{self.name.format(user)}\r\n" if user else ""
             writer.write(f"GET {self.path} HTTP/1.1\r\nhost: a\r\n{key}\r\n".encode())
-            head = (await reader.readuntil(b"\r\n\r\n")).decode()
+            try:
+                async with asyncio.timeout(self.patience or None):
+                    head = (await reader.readuntil(b"\r\n\r\n")).decode()
+            except TimeoutError:
+                self.gave_up += 1
+                writer.close()
+                reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+                continue
             length = int(head.lower().partition("content-length: ")[2].split("\r\n")[0])
             body = await reader.readexactly(length)
             self.answered += 1

@@ -20,13 +20,22 @@ _STATUSES = {status: str(status) for status in range(600)}
 
 
 def count_arm(arm: ArmTally, record: Record, name: str) -> None:
-    """Count a request in the arm of that name."""
+    """Count a request in the arm of that name.
+
+    A client that went away before an answer had begun gave up waiting: an error, for a version that hangs has no other.
+    One that went in the middle of an answer says nothing.
+    """
+    gone = record.ending is Ending.CLIENT_GONE
+    if gone and record.status:
+        return
     arm.count += 1
     if record.instead and name not in OF_ORIGINAL:
         if record.instead == ASKED_FIRST:
             arm.errors += 1
         else:
             arm.missing += 1
+    elif gone:
+        arm.errors += 1
     elif record.ending is Ending.OWN:
         if has_failed(record):
             arm.errors += 1

@@ -110,7 +110,7 @@ def settled(subject: Subject) -> str | None:
     if subject.decision == PASS and (state in {None, "done"} or _of_the_last_step(subject, rollout)):
         return ""
     if state == "done":
-        return "the rollout is done, without a verdict of its last step"
+        return f"the rollout is done, without a verdict of its last step{_because(rollout)}"
     return _ended(subject)
 
 

@@ -38,6 +38,8 @@ def case_of(inputs: Inputs) -> Case:
     profile = inputs.profile
     judging = profile.analysis.judging
     split = profile.split if profile.mode is Mode.SPLIT else None
+    gone = _gone(inputs)
+    alone = split.alone if split else ()
     begun = [i.created_at.timestamp() for i in inputs.instances if not i.ended and not profile.is_control(i.variant)]
     return Case(
         judging=judging,
@@ -53,6 +55,16 @@ def case_of(inputs: Inputs) -> Case:
         settle=profile.shadow_timeout + BOOKS if profile.mode is Mode.SHADOW else 0.0,
         cohort=split.cohort if split else None,
         weights=inputs.weights if split else {},
+        alone=() if gone.keys() & set(alone) else alone,
+        gone=gone,
         readings=inputs.readings,
         envoy=inputs.envoy,
     )
+
+
+def _gone(inputs: Inputs) -> dict[str, str]:
+    """Return why variants do not run, of which no instance does or is about to."""
+    newest = {instance.variant: instance for instance in inputs.instances}
+    living = {instance.variant for instance in inputs.instances if not instance.ended}
+    variants = [variant.name for variant in inputs.profile.variants]
+    return {name: newest[name].reason for name in variants if name in newest and name not in living}

@@ -112,7 +112,8 @@ class Profiles:
     ) -> ShadowingProfile:
         """Change percentage, TTL, faults or the weights of a split.
 
-        Giving a version more again, after it was taken from it because of a verdict, begins another judgement.
+        Giving a version more again, after it was taken from it because of a verdict, begins another judgement; to
+        measure more of a split does not.
 
         Raises:
             NotFoundError, StaleError, InvalidError, ConflictError, UnavailableError, StoreError.
@@ -131,7 +132,7 @@ class Profiles:
             if raised and acted.reason:
                 await self.move(record, before, after, start=True, anew=True, acted=Acted())
             else:
-                await self.move(record, before, after, start=raised)
+                await self.move(record, before, after, start=raised or after.percentage > before.percentage)
             return after
 
     async def move(
@@ -251,10 +252,11 @@ class Profiles:
         claims = revived or any(p.id == profile.id for p in living)
         others = [p for p in living if p.id != profile.id] if claims else []
         check_split(profile)
+        component = record.network.component(profile.component_name)
+        if component is not None:
+            check_beside(component, others, profile)
         check_profile(record.network, others, profile)
-        component = self._check_translates(record, profile)
-        check_beside(component, others, profile)
-        return component
+        return self._check_translates(record, profile)
 
     def _check_translates(self, record: NetworkRecord, profile: ShadowingProfile) -> Component:
         """Refuse what would turn out not to be servable only once its shadows run."""

@@ -1,6 +1,7 @@
 """The steps of a profile, from shadow to split: a state machine whose only inputs are the verdict, time and a person.
 
     RUNNING  PASS, and the hold is over        -> the next step, RUNNING; after the last one DONE
+    a last step that sends all users           -> DONE at once: no original is left to judge it by
     RUNNING  nothing decided at the timeout    -> PAUSED
     RUNNING  none of its versions runs         -> PAUSED
     RUNNING, PAUSED, DONE in a split   FAIL    -> ABORTED: nothing is sent to a version any more
@@ -61,18 +62,22 @@ def begun(profile: ShadowingProfile, now: datetime) -> ShadowingProfile:
 def at_step(
     profile: ShadowingProfile, index: int, now: datetime, *, out: Collection[str] = NOBODY, reason: str = ""
 ) -> ShadowingProfile:
-    """Return a profile at a step. What is in `out` gets no weight."""
+    """Return a profile at a step; one that sends all users is done. What is in `out` gets no weight."""
     step = profile.steps[index]
     split = profile.split
+    rollout = Rollout(index, _RUNNING, now, reason)
     if step.mode is Mode.SPLIT and split is not None:
         weights = {variant: 0.0 if variant in out else weight for variant, weight in step.weights.items()}
         split = replace(split, weights=weights)
+        if split.alone:
+            told = f"all users with {split.cohort.key} are at {' and '.join(split.alone)}, so nothing is left to judge"
+            rollout = Rollout(index, _DONE, now, f"{reason}; {told}" if reason else told)
     return replace(
         profile,
         mode=step.mode,
         percentage=profile.percentage if step.percentage is None else step.percentage,
         split=split,
-        rollout=Rollout(index, _RUNNING, now, reason),
+        rollout=rollout,
     )
 
 
@@ -95,11 +100,17 @@ def sends(profile: ShadowingProfile) -> bool:
 
 
 def gives_more(before: ShadowingProfile, after: ShadowingProfile) -> bool:
-    """Tell whether a change sends more to any version than before."""
+    """Tell whether a change sends more to any version than before: of a split, more users.
+
+    The percentage of a split is what is measured of it, and gives no version more.
+    """
+    if after.mode is not before.mode:
+        return True
+    if after.mode is Mode.SHADOW:
+        return after.percentage > before.percentage
     mine = after.split.weights if after.split else {}
     earlier = before.split.weights if before.split else {}
-    heavier = after.mode is Mode.SPLIT and any(weight > earlier.get(v, 0.0) for v, weight in mine.items())
-    return after.percentage > before.percentage or after.mode is not before.mode or heavier
+    return any(weight > earlier.get(v, 0.0) for v, weight in mine.items())
 
 
 def advance(

@@ -12,12 +12,10 @@ from xds_server.errors import ConflictError, InvalidError
 from xds_server.model.judging import LIMITS, MOST_RATIO, Metric
 from xds_server.model.network import Component
 from xds_server.model.profile import CONTROL, ShadowingProfile
-from xds_server.model.rollout import Mode, RolloutState
+from xds_server.model.rollout import SLACK, WHOLE, Cohort, Mode, RolloutState, Split
 from xds_server.translate.condition import conditions
 
 MOST_ALPHA = 0.5
-_WHOLE = 100.0
-_SLACK = 1e-9
 
 
 def check_judging(profile: ShadowingProfile) -> None:
@@ -83,10 +81,22 @@ def check_split(profile: ShadowingProfile) -> None:
             hint="above 0: the share of the requests that is measured; the weights say who goes where",
         )
     check_weights(profile, split.weights)
-    for index, step in enumerate(profile.steps):
-        if step.mode is Mode.SPLIT:
-            check_weights(profile, step.weights, field=f"steps[{index}].weights")
+    _check_steps(profile, cohort)
     _check_only_users(profile)
+
+
+def _check_steps(profile: ShadowingProfile, cohort: Cohort) -> None:
+    for index, step in enumerate(profile.steps):
+        if step.mode is not Mode.SPLIT:
+            continue
+        field = f"steps[{index}].weights"
+        check_weights(profile, step.weights, field=field)
+        if index + 1 < len(profile.steps) and Split(cohort, step.weights).alone:
+            raise InvalidError(
+                "they sum to 100, so no original is left to judge this step by, and it would never end",
+                field=field,
+                hint="less than 100 together; the last step may send all users, and is done at once",
+            )
 
 
 def check_weights(profile: ShadowingProfile, weights: Mapping[str, float], *, field: str = "split.weights") -> None:
@@ -96,16 +106,16 @@ def check_weights(profile: ShadowingProfile, weights: Mapping[str, float], *, fi
         if name not in known:
             told = "a control gets no users" if name == CONTROL else f'there is no variant "{name}"'
             raise InvalidError(told, field=f"{field}.{name}", hint=f"variants: {', '.join(known)}")
-        if not 0.0 <= weight <= _WHOLE:
+        if not 0.0 <= weight <= WHOLE:
             raise InvalidError(f"{weight:g} is out of range", field=f"{field}.{name}", hint="0 to 100, per cent")
-        if profile.split is not None and profile.split.cohort.values and weight not in {0.0, _WHOLE}:
+        if profile.split is not None and profile.split.cohort.values and weight not in {0.0, WHOLE}:
             raise InvalidError(
                 f"{weight:g} % of those with one of the values",
                 field=f"{field}.{name}",
                 hint="100, all of them, or 0; for a part of the users leave values out",
             )
     total = math.fsum(weights.values())
-    if total > _WHOLE + _SLACK:
+    if total > WHOLE + SLACK:
         raise InvalidError(
             f"the weights sum to {total:.6g}", field=field, hint="at most 100 together; the rest is the original's"
         )
@@ -153,10 +163,11 @@ def check_beside(component: Component, others: Sequence[ShadowingProfile], profi
         theirs = conditions(other.match, component.protocol)
         if any(a.inexpressible(b) or a.intersection(b) is not None for a in mine for b in theirs):
             does = "sends users of" if other.splits else "mirrors"
+            apart_by = "methods, paths or header values that do not overlap"
             raise ConflictError(
                 f'profile "{other.name or other.id}" {does} these requests already',
                 field="match",
-                hint="methods, paths or header values that do not overlap; a split shares its requests with nobody",
+                hint=f"{apart_by}: a split shares its requests with no other profile",
             )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 from xds_server.errors import ConflictError, InvalidError, ShadowmeshError
 from xds_server.lifecycle.splits import check_beside, check_judging, check_split
+from xds_server.model.names import ARMS
 from xds_server.model.network import Component, Protocol, VirtualNetwork
 from xds_server.model.profile import CONTROL, PERFORMANCE_METRICS, SAFE_METHODS, SelfSpec, ShadowingProfile
 from xds_server.translate import check_profile
@@ -91,12 +92,11 @@ def check_replacement(
     for profile in profiles:
         component = after.component(profile.component_name)
         try:
+            beside = living[: living.index(profile)] if profile in living else ()
             if component is not None:
                 check_control(component, profile)
-            beside = living[: living.index(profile)] if profile in living else ()
-            check_profile(after, beside, profile)
-            if component is not None:
                 check_beside(component, beside, profile)
+            check_profile(after, beside, profile)
         except ShadowmeshError as error:
             raise ConflictError(
                 f'profile "{profile.name or profile.id}" does not fit the new definition: {error}',
@@ -151,8 +151,8 @@ def check_new_profile(
             field="name",
             hint="another name, or change that profile",
         )
-    check_profile(network, others, profile)
     check_beside(component, others, profile)
+    check_profile(network, others, profile)
 
 
 def _check_variants(profile: ShadowingProfile) -> None:
@@ -171,6 +171,12 @@ def _check_variants(profile: ShadowingProfile) -> None:
                 f'"{CONTROL}" is the name of the profile\'s control',
                 field=f"variants[{index}].name",
                 hint="another name; the original's own version belongs in the field control",
+            )
+        if variant.name in ARMS:
+            raise InvalidError(
+                f'"{variant.name}" is the name of a group of the original\'s requests',
+                field=f"variants[{index}].name",
+                hint=f"another name, none of {', '.join(sorted(ARMS))}",
             )
 
 

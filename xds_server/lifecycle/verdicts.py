@@ -66,7 +66,7 @@ class Inputs:
     faulted: bool
     """Faults are in force on one of them."""
     weights: Mapping[str, float]
-    """Of a split, as they were ever since the evidence began; empty when they have changed."""
+    """Of a split, as users were sent by them ever since the evidence began; empty when they were not."""
     evidence: ProfileEvidence
     readings: Mapping[tuple[str, str], Reading]
     """CPU, memory and the user's own metrics."""
@@ -111,6 +111,8 @@ class Subject:
     network: str
     instances: tuple[ShadowInstance, ...]
     faulted: bool = False
+    unsent: frozenset[str] = frozenset()
+    """Variants that users are not sent to, whatever their weight: they start, drain or have ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +144,7 @@ class _Docket(Generic[S]):
     verdict: Verdict | None = None
     acted: Acted = field(default_factory=Acted)
     weights: dict[str, float] | None = None
-    """Of a split, as they were ever since the evidence began; empty when they have changed, None: nothing yet."""
+    """Of a split, as users were sent by them ever since the evidence began; empty: they were not, None: not yet."""
     seen: Any = None
     """What it was judged by last."""
     judged_at: float = float("-inf")
@@ -309,11 +311,11 @@ class Verdicts(Generic[S]):
         """Return what there is to judge; None: nothing that was not judged already."""
         profile = subject.profile
         readings, envoy = self._readings(profile.id), self._envoy(profile.id)
-        seen = (self._collector.revision(profile.id), profile, subject.instances, subject.faulted, readings)
+        seen = (self._collector.revision(profile.id), subject, readings)
         if seen == docket.seen and now - docket.judged_at < AGAIN:
             return None
         docket.seen = seen
-        self._weigh(docket, profile)
+        self._weigh(docket, profile, subject.unsent)
         return Inputs(
             profile=profile,
             network=subject.network,
@@ -327,12 +329,14 @@ class Verdicts(Generic[S]):
         )
 
     @staticmethod
-    def _weigh(docket: _Docket[S], profile: ShadowingProfile) -> None:
-        """Remember the weights that the evidence began with, until they change."""
+    def _weigh(docket: _Docket[S], profile: ShadowingProfile, unsent: frozenset[str]) -> None:
+        """Remember the weights that users are sent by, until they change or a version is sent nobody."""
         now = dict(profile.split.weights) if profile.mode is Mode.SPLIT and profile.split else {}
+        sent = not any(weight > 0.0 and variant in unsent for variant, weight in now.items())
         if docket.weights is None:
-            docket.weights, docket.changed = now, True
-        elif docket.weights and docket.weights != now:
+            if sent:
+                docket.weights, docket.changed = now, True
+        elif docket.weights and (docket.weights != now or not sent):
             docket.weights, docket.changed = {}, True
 
     def _note(self, docket: _Docket[S], verdict: Verdict, state: S) -> None:

@@ -3,10 +3,16 @@
 Units: weights are percentages of the requests that carry the cohort's key, 0-100; durations are seconds.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+
+WHOLE = 100.0
+"""All users."""
+SLACK = 1e-9
+"""By so much sums of weights may be off."""
 
 
 class Mode(StrEnum):
@@ -27,6 +33,11 @@ class Cohort:
     values: tuple[str, ...] = ()
     """Requests with one of these go to the variant, all others to the original; for one variant alone."""
 
+    @property
+    def key(self) -> str:
+        """Return how its key is called: `header x-user`."""
+        return f"header {self.header}" if self.header else f"cookie {self.cookie}"
+
 
 @dataclass(frozen=True, slots=True)
 class Split:
@@ -34,6 +45,13 @@ class Split:
 
     cohort: Cohort
     weights: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def alone(self) -> tuple[str, ...]:
+        """Return the variants that have all users together, so that the original has none; none while it has some."""
+        if self.cohort.values or math.fsum(self.weights.values()) < WHOLE - SLACK:
+            return ()
+        return tuple(name for name, weight in self.weights.items() if weight > 0.0)
 
 
 @dataclass(frozen=True, slots=True)

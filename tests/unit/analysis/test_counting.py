@@ -1,5 +1,6 @@
 """What is evidence, counted exactly."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,12 +8,15 @@ import pytest
 from tests.unit.analysis.entries import INSTANCE, PROFILE, START, batch, entry, pair_entries
 from tests.unit.analysis.kept import of_shadows
 from xds_server.analysis.analyser import ON_THE_WAY, Analyser
+from xds_server.analysis.counting import count_arm
+from xds_server.analysis.ingest.als import read_batch
 from xds_server.analysis.profile_config import ProfileConfig
 from xds_server.analysis.windows.arms import MAX_ARMS, ArmTally
 from xds_server.analysis.windows.evidence import Evidence
 from xds_server.analysis.windows.tally import Tally
 from xds_server.config import EngineSettings
 
+RECORDED = Path(__file__).parent / "recorded"
 FAILED: dict[str, Any] = {"status": 503}
 CUT: dict[str, Any] = {"cut": True}
 SAME: dict[str, Any] = {}
@@ -228,18 +232,39 @@ def test_a_request_of_an_arm_is_counted_and_never_paired() -> None:
     assert made.take() == []
 
 
-@pytest.mark.parametrize(
-    "ended",
-    [
-        {"details": "downstream_remote_disconnect", "flags": ["downstream_connection_termination"], "status": 0},
-        {"details": "request_payload_too_large", "status": 413},
-    ],
-)
-def test_what_a_client_or_a_guard_ended_counts_in_its_arm_and_is_no_error(ended: dict[str, Any]) -> None:
+GONE = {"details": "downstream_remote_disconnect", "flags": ["downstream_connection_termination"]}
+
+
+def test_what_a_guard_ended_counts_in_its_arm_and_is_no_error() -> None:
     made = engine()
-    made.feed(batch(entry("~plain/1", **ended)), 0.0)
+    made.feed(batch(entry("~plain/1", details="request_payload_too_large", status=413)), 0.0)
     arm = arms_of(made.take())["plain"]
     assert (arm.count, arm.errors, arm.times.count) == (1, 0, 0)
+
+
+@pytest.mark.parametrize("arm", ["~plain/1", "~original/1", "~keyless/1", "~v2/1", "mirrored"])
+def test_a_client_that_went_before_an_answer_began_is_an_error_of_any_arm(arm: str) -> None:
+    made = engine()
+    made.feed(batch(entry(arm, **GONE, status=0)), 0.0)
+    (counted,) = arms_of(made.take()).values()
+    assert (counted.count, counted.errors, counted.times.count) == (1, 1, 0)
+
+
+@pytest.mark.parametrize("arm", ["~plain/1", "~original/1", "~keyless/1", "~v2/1", "mirrored"])
+def test_a_client_that_went_in_the_middle_of_an_answer_says_nothing(arm: str) -> None:
+    made = engine()
+    made.feed(batch(entry(arm, **GONE, status=200)), 0.0)
+    (counted,) = arms_of(made.take()).values()
+    assert (counted.count, counted.errors, counted.times.count) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("case", ["client_gone", "client_gone_upload"])
+def test_a_hang_that_envoy_recorded_is_an_error_of_its_arm(case: str) -> None:
+    recorded = read_batch((RECORDED / f"{case}.pb").read_bytes())
+    (original,) = [record for record in recorded.records if not record.shadow]
+    arm = ArmTally()
+    count_arm(arm, original, "v2")
+    assert (arm.count, arm.errors) == (1, 1)
 
 
 def test_arms_are_bounded() -> None:

@@ -55,6 +55,10 @@ PROFILES: list[tuple[dict[str, Any], str, str]] = [
         "of its own",
     ),
     ({"variants": [{"name": "control", "endpoint": ENDPOINT}]}, "variants[0].name", "the field control"),
+    *(
+        ({"variants": [{"name": name, "endpoint": ENDPOINT}]}, "variants[0].name", "another name, none of")
+        for name in ("original", "keyless", "plain", "mirrored")
+    ),
     ({"control": {"process": PROCESS, "endpoint": ENDPOINT}}, "control", "one of process, endpoint, self"),
     ({"control": {"endpoint": ENDPOINT, "self": True}}, "control", "one of process, endpoint, self"),
     ({"control": {"docker": {}}}, "control.docker", "process or endpoint"),

@@ -226,6 +226,10 @@ async def test_where_a_rollout_is_is_told(client: httpx.AsyncClient, shop: str, 
 async def test_what_may_not_be_meant_is_warned_of(client: httpx.AsyncClient, shop: str) -> None:
     made = (await make(client, SPLIT | weights(v6=0.1))).json()
     assert made["warnings"] == ["split.weights.v6: 0.1 means 0.1 % of the users; 10 % of them are 10"]
+    made = (await make(client, SPLIT | weights(v6=100), name="all")).json()
+    (warning,) = made["warnings"]
+    assert warning.startswith("split.weights: all users with ")
+    assert warning.endswith(" are at v6, so no original is left to judge by")
     made = (await make(client, STEPS, name="q", shadowInstanceTTL="30m")).json()
     assert made["warnings"] == ["steps: they take 50m at least, and the instances live for 30m (shadowInstanceTTL)"]
 

@@ -139,9 +139,9 @@ def test_of_a_profile_with_steps_only_the_pass_of_the_last_one_counts(
 
 
 def test_a_rollout_that_a_person_led_to_its_end_has_no_verdict() -> None:
-    rollout = {"step": 2, "steps": 2, "state": "done", "since": AFTER, "reason": ""}
+    rollout = {"step": 2, "steps": 2, "state": "done", "since": AFTER, "reason": "all users are at v2"}
     found = settled(Subject.now("shop", profile(UNDECIDED, rollout=rollout)))
-    assert found == "the rollout is done, without a verdict of its last step"
+    assert found == "the rollout is done, without a verdict of its last step: all users are at v2"
 
 
 def test_an_aborted_rollout_is_no_pass(offline: Shell, manager: Manager) -> None:

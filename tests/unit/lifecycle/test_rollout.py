@@ -85,6 +85,31 @@ def test_a_pass_at_the_last_step_is_done_and_keeps_its_weights() -> None:
     assert move.profile.split == Split(Cohort(cookie="session"), {"v2": 50.0})
 
 
+def test_a_last_step_that_sends_all_users_is_done_at_once() -> None:
+    steps = (*STEPS[:2], Step(Mode.SPLIT, weights={"v2": 100.0}, hold=60.0))
+    move = moved(stepped(1, steps=steps), PASS, after=60)
+    assert (now(move).step, now(move).state) == (2, DONE)
+    assert now(move).reason == "all users with cookie session are at v2, so nothing is left to judge"
+    assert move is not None
+    assert move.anew
+    assert move.profile.split == Split(Cohort(cookie="session"), {"v2": 100.0})
+    promoted = commanded(stepped(1, PAUSED, steps=steps), RolloutAction.PROMOTE, NOTHING_YET, LATER)
+    assert now(promoted).state is DONE
+    assert now(promoted).reason.startswith("promoted by a person; all users")
+
+
+def test_a_last_step_is_judged_when_values_or_a_version_that_is_out_leave_the_original_users() -> None:
+    steps = (*STEPS[:2], Step(Mode.SPLIT, weights={"v2": 60.0, "v3": 40.0}))
+    profile = stepped(1, steps=steps, variants=TWO)
+    assert at_step(profile, 2, LATER).rollout == Rollout(
+        2, DONE, LATER, "all users with cookie session are at v2 and v3, so nothing is left to judge"
+    )
+    assert at_step(profile, 2, LATER, out={"v3"}).rollout == Rollout(2, RUNNING, LATER)
+    values = (Step(Mode.SPLIT, weights={"v2": 100.0}),)
+    of_values = stepped(0, steps=values, split=Split(Cohort(header="x-team", values=("a",))))
+    assert at_step(of_values, 0, LATER).rollout == Rollout(0, RUNNING, LATER)
+
+
 def test_without_a_verdict_it_goes_on_until_the_timeout_and_then_pauses() -> None:
     assert moved(stepped(1), NOTHING_YET, after=299) is None
     move = moved(stepped(1), NOTHING_YET, after=300)

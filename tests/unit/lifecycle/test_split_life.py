@@ -97,6 +97,17 @@ async def test_who_gives_the_weight_back_begins_another_judgement(managers: Mana
     assert weight(managers) == 0.0
 
 
+async def test_to_measure_more_of_a_split_does_not_clear_its_fail(managers: Managers, controller: Controller) -> None:
+    profile = await running(managers, controller, **SPLIT)
+    await said(managers, a_verdict("FAIL"))
+    await controller.change_profile("shop", profile, ProfileChange(percentage=0.9))
+    assert managers.collector.restarted == []
+    reasons = (await json_of(controller, profile))["reasons"]
+    assert reasons[0].startswith("the weight of v2 was set to 0")
+    await controller.change_profile("shop", profile, ProfileChange(percentage=1.0, weights={"v2": 5.0}))
+    assert managers.collector.restarted == [profile]
+
+
 async def test_weights_change_by_a_person_and_keep_the_instance(managers: Managers, controller: Controller) -> None:
     profile = await running(managers, controller, **SPLIT)
     (before,) = active(managers).shadows

@@ -72,6 +72,17 @@ TEN = split({"v2": 10.0})
         (split({"v2": -1.0}), "split.weights.v2"),
         (split({"v2": float("nan")}), "split.weights.v2"),
         (split({"v2": 60.0, "v3": 60.0}, variants=TWO), "split.weights"),
+        *(
+            ({"variants": (Variant(name, ProcessSpec(("a",))),)}, "variants[0].name")
+            for name in ("original", "keyless", "plain", "mirrored", "control")
+        ),
+        (
+            {
+                "split": Split(BY_COOKIE),
+                "steps": (Step(Mode.SPLIT, weights={"v2": 100.0}), Step(Mode.SPLIT, weights={"v2": 50.0})),
+            },
+            "steps[0].weights",
+        ),
         (TEN | {"percentage": 0.0}, "trafficShadowingPercentage"),
         (TEN | {"faults": ABORT}, "faultInjectionParameters"),
         (TEN | {"control": Control(SelfSpec())}, "control"),
@@ -116,7 +127,10 @@ async def test_a_split_shares_its_requests_with_no_other_profile(
     with pytest.raises(ConflictError, match=told) as caught:
         await controller.create_profile("shop", second)
     assert caught.value.field == "match"
-    assert "do not overlap" in caught.value.hint
+    assert "do not overlap: a split shares its requests with no other profile" in caught.value.hint
+    # That is so, however much of them each would have.
+    with pytest.raises(ConflictError, match=told):
+        await controller.create_profile("shop", replace(second, percentage=1.0))
     # Other requests of the component, or another component, are free.
     await controller.create_profile("shop", replace(second, match=Match(methods=("POST",))))
     await controller.create_profile("shop", replace(second, component_name="cart"))

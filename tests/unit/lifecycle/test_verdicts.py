@@ -9,6 +9,7 @@ import pytest
 
 from tests.unit.lifecycle.conftest import Managers
 from tests.unit.lifecycle.fakes import (
+    START,
     FakeClock,
     FakeCollector,
     FakeJudge,
@@ -26,10 +27,11 @@ from xds_server.lifecycle.court import Court, case_of
 from xds_server.lifecycle.verdicts import Acted, Inputs, Subject, Verdicts
 from xds_server.lifecycle.views import ProfileChange
 from xds_server.model.analysis import Analysis
-from xds_server.model.ids import ProfileID
+from xds_server.model.ids import InstanceID, NetworkID, ProfileID
 from xds_server.model.judging import Judging, OnFail
-from xds_server.model.profile import ShadowingProfile
+from xds_server.model.profile import ProcessSpec, ShadowingProfile, Variant
 from xds_server.model.rollout import Cohort, Mode, Split
+from xds_server.model.shadow import InstanceStatus, ShadowInstance
 from xds_server.store.base import Changes
 
 STOPPING = Analysis(judging=Judging(on_fail=OnFail.STOP))
@@ -60,6 +62,7 @@ class Bench:
         self.profiles: list[ShadowingProfile] = [a_profile(id=P1)]
         self.acts: list[tuple[str, str]] = []
         self.readings: dict[Any, Any] = {}
+        self.unsent: frozenset[str] = frozenset()
         self.verdicts = self.made()
 
     def made(self) -> Verdicts[Any]:
@@ -69,7 +72,7 @@ class Bench:
             store=store,
             collector=self.collector,
             judge=self.judge,
-            subjects=lambda: [Subject(profile, "shop", ()) for profile in self.profiles],
+            subjects=lambda: [Subject(profile, "shop", (), unsent=self.unsent) for profile in self.profiles],
             act=self.act,
             readings=lambda _: dict(self.readings),
         )
@@ -253,6 +256,14 @@ async def test_weights_are_told_until_they_change(court: Bench) -> None:
     assert court.judge.asked[-1].weights == {"v2": 10.0}
 
 
+async def test_weights_are_not_told_once_a_version_was_sent_nobody(court: Bench) -> None:
+    court.profiles = [a_profile(id=P1, mode=Mode.SPLIT, split=Split(Cohort(cookie="c"), {"v2": 10.0, "v3": 0.0}))]
+    for unsent in ({"v2", "v3"}, {"v3"}, {"v2", "v3"}, {"v3"}):
+        court.unsent = frozenset(unsent)
+        await court.look()
+    assert [inputs.weights for inputs in court.judge.asked] == [{}, {"v2": 10.0, "v3": 0.0}, {}, {}]
+
+
 async def test_the_loop_judges_twice_a_second(court: Bench) -> None:
     running = asyncio.create_task(court.verdicts.run())
     await settle()
@@ -262,6 +273,35 @@ async def test_the_loop_judges_twice_a_second(court: Bench) -> None:
     assert len(court.judge.asked) == 5
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
+
+
+def an_instance(name: str, **fields: Any) -> ShadowInstance:
+    given: dict[str, Any] = {"variant": "v2", "status": InstanceStatus.RUNNING, **fields}
+    return ShadowInstance(
+        id=InstanceID(name),
+        network_id=NetworkID("n"),
+        profile_id=P1,
+        component_name="cart",
+        node="",
+        created_at=START,
+        expires_at=START,
+        **given,
+    )
+
+
+def inputs_of(profile: ShadowingProfile, *instances: ShadowInstance) -> Inputs:
+    nothing = ProfileEvidence(versions={}, arms={}, arm_pairs={}, lost={}, controlled=False, since=0.0, until=0.0)
+    return Inputs(
+        profile=profile,
+        network="shop",
+        instances=instances,
+        faulted=False,
+        weights={},
+        evidence=nothing,
+        readings={},
+        envoy={},
+        now=START,
+    )
 
 
 def test_the_court_has_a_case_without_any_evidence_judged(court: Bench) -> None:
@@ -285,6 +325,19 @@ def test_the_court_has_a_case_without_any_evidence_judged(court: Bench) -> None:
     assert verdict["envoy"] == {"original": {}}
     assert Court().unpack(orjson.loads(orjson.dumps(Court().pack(state)))) == state
     assert isinstance(state, State)
+
+
+def test_the_court_knows_who_does_not_run_and_who_has_all_users() -> None:
+    weights = {"v2": 60.0, "v3": 40.0}
+    variants = tuple(Variant(name, ProcessSpec(("app",))) for name in weights)
+    profile = a_profile(id=P1, mode=Mode.SPLIT, split=Split(Cohort(cookie="c"), weights), variants=variants)
+    died = an_instance("i1", variant="v2", status=InstanceStatus.FAILED, reason="exited with 1")
+    other = an_instance("i2", variant="v3", status=InstanceStatus.RUNNING)
+    again = an_instance("i3", variant="v2", status=InstanceStatus.PENDING)
+    assert case_of(inputs_of(profile, died, other)).gone == {"v2": "exited with 1"}
+    assert case_of(inputs_of(profile, died, other)).alone == ()
+    assert case_of(inputs_of(profile, died, other, again)).gone == {}
+    assert case_of(inputs_of(profile, died, other, again)).alone == ("v2", "v3")
 
 
 # Through the controller.

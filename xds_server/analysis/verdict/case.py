@@ -42,6 +42,10 @@ class Case:
     """Of a split."""
     weights: Mapping[str, float] = field(default_factory=dict)
     """Of a split, 0-100, as they were ever since the evidence began; empty: they changed meanwhile."""
+    alone: tuple[str, ...] = ()
+    """Of a split: versions that all users are sent to by now, so that the original has none."""
+    gone: Mapping[str, str] = field(default_factory=dict)
+    """Why versions do not run, of which no instance does or is about to."""
     readings: Readings = field(default_factory=dict)
     envoy: Mapping[str, Any] = field(default_factory=dict)
     """Envoy's own counters; passed through."""

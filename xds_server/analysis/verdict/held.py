@@ -8,6 +8,7 @@ Guarantees: pure; each reason says what would change it. What was latched before
 from xds_server.analysis.kinds import Reason
 from xds_server.analysis.verdict import split
 from xds_server.analysis.verdict.case import Case
+from xds_server.analysis.verdict.stuck import stuck
 from xds_server.analysis.verdict.words import count, plural, share
 from xds_server.model.rollout import Mode
 
@@ -35,18 +36,22 @@ def held_by(case: Case, variant: str, pairs: int) -> tuple[str, ...]:
                 f"{count(away)} of {count(came)} copies ({share(away / came)}) were turned away (401, 403 or a "
                 "redirect) after their credentials were removed: set keepCredentials in the profile to send them along"
             )
-    return tuple(said) if case.mode is Mode.SPLIT else (*said, *_early(case, pairs, before="answers count"))
+    if case.mode is Mode.SPLIT:
+        return tuple(said)
+    return (*said, *_early(case, variant, pairs, before="answers count"))
 
 
-def unripe(case: Case, pairs: int) -> tuple[str, ...]:
+def unripe(case: Case, variant: str, pairs: int) -> tuple[str, ...]:
     """Return why a version that users are asking may fail, and not pass yet; nothing of a shadow."""
-    return _early(case, pairs, before="it can pass") if case.mode is Mode.SPLIT else ()
+    return _early(case, variant, pairs, before="it can pass") if case.mode is Mode.SPLIT else ()
 
 
-def _early(case: Case, pairs: int, *, before: str) -> tuple[str, ...]:
+def _early(case: Case, variant: str, pairs: int, *, before: str) -> tuple[str, ...]:
     judging, said = case.judging, []
     left = case.started + judging.warm_up - case.now if case.started else 0.0
     few = pairs < judging.min_pairs
+    if few and stuck(case, variant):
+        return (f"{count(pairs)} of at least {plural(judging.min_pairs, 'pair')} came",)
     # A shadow's answers of the warm-up are among no pairs; those to users are.
     if left > 0 and (few or case.mode is Mode.SPLIT):
         said.append(f"warming up: {count(max(1, left))} of {judging.warm_up:g} seconds are left before {before}")

@@ -12,6 +12,7 @@ from xds_server.analysis.verdict.case import Case, Latched, Row
 from xds_server.analysis.verdict.hypotheses import Place, shares, weight_of
 from xds_server.analysis.verdict.measured import Need
 from xds_server.analysis.verdict.reasons import noun, reason_of
+from xds_server.analysis.verdict.stuck import stuck
 from xds_server.analysis.verdict.verdict import CheckResult, Decision, Difference
 from xds_server.analysis.verdict.words import plural
 from xds_server.model.judging import Check
@@ -88,7 +89,7 @@ def _result(case: Case, variant: str, each: Decided, weight: float, pairs: int) 
     where, seen, check = each.place, each.place.measured, each.place.check
     interval = seen.interval() if seen.possible and seen.effect is not None else None
     needed = None
-    if each.decision is Decision.INCONCLUSIVE and where.judged and seen.possible:
+    if each.decision is Decision.INCONCLUSIVE and where.judged and seen.possible and not stuck(case, variant):
         own = weight_of(where, weight)
         needed = seen.needed(log(1 / (case.judging.alpha * own)) if own else inf)
         if not where.endpoint and noun(check.metric) == "pairs":

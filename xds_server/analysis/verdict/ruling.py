@@ -7,7 +7,8 @@ known to be missing (`Case.settle`). Else INCONCLUSIVE. A PASS is not latched.
 
 `held`: nothing new is decided, for what there is is not yet, or not at all, evidence about the version (too few pairs,
 the warm-up, copies turned away without the credentials that we removed, a cohort that nobody is in). `unripe` and
-`mismatch`: it may fail, and cannot pass (a split with too few pairs or in its warm-up; groups that are not alike).
+`mismatch`: it may fail, and cannot pass (a split with too few pairs or in its warm-up; groups that are not alike). Nor
+can a version that has all users of a split (`alone`).
 
 Guarantees: pure. A version that exceeds no limit gets a whole FAIL by a critical check, ever, with a chance of at most
 alpha; one that exceeds a critical limit, over all traffic or at a judged endpoint, a PASS, ever, with at most alpha.
@@ -23,6 +24,7 @@ from xds_server.analysis.verdict.case import LATCHES, Case, Latched, Row, Varian
 from xds_server.analysis.verdict.held import held_by, settling, unripe
 from xds_server.analysis.verdict.hypotheses import Place, Refuted, refute, shares
 from xds_server.analysis.verdict.rows import Decided, by_check, shown_of
+from xds_server.analysis.verdict.stuck import stuck
 from xds_server.analysis.verdict.summary import beside_fail, bounded, failing, reasons_of
 from xds_server.analysis.verdict.verdict import CheckResult, Decision, Difference, Missing
 from xds_server.model.judging import Check, Metric
@@ -64,7 +66,7 @@ def rule(case: Case, variant: str, before: VariantState) -> Ruling:
     pairs = split.pairs_of(case, variant) if splitting else (version.whole.pairs if version else 0)
     missing = Missing(pairs=pairs) if splitting else places.missing_of(version)
     every = split.places_of(case, variant) if splitting else places.places_of(case, variant)
-    held, early = held_by(case, variant, pairs), unripe(case, pairs)
+    held, early = held_by(case, variant, pairs), unripe(case, variant, pairs)
     target = log(1 / case.judging.alpha)
     mismatch = split.mismatch(case, variant, target) if splitting else ""
     refuted = Refuted(frozenset(), {}) if held else refute(every, case.checks, case.judging.alpha)
@@ -79,7 +81,8 @@ def rule(case: Case, variant: str, before: VariantState) -> Ruling:
         )
         for i, p in enumerate(every)
     ]
-    whole = _whole(case, decided, before, passable=not held and not early and not mismatch)
+    passable = not held and not early and not mismatch and not case.alone
+    whole = _whole(case, decided, before, passable=passable)
     passing = None
     if whole is Decision.PASS:
         passing = case.now if before.passing is None else before.passing
@@ -91,7 +94,8 @@ def rule(case: Case, variant: str, before: VariantState) -> Ruling:
     if state.whole is not None:
         reasons = bounded((*state.whole.reasons, *beside_fail(missing)))
     else:
-        first = [reason for reason in (*held, *early, mismatch) if reason]
+        stop = stuck(case, variant) if whole is Decision.INCONCLUSIVE else ""
+        first = [reason for reason in (stop, *held, *early, mismatch) if reason]
         reasons = bounded(reasons_of(case, whole, decided=decided, shown=shown, first=first, missing=missing))
     score, headroom = _score(case, decided)
     return Ruling(

@@ -50,9 +50,7 @@ def pairs_of(case: Case, variant: str) -> int:
 
 def cohort_name(case: Case) -> str:
     """Return how the key of the cohort is called."""
-    if case.cohort is None:
-        return "the cohort's key"
-    return f"header {case.cohort.header}" if case.cohort.header else f"cookie {case.cohort.cookie}"
+    return "the cohort's key" if case.cohort is None else case.cohort.key
 
 
 def keyless(case: Case) -> str:
@@ -75,7 +73,7 @@ def mismatch(case: Case, variant: str, target: float) -> str:
         target: log evidence that is enough.
     """
     weight = case.weights.get(variant, 0.0) / 100
-    if not weight or (case.cohort is not None and case.cohort.values):
+    if not weight or case.alone or (case.cohort is not None and case.cohort.values):
         return ""
     inside = _count(case.evidence.arms.get(variant))
     keyed = sum(_count(case.evidence.arms.get(name)) for name in (ORIGINAL, *case.variants))

@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from xds_server.analysis.windows.sketch import Sketch
-from xds_server.model.names import ARM_MARK, KEYLESS_ARM, ORIGINAL_ARM, PLAIN_ARM
+from xds_server.model.names import ARM_MARK, ARMS, KEYLESS_ARM, MIRRORED_ARM, ORIGINAL_ARM, PLAIN_ARM
 
-MIRRORED = "mirrored"
+MIRRORED = MIRRORED_ARM
 PLAIN = PLAIN_ARM
 ORIGINAL = ORIGINAL_ARM
 KEYLESS = KEYLESS_ARM
-OF_ORIGINAL = frozenset({MIRRORED, PLAIN, ORIGINAL, KEYLESS})
+OF_ORIGINAL = ARMS
 """Arms that the original alone answers."""
 MARK = f"/{ARM_MARK}"
 """Stands before an arm's name in the pair header: `<profile>/~<arm>/<unique>`."""
@@ -31,9 +31,10 @@ LONGEST = 100
 class ArmTally:
     """The requests of one arm.
 
-    `count`: all that came. `errors`: those that the service failed; `times`: response times, where there was one. What
-    ended by a fault or guard of ours, or by the client's leaving, is neither. In a candidate's arm the original may
-    have answered: an error when the candidate had been asked, and `missing` when it had not (it had failed before).
+    `count`: all that came, but for those whose client left in the middle of an answer. `errors`: those that the service
+    failed, or whose client left before an answer had begun; `times`: response times, where there was one. What ended by
+    a fault or guard of ours is neither. In a candidate's arm the original may have answered: an error when the
+    candidate had been asked, and `missing` when it had not (it had failed before).
     """
 
     __slots__ = ("count", "errors", "missing", "times")

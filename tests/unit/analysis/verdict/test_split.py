@@ -75,6 +75,34 @@ def test_weights_that_changed_meanwhile_are_no_mismatch() -> None:
     assert split_of(GOOD, {"original": (9000, 60), "v2": (6000, 20)}, weights={}).decision is Decision.PASS
 
 
+ALL_AT_V2 = (
+    "all users with header x-user are at v2: no original is left to compare it with; lower the weight to be judged"
+)
+
+
+def test_when_all_users_are_at_a_version_no_more_pairs_are_waited_for() -> None:
+    verdict = split_of(Paired(), {"v2": (3000, 20)}, weights={"v2": 100}, alone=("v2",))
+    assert verdict.decision is Decision.INCONCLUSIVE
+    assert verdict.reasons[:2] == (ALL_AT_V2, "0 of at least 100 pairs came")
+    assert {row.needed for row in verdict.checks} == {None}
+    assert "would tell" not in "".join(row.reason for row in verdict.checks)
+
+
+def test_what_was_seen_before_all_users_went_there_is_no_pass_and_can_be_a_fail() -> None:
+    arms = {"original": (12_000, 90), "v2": (3000, 20)}
+    assert split_of(GOOD, arms, weights={}, alone=("v2",)).decision is Decision.INCONCLUSIVE
+    assert split_of(BAD, arms, weights={}, alone=("v2",)).decision is Decision.FAIL
+
+
+def test_a_version_that_does_not_run_is_said_to_first_and_nothing_is_estimated() -> None:
+    for pairs in (10, 100):
+        verdict = split_of(Paired(pairs), {"original": (100, 0), "v2": (pairs, 0)}, gone={"v2": "exited with 1"})
+        assert verdict.decision is Decision.INCONCLUSIVE
+        assert verdict.reasons[0] == "v2 does not run: exited with 1"
+        assert {row.needed for row in verdict.checks} == {None}
+        assert not [reason for reason in verdict.reasons if "more pair" in reason or "blocks" in reason]
+
+
 def test_a_cohort_key_that_no_request_carries_is_named() -> None:
     cohort = Cohort(cookie="uid")
     verdict = split_of(Paired(), {"keyless": (5000, 10)}, cohort=cohort)
