@@ -136,5 +136,5 @@ WORLDS = (
     World("5 % undelivered", _still, _lognormal, lost=0.05),
 )
 
-LIMITS = (World("one leg's outages (not promised)", _still, _lognormal, outage=10),)
-"""Where what is assumed does not hold: an error makes the next one of the same leg likelier."""
+LIMITS = (World("one leg's outages of 10 pairs", _still, _lognormal, outage=10),)
+"""Where pairs alone are not enough: an error makes the next one of the same leg likelier. Whole blocks are what helps."""

@@ -80,6 +80,7 @@ def _false_alarms(*, runs: int, pairs: int) -> dict[str, Any]:
         notes=[
             "upper ends of 95 % intervals in brackets; our goal is 1.0 % or less",
             "margins are 0 and ratios 1: at the default margins an equally good version is further from a FAIL",
+            "the evidence is that of the manager, on the same sums, without endpoints; missing copies fall into their block",
         ],
     )
     return found
@@ -139,7 +140,9 @@ def _detection(*, runs: int) -> dict[str, Any]:
         notes=[
             "Wald: log(1/alpha) / divergence; for times it knows the exceedance probabilities at the true quantile, of",
             "answers that do not depend on each other. Goal: at most twice that in the independent world.",
-            "Mann-Whitney is fast where it is because it raises false alarms (see above); - is never.",
+            "Wald's rates are those of the usual load: where load and hour move them, the bound is a rough one.",
+            "One check alone, at 1/alpha; of four that share a verdict, each needs four times the evidence.",
+            "Mann-Whitney (it sees 10,000 pairs at most) is fast where it raises false alarms (see above); - is never.",
         ],
     )
     return found
@@ -282,7 +285,7 @@ def _fixed(drawn: Drawn, what: str) -> str:
 
 
 def _verdict(drawn: Drawn) -> str:
-    """Say what error rate (1 %) and p50 (1.25) come to at the end of the one run."""
+    """Say what error rate (limit 0.5 %) and p50 (limit 1.25) come to at the end of the one run."""
     target = math.log(1 / ALPHA)
     pairs = drawn.delivered.shape[1]
     failing = [judges.first(judges.errors(drawn, 0.005), ALPHA), judges.first(judges.slower(drawn, 0.5, 1.25), ALPHA)]
