@@ -137,4 +137,4 @@ WORLDS = (
 )
 
 LIMITS = (World("one leg's outages of 10 pairs", _still, _lognormal, outage=10),)
-"""Where pairs alone are not enough: an error makes the next one of the same leg likelier. Whole blocks are what helps."""
+"""Where pairs alone are not enough: an error makes the next one of the same leg likelier."""
