@@ -14,7 +14,6 @@ import sys
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from xds_server.cli import verdict_views
 from xds_server.cli.client import Client, reference
@@ -73,8 +72,7 @@ def command(
             except (NotFoundError, UnavailableError) as error:
                 sys.stderr.write(f"warning: the report has no differences: {error}\n")
     if not quiet:
-        taken = STDOUT in places.values()
-        out = Console(file=sys.stderr, markup=False, emoji=False, highlight=False) if taken else console()
+        out = console(to=sys.stderr if STDOUT in places.values() else None)
         for part in verdict_views.verdict(found):
             out.print(part)
     for form, place in places.items():

@@ -20,6 +20,7 @@ import httpx
 from xds_server.cli import verdict_views
 from xds_server.cli.client import JSON, Client
 from xds_server.cli.gating import EXIT_CODES, Look, settled, span
+from xds_server.cli.output import console
 from xds_server.cli.reporting import put, read_profile, with_details
 from xds_server.cli.showing import shower
 from xds_server.cli.trial.gets import Gets
@@ -222,8 +223,9 @@ class _Wait:
 
 def _tell(plan: Plan, found: Subject, show: Show) -> None:
     show.print("")
-    # Reasons hold foreign text: nothing of it is markup.
-    show.console.print(*verdict_views.verdict(found), sep="\n", markup=False, emoji=False)
+    out = console(to=show.console.file)
+    for part in verdict_views.verdict(found):
+        out.print(part)
     for instance in listed(found.profile.get("instances")):
         if instance.get("status") == "Failed" and instance.get("logTail"):
             show.lines(f"last lines of {instance.get('variant')}", [str(line) for line in instance["logTail"]])
