@@ -33,6 +33,8 @@ EXIT_CODES = (
 )
 _MOST_RATE = 1000.0
 _ITSELF = "self"
+SHORTEST_START, LONGEST_START = 0.1, 600.0
+"""Seconds that the API takes as the `timeout` of a readiness."""
 
 
 def command(
@@ -58,6 +60,9 @@ def command(
     readiness: Annotated[
         str, typer.Option(metavar="PATH", help="Up once this answers 200-399.", show_default="a TCP connect")
     ] = "",
+    start_timeout: Annotated[
+        str, typer.Option(metavar="DURATION", help="It failed if it is not up by then; the control too.")
+    ] = "30s",
     control: Annotated[
         str | None, typer.Option(metavar="self", help="The original answers each copied request twice: shows noise.")
     ] = None,
@@ -108,6 +113,7 @@ def command(
         methods=tuple(each.upper() for each in method or ()),
         env=env_of(env or (), os.environ),
         readiness=readiness,
+        start_timeout=_start_timeout(start_timeout),
         control_self=control == _ITSELF,
         control_command=words_of(control_command, "--control-command") if control_command is not None else (),
         min_pairs=min_pairs,
@@ -121,6 +127,14 @@ def command(
     if plan.told_by_env:
         show.say("no {port} in the command: the environment (PORT) tells it where to listen", style="yellow")
     return run(plan, show, places)
+
+
+def _start_timeout(text: str) -> float:
+    found = seconds(text, "--start-timeout")
+    if not SHORTEST_START <= found <= LONGEST_START:
+        hint = f"from {SHORTEST_START:g} s to {LONGEST_START:g} s"
+        raise InvalidError(f'"{text}" is not within what a start may take', field="--start-timeout", hint=hint)
+    return found
 
 
 def _port(text: str) -> int:

@@ -22,7 +22,7 @@ _DAY = 86400.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """One trial. `listen` 0: any free port. `timeout` and `warm_up` are seconds."""
+    """One trial. `listen` 0: any free port. `timeout`, `start_timeout` and `warm_up` are seconds."""
 
     original: Original
     command: tuple[str, ...]
@@ -32,6 +32,7 @@ class Plan:
     methods: tuple[str, ...] = ()
     env: Mapping[str, str]
     readiness: str = ""
+    start_timeout: float = 30.0
     control_self: bool = False
     control_command: tuple[str, ...] = ()
     min_pairs: int = 100
@@ -78,7 +79,7 @@ class Plan:
             "name": PROFILE,
             "componentName": COMPONENT,
             "trafficShadowingPercentage": self.share,
-            "shadowInstanceTTL": f"{min(self.timeout + SPARE, _DAY):.0f}s",
+            "shadowInstanceTTL": f"{min(self.start_timeout + self.timeout + SPARE, _DAY):.0f}s",
             "variants": [{"name": VARIANT, "process": self._process(self.command)}],
             "analysis": {"minPairs": self.min_pairs, "warmUp": f"{self.warm_up:g}s"},
             **({"match": {"methods": list(methods)}} if methods else {}),
@@ -91,7 +92,10 @@ class Plan:
             "command": list(command),
             "env": {**({} if told else {"PORT": PORT}), **self.env},
             "workingDirectory": str(Path.cwd()),
-            **({"readiness": {"path": self.readiness}} if self.readiness else {}),
+            "readiness": {
+                "timeout": f"{self.start_timeout:g}s",
+                **({"path": self.readiness} if self.readiness else {}),
+            },
         }
 
 

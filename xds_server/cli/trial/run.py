@@ -39,8 +39,8 @@ from xds_server.stage.show import Show
 
 INTERVAL = 0.5
 """Seconds between two looks."""
-RUNNING_SECONDS = 60.0
-"""Longest wait for the new version and the control to be up; their own readiness ends it earlier."""
+SPARE_SECONDS = 30.0
+"""How much longer than `--start-timeout` is waited until both are up; that one ends them by itself."""
 QUIET_SECONDS = 10.0
 """Seconds without a request, or without a pair, after which it is said how to send some."""
 FEW = 20
@@ -144,7 +144,8 @@ async def _play(plan: Plan, mesh: TrialMesh, show: Show, places: dict[Form, str 
 async def _begin(plan: Plan, mesh: TrialMesh, client: Client) -> None:
     """Create the profile; return once the new version, and the control, run. Raises ShadowmeshError: they do not."""
     await asyncio.to_thread(client.post, "networks", NETWORK, "shadowing", "create", body=plan.profile_body())
-    deadline = time.monotonic() + RUNNING_SECONDS
+    limit = plan.start_timeout + SPARE_SECONDS
+    deadline = time.monotonic() + limit
     while True:
         mesh.check()
         try:
@@ -154,15 +155,20 @@ async def _begin(plan: Plan, mesh: TrialMesh, client: Client) -> None:
         if not waiting:
             return
         if time.monotonic() > deadline:
-            raise UnavailableError(f"{', '.join(waiting)} not up after {RUNNING_SECONDS:g} s")
+            raise UnavailableError(f"{', '.join(waiting)} not up after {span(limit)}", hint=_MORE_TIME)
         await asyncio.sleep(0.1)
 
 
 def _explained(error: RuntimeFailedError, plan: Plan) -> RuntimeFailedError:
     hint = "it gets PATH, HOME, LANG and what --env names; it runs in this folder"
+    if "not ready" in error.detail:
+        hint = f"{_MORE_TIME}; {hint}"
     if plan.told_by_env:
         hint += "; nothing in its command says {port}: only its environment (PORT) tells it where to listen"
     return RuntimeFailedError(error.detail, hint=hint, log=error.log)
+
+
+_MORE_TIME = "--start-timeout gives it longer, --start-timeout 2m"
 
 
 class _Wait:

@@ -17,6 +17,7 @@ from xds_server.cli.trial.gets import Gets
 from xds_server.cli.trial.original import Original
 from xds_server.cli.trial.plan import Plan
 from xds_server.cli.trial.run import _Wait, advice
+from xds_server.errors import RuntimeFailedError
 from xds_server.report.subject import Subject
 from xds_server.stage.show import Show
 
@@ -43,6 +44,7 @@ def subject(name: str = "pass") -> Subject:
         (("--get", "/", "--protocol", "grpc", "--", "app"), 7, "gRPC has no GET"),
         (("--listen", "0.0.0.0:1", "--", "app"), 7, "is not this machine alone"),
         (("--timeout", "soon", "--", "app"), 7, "--timeout"),
+        (("--start-timeout", "11m", "--", "app"), 7, "from 0.1 s to 600 s"),
         (("--report", "/no/such/folder/x.html", "--", "app"), 7, "cannot be written"),
         (("--env", "NOT_SET_ANYWHERE", "--", "app"), 7, "is not set"),
         (("--", "app", "{port}"), 6, "the original does not answer"),
@@ -68,6 +70,12 @@ def test_a_taken_port_is_a_conflict_before_anything_starts(offline: Shell, monke
         done = offline(*TRY, "--listen", port, "--", "app", "{port}")
     assert done.code == 4
     assert f"--listen: port {port} is taken" in done.err
+
+
+def test_a_version_that_is_not_up_in_time_is_told_with_the_option_that_gives_it_longer() -> None:
+    slow = RuntimeFailedError("try: new is Failed: not ready on 127.0.0.1:5 after 30 s: connection refused")
+    assert "--start-timeout" in str(module._explained(slow, plan()))
+    assert "--start-timeout" not in str(module._explained(RuntimeFailedError("exited with code 1"), plan()))
 
 
 def waiting(seconds: float, **more: Any) -> _Wait:
