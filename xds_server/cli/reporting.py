@@ -81,14 +81,41 @@ def check_places(places: dict[str, str | None]) -> None:
         places: file names by option; None is none, `-` standard output.
 
     Raises:
-        InvalidError: a folder is not there, or two want standard output.
+        InvalidError: a folder is not there, or two want standard output or the same file.
     """
     given = {option: place for option, place in places.items() if place}
     if sum(place == STDOUT for place in given.values()) > 1:
         raise InvalidError("only one report fits on standard output", field=", ".join(given), hint="a file's name")
+    taken: dict[Path, str] = {}
     for option, place in given.items():
+        path = Path(place).resolve()
+        if place != STDOUT and (path.is_file() or not path.exists()):
+            if path in taken:
+                told = f'"{place}" is that of {taken[path]} too'
+                raise InvalidError(told, field=option, hint="a file of its own for each report")
+            taken[path] = option
         if place != STDOUT and (not Path(place).absolute().parent.is_dir() or Path(place).is_dir()):
             raise InvalidError(f'"{place}" cannot be written', field=option, hint="a file in a folder that is there")
+
+
+def clear_places(places: dict[str, str | None]) -> None:
+    """Look whether reports can be written, and remove those of an earlier run, so that an error leaves none behind.
+
+    Args:
+        places: file names by option; what is no regular file (a pipe, a device) is left as it is.
+
+    Raises:
+        InvalidError: as `check_places`; also: an old one cannot be removed.
+    """
+    for option, place in places.items():
+        path = Path(place).resolve() if place and place != STDOUT else None
+        if path is None or not path.is_file():
+            continue
+        try:
+            path.unlink()
+        except OSError as error:
+            raise InvalidError(f'"{place}" cannot be written: {error.strerror}', field=option) from error
+    check_places(places)
 
 
 def put(subject: Subject, form: Form, place: str) -> None:

@@ -8,7 +8,8 @@ shadowmesh try --original http://127.0.0.1:9001 --control self --json - -- ./new
 Puts an Envoy in front of the original, starts the command as its new version, and says where to send requests. The
 original answers them; the new version gets copies of those that change nothing (GET, HEAD, OPTIONS), its answers are
 compared and thrown away. It ends with the first PASS or FAIL, when the time is over, or at Ctrl-C: with the verdict and
-a report. All that was started is ended then; the original is never touched.
+a report. All that was started is ended then; the original is never touched. Old reports of the same
+names are removed first.
 """  # noqa: D301 - \b keeps the lines of the list as they are
 
 import os
@@ -20,7 +21,7 @@ from rich.console import Console
 
 from xds_server.cli.commands.bootstrap import address
 from xds_server.cli.entry import OTHERWISE
-from xds_server.cli.reporting import STDOUT, check_places
+from xds_server.cli.reporting import STDOUT, clear_places
 from xds_server.cli.waiting import seconds
 from xds_server.errors import InvalidError
 from xds_server.model.network import Protocol
@@ -86,7 +87,7 @@ def command(
 ) -> int:
     """Try a new version."""
     places = {Form.HTML: report or None, Form.JSON: json}
-    check_places({"--report": report or None, "--json": json})
+    clear_places({"--report": report or None, "--json": json})
     from xds_server.cli.trial.original import original_of  # noqa: PLC0415 - --help does not wait for it
     from xds_server.cli.trial.plan import Plan, env_of, words_of  # noqa: PLC0415
     from xds_server.cli.trial.run import run  # noqa: PLC0415
