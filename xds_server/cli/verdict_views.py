@@ -22,8 +22,8 @@ from xds_server.report.words import (
     figure,
     interval,
     measured,
+    missing,
     place,
-    share,
     title,
 )
 
@@ -166,10 +166,9 @@ def _decided(each: JSON) -> str:
 
 
 def _beside(found: JSON) -> Iterator[Text]:
-    missing, harm = found.get("missing") or {}, found.get("harm") or {}
-    if missing.get("copies"):
-        told = ", ".join(f"{clean(str(k))} {figure(v)}" for k, v in (missing.get("kinds") or {}).items())
-        yield Text(f"missing: {figure(missing['copies'])} copies ({share(missing.get('share'))}): {told}", "yellow")
+    harm = found.get("harm") or {}
+    if told := missing(found.get("missing")):
+        yield Text(told, "yellow")
     if harm.get("decision") == "HARM":
         yield Text(f"the mirroring harms the original: {clean(str(harm.get('reason')))}", style="red")
     if (found.get("resilience") or {}).get("summary"):

@@ -34,7 +34,7 @@ def test_the_verdict_is_a_table_of_checks(offline: Shell, manager: Manager) -> N
     assert "Errors *" in row
     assert row.split()[-2:] == ["612", "240"]
     assert "not judged" in done.out
-    assert "missing: 12 copies (0.249 %): overflow 9" in done.out
+    assert "12 copies are missing (0.249 %): 9 refused by the circuit breaker, 3 whose answer" in done.out
     assert "under faults: " in done.out
     assert offline("verdict", "shop", "catalog-v2", "-o", "json").json == verdict("fail")
 
