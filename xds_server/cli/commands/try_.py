@@ -96,6 +96,8 @@ def command(
     if not shadow:
         hint = "shadowmesh try --original http://127.0.0.1:9001 -- python app.py --port {port}"
         raise InvalidError("there is no command for the new version", field="-- COMMAND", hint=hint)
+    if not share:
+        raise InvalidError("0 copies nothing, so nothing would be judged", field="--share", hint="0.1 is every tenth")
     if control not in {None, _ITSELF}:
         raise InvalidError(f'"{control}" is not known', field="--control", hint="self, or use --control-command")
     if control and control_command:

@@ -43,6 +43,7 @@ def subject(name: str = "pass") -> Subject:
         (("--get", "api", "--", "app"), 7, '--get: "api" is not a path'),
         (("--get", "/", "--protocol", "grpc", "--", "app"), 7, "gRPC has no GET"),
         (("--listen", "0.0.0.0:1", "--", "app"), 7, "is not this machine alone"),
+        (("--share", "0", "--", "app"), 7, "--share: 0 copies nothing"),
         (("--timeout", "soon", "--", "app"), 7, "--timeout"),
         (("--start-timeout", "11m", "--", "app"), 7, "from 0.1 s to 600 s"),
         (("--report", "/no/such/folder/x.html", "--", "app"), 7, "cannot be written"),
