@@ -22,7 +22,13 @@ def read_profile(client: Client, network: str, profile: str) -> JSON:
         NotFoundError: there is none, or no such network.
     """
     home = reference(network, "network")
-    return client.get("networks", home, "shadowing", "profiles", reference(profile, "profile"))
+    try:
+        return client.get("networks", home, "shadowing", "profiles", reference(profile, "profile"))
+    except NotFoundError as error:
+        if client.find("networks", home, "shadowing", "archive", profile) is None:
+            raise
+        told = f'profile "{profile}" is not there: it was deleted; shadowmesh report still has its comparison'
+        raise NotFoundError(told) from error
 
 
 def read_subject(client: Client, network: str, profile: str, *, variant: str = "") -> Subject:
@@ -31,11 +37,12 @@ def read_subject(client: Client, network: str, profile: str, *, variant: str = "
     Raises:
         NotFoundError: there is none, or no such variant.
     """
+    home, name = reference(network, "network"), reference(profile, "profile")
     archived = False
     try:
-        document = read_profile(client, network, profile)
+        document = client.get("networks", home, "shadowing", "profiles", name)
     except NotFoundError:
-        found = client.find("networks", network, "shadowing", "archive", profile)
+        found = client.find("networks", home, "shadowing", "archive", name)
         if found is None:
             raise
         document, archived = found[0], True

@@ -158,6 +158,15 @@ def test_a_deleted_profile_has_a_report_without_a_verdict(offline: Shell, manage
     assert offline("report", "shop", "older", "-o", "-").code == 3
 
 
+@pytest.mark.parametrize("command", ["verdict", "gate"])
+def test_of_a_deleted_profile_it_is_said_what_there_still_is(offline: Shell, manager: Manager, command: str) -> None:
+    manager.more[f"{HOME}/archive/old"] = profile(None)
+    done = offline(command, "shop", "old")
+    assert (done.code, done.err.count("\n")) == (3, 1)
+    assert "it was deleted; shadowmesh report still has its comparison" in done.err
+    assert "deleted" not in offline(command, "shop", "older").err
+
+
 @pytest.mark.parametrize("action", ["pause", "resume", "promote", "abort"])
 def test_a_rollout_is_steered(offline: Shell, manager: Manager, action: str) -> None:
     path = f"{HOME}/profiles/catalog-v2/rollout"
