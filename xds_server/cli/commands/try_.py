@@ -89,7 +89,7 @@ def command(
     places = {Form.HTML: report or None, Form.JSON: json}
     clear_places({"--report": report or None, "--json": json})
     from xds_server.cli.trial.original import original_of  # noqa: PLC0415 - --help does not wait for it
-    from xds_server.cli.trial.plan import Plan, env_of, words_of  # noqa: PLC0415
+    from xds_server.cli.trial.plan import Plan, check_program, env_of, words_of  # noqa: PLC0415
     from xds_server.cli.trial.run import run  # noqa: PLC0415
     from xds_server.stage.show import Show, make_console  # noqa: PLC0415
 
@@ -126,6 +126,9 @@ def command(
         gets=tuple(get or ()),
         rate=rate,
     )
+    check_program(plan.command, "-- COMMAND", env=plan.env)
+    if plan.control_command:
+        check_program(plan.control_command, "--control-command", env=plan.env)
     show = Show(Console(file=sys.stderr, highlight=False) if STDOUT in places.values() else make_console())
     if plan.told_by_env:
         show.say("no {port} in the command: the environment (PORT) tells it where to listen", style="yellow")

@@ -1,13 +1,14 @@
 """What is to be tried: the options put together, and the documents that are made of them."""
 
 import shlex
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from xds_server.cli.trial.original import Original
-from xds_server.errors import InvalidError
+from xds_server.errors import InvalidError, cut
 from xds_server.model.network import Address, Protocol
 
 NETWORK, COMPONENT, PROFILE, VARIANT = "try", "service", "new-version", "new"
@@ -112,6 +113,23 @@ def words_of(text: str, field: str) -> tuple[str, ...]:
     if not words:
         raise InvalidError("is empty", field=field, hint='like "python old.py --port {port}"')
     return words
+
+
+def check_program(command: Sequence[str], field: str, *, env: Mapping[str, str]) -> None:
+    """Look whether the program of a command can be run here.
+
+    Args:
+        command: its words; nothing is said of one whose first word becomes complete only with a port.
+        field: the option that names it.
+        env: what is handed on; a PATH among it is the one that is searched.
+
+    Raises:
+        InvalidError: it cannot.
+    """
+    name = command[0]
+    if PORT not in name and shutil.which(name, path=env.get("PATH")) is None:
+        hint = "a program on PATH, or a path from this folder with a / in it"
+        raise InvalidError(f'"{cut(name, 200)}" does not exist or cannot be executed', field=field, hint=hint)
 
 
 def env_of(given: Sequence[str], environ: Mapping[str, str]) -> dict[str, str]:

@@ -48,7 +48,10 @@ def subject(name: str = "pass") -> Subject:
         (("--start-timeout", "11m", "--", "app"), 7, "from 0.1 s to 600 s"),
         (("--report", "/no/such/folder/x.html", "--", "app"), 7, "cannot be written"),
         (("--env", "NOT_SET_ANYWHERE", "--", "app"), 7, "is not set"),
-        (("--", "app", "{port}"), 6, "the original does not answer"),
+        (("--", "/no/such/cmd"), 7, '-- COMMAND: "/no/such/cmd" does not exist or cannot be executed'),
+        (("--control-command", "no-such-program", "--", "true"), 7, '--control-command: "no-such-program" does not'),
+        (("--env", "PATH=/nowhere", "--", "true"), 7, '"true" does not exist'),
+        (("--", "true", "{port}"), 6, "the original does not answer"),
     ],
 )
 def test_what_cannot_be_is_one_clear_line_and_no_decision(
@@ -68,7 +71,7 @@ def test_a_taken_port_is_a_conflict_before_anything_starts(offline: Shell, monke
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
-        done = offline(*TRY, "--listen", port, "--", "app", "{port}")
+        done = offline(*TRY, "--listen", port, "--", "true", "{port}")
     assert done.code == 4
     assert f"--listen: port {port} is taken" in done.err
 
