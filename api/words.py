@@ -7,8 +7,12 @@ from collections.abc import Iterator
 
 from api.schemas.values import format_duration
 from api.words_split import sends, steps
+from xds_server.model.judging import Judging
 from xds_server.model.profile import FaultParameters, HeaderMatch, HeaderMatchKind, Match, SelfSpec, ShadowingProfile
 from xds_server.model.rollout import Mode
+
+SMALL_ALPHA = 1e-6
+"""A smaller one is warned of."""
 
 
 def summary(profile: ShadowingProfile, *, ended: bool = False) -> str:
@@ -52,6 +56,11 @@ def control_warnings(profile: ShadowingProfile) -> list[str]:
     return [f"{told}; a control that is a process or an endpoint spares it that"]
 
 
+def judging_warnings(profile: ShadowingProfile) -> list[str]:
+    """Return a line for each limit that nothing exceeds, and for an `alpha` so small that a FAIL hardly ever comes."""
+    return list(_boundless(profile.analysis.judging))
+
+
 def per_cent(value: float) -> str:
     """Return a number with its sign: `12.5 %`."""
     return f"{value:.10g} %"
@@ -66,6 +75,16 @@ def _control(profile: ShadowingProfile) -> Iterator[str]:
         yield f"the original answers them twice{during}, to tell noise (extra load)"
     else:
         yield f"and to a control, the original's own version{during}, to tell noise"
+
+
+def _boundless(judging: Judging) -> Iterator[str]:
+    if judging.alpha < SMALL_ALPHA:
+        yield f"analysis.alpha: {judging.alpha:.10g} delays each FAIL by a lot; 0.01 is one false alarm in a hundred"
+    for at, check in enumerate(judging.checks):
+        for name, limit in (("maxIncrease", check.max_increase), ("maxRate", check.max_rate)):
+            if limit is not None and limit >= 1:
+                told = f"{limit:g} means 100 %, so it never fails; 1 % is 0.01"
+                yield f"analysis.checks[{at}].{name}: {told}"
 
 
 def _doubts(faults: FaultParameters, field: str) -> Iterator[str]:

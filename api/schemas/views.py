@@ -15,7 +15,7 @@ from api.performance import performance_data
 from api.schemas.fault import FaultParametersBody
 from api.schemas.network import ComponentBody, NetworkBody
 from api.schemas.profile import ProfileBody, fields_of
-from api.words import control_warnings, fault_summary, summary, warnings
+from api.words import control_warnings, fault_summary, judging_warnings, summary, warnings
 from api.words_split import split_warnings
 from xds_server.lifecycle.views import InstanceView as Instance
 from xds_server.lifecycle.views import Jsonable, NetworkStatus
@@ -231,7 +231,12 @@ class ProfileView(ProfileBody):
             created_at=profile.created_at,
             ended=ended,
             summary=summary(profile, ended=ended),
-            warnings=[*warnings(profile.faults), *control_warnings(profile), *split_warnings(profile)],
+            warnings=[
+                *warnings(profile.faults),
+                *control_warnings(profile),
+                *split_warnings(profile),
+                *judging_warnings(profile),
+            ],
             instances=[InstanceView.of(instance, profile) for instance in view.instances],
             comparison=as_json(view.comparison),
             verdict=as_json(view.verdict),

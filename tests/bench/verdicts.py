@@ -80,7 +80,7 @@ def _false_alarms(*, runs: int, pairs: int) -> dict[str, Any]:
         notes=[
             "upper ends of 95 % intervals in brackets; our goal is 1.0 % or less",
             "margins are 0 and ratios 1: at the default margins an equally good version is further from a FAIL",
-            "the evidence is that of the manager, of the same sums, without endpoints; missing copies fall in their block",
+            "evidence is of the same sums as the manager's, without endpoints; missing copies fall in their block",
         ],
     )
     return found

@@ -10,7 +10,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import IO, Any
 
 import yaml
 from rich.console import Console, RenderableType
@@ -41,10 +41,11 @@ class Format(enum.StrEnum):
     YAML = "yaml"
 
 
-def console() -> Console:
-    """Return the console of standard output."""
-    width = None if sys.stdout.isatty() else WIDE
-    return Console(file=sys.stdout, width=width, markup=False, emoji=False, highlight=False)
+def console(*, to: IO[str] | None = None) -> Console:
+    """Return the console of a stream (standard output when none is given), as wide as it takes where no terminal is."""
+    stream = to or sys.stdout
+    width = None if stream.isatty() else WIDE
+    return Console(file=stream, width=width, markup=False, emoji=False, highlight=False)
 
 
 def emit(data: Any, how: Format, view: Callable[[], RenderableType | Iterable[RenderableType]]) -> None:

@@ -22,7 +22,13 @@ def read_profile(client: Client, network: str, profile: str) -> JSON:
         NotFoundError: there is none, or no such network.
     """
     home = reference(network, "network")
-    return client.get("networks", home, "shadowing", "profiles", reference(profile, "profile"))
+    try:
+        return client.get("networks", home, "shadowing", "profiles", reference(profile, "profile"))
+    except NotFoundError as error:
+        if client.find("networks", home, "shadowing", "archive", profile) is None:
+            raise
+        told = f'profile "{profile}" is not there: it was deleted; shadowmesh report still has its comparison'
+        raise NotFoundError(told) from error
 
 
 def read_subject(client: Client, network: str, profile: str, *, variant: str = "") -> Subject:
@@ -31,11 +37,12 @@ def read_subject(client: Client, network: str, profile: str, *, variant: str = "
     Raises:
         NotFoundError: there is none, or no such variant.
     """
+    home, name = reference(network, "network"), reference(profile, "profile")
     archived = False
     try:
-        document = read_profile(client, network, profile)
+        document = client.get("networks", home, "shadowing", "profiles", name)
     except NotFoundError:
-        found = client.find("networks", network, "shadowing", "archive", profile)
+        found = client.find("networks", home, "shadowing", "archive", name)
         if found is None:
             raise
         document, archived = found[0], True
@@ -81,14 +88,41 @@ def check_places(places: dict[str, str | None]) -> None:
         places: file names by option; None is none, `-` standard output.
 
     Raises:
-        InvalidError: a folder is not there, or two want standard output.
+        InvalidError: a folder is not there, or two want standard output or the same file.
     """
     given = {option: place for option, place in places.items() if place}
     if sum(place == STDOUT for place in given.values()) > 1:
         raise InvalidError("only one report fits on standard output", field=", ".join(given), hint="a file's name")
+    taken: dict[Path, str] = {}
     for option, place in given.items():
+        path = Path(place).resolve()
+        if place != STDOUT and (path.is_file() or not path.exists()):
+            if path in taken:
+                told = f'"{place}" is that of {taken[path]} too'
+                raise InvalidError(told, field=option, hint="a file of its own for each report")
+            taken[path] = option
         if place != STDOUT and (not Path(place).absolute().parent.is_dir() or Path(place).is_dir()):
             raise InvalidError(f'"{place}" cannot be written', field=option, hint="a file in a folder that is there")
+
+
+def clear_places(places: dict[str, str | None]) -> None:
+    """Look whether reports can be written, and remove those of an earlier run, so that an error leaves none behind.
+
+    Args:
+        places: file names by option; what is no regular file (a pipe, a device) is left as it is.
+
+    Raises:
+        InvalidError: as `check_places`; also: an old one cannot be removed.
+    """
+    for option, place in places.items():
+        path = Path(place).resolve() if place and place != STDOUT else None
+        if path is None or not path.is_file():
+            continue
+        try:
+            path.unlink()
+        except OSError as error:
+            raise InvalidError(f'"{place}" cannot be written: {error.strerror}', field=option) from error
+    check_places(places)
 
 
 def put(subject: Subject, form: Form, place: str) -> None:

@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from xds_server.cli.client import JSON
+from xds_server.cli.fitting import Fitting
 from xds_server.cli.gating import Look, critical, needed, span
 from xds_server.cli.output import clean, rows, since, table
 from xds_server.report.geometry import WIDTH, Bar, bars
@@ -21,8 +22,8 @@ from xds_server.report.words import (
     figure,
     interval,
     measured,
+    missing,
     place,
-    share,
     title,
 )
 
@@ -87,19 +88,11 @@ def ranking(items: Iterable[JSON]) -> Table:
     )
 
 
-def checks(items: Sequence[JSON]) -> Table:
+def checks(items: Sequence[JSON]) -> Fitting:
     """Return checks as a table, those that decide with a star."""
     several = len({each.get("variant") for each in items}) > 1
-    made = _narrow("DECISION", *(("VERSION",) if several else ()), "CHECK", "WHERE", *_NUMBERS)
-    return rows(made, (_check(each, several=several) for each in items))
-
-
-def _narrow(*columns: str) -> Table:
-    made = table(*columns)
-    made.padding = (0, 2, 0, 0)
-    for column in made.columns:
-        column.no_wrap = column.header not in {"CHECK", "WHERE"}
-    return made
+    columns = ("DECISION", *(("VERSION",) if several else ()), "CHECK", "WHERE", *_NUMBERS)
+    return Fitting(columns, (_check(each, several=several) for each in items))
 
 
 def _check(each: JSON, *, several: bool) -> Sequence[str | Text | None]:
@@ -119,7 +112,7 @@ def _check(each: JSON, *, several: bool) -> Sequence[str | Text | None]:
     )
 
 
-def waiting(items: Sequence[JSON], *, width: int) -> Table:
+def waiting(items: Sequence[JSON], *, width: int) -> Fitting:
     """Return checks as a table with a picture each: the interval, the effect in it, and the limit.
 
     Args:
@@ -127,11 +120,8 @@ def waiting(items: Sequence[JSON], *, width: int) -> Table:
         width: of the terminal; a narrow one has no pictures.
     """
     drawn = _pictures(items) if width >= DRAWN else [None for _ in items]
-    made = _narrow(
-        "DECISION", "CHECK", "WHERE", "NOW", "INTERVAL", *(("",) if width >= DRAWN else ()), "AT MOST", "NEEDED"
-    )
-    return rows(
-        made,
+    return Fitting(
+        ("DECISION", "CHECK", "WHERE", "NOW", "INTERVAL", *(("",) if width >= DRAWN else ()), "AT MOST", "NEEDED"),
         (
             (
                 _decided(each),
@@ -176,10 +166,9 @@ def _decided(each: JSON) -> str:
 
 
 def _beside(found: JSON) -> Iterator[Text]:
-    missing, harm = found.get("missing") or {}, found.get("harm") or {}
-    if missing.get("copies"):
-        told = ", ".join(f"{clean(str(k))} {figure(v)}" for k, v in (missing.get("kinds") or {}).items())
-        yield Text(f"missing: {figure(missing['copies'])} copies ({share(missing.get('share'))}): {told}", "yellow")
+    harm = found.get("harm") or {}
+    if told := missing(found.get("missing")):
+        yield Text(told, "yellow")
     if harm.get("decision") == "HARM":
         yield Text(f"the mirroring harms the original: {clean(str(harm.get('reason')))}", style="red")
     if (found.get("resilience") or {}).get("summary"):

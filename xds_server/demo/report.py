@@ -16,7 +16,7 @@ from xds_server.analysis.diff.looks import CLOCK
 from xds_server.demo.findings import Finding, is_slower
 from xds_server.demo.load import Phase, Tally
 from xds_server.demo.reading import Difference, Endpoint, Reading
-from xds_server.demo.scenario import PASS, RIGHT, Outcome
+from xds_server.demo.scenario import FAIL, PASS, RIGHT, Outcome
 
 WIDE = 110
 """Columns from which the examples have room in the table."""
@@ -24,6 +24,8 @@ EXAMPLE = 26
 """Characters of an example's value."""
 REASONS = 3
 """Reasons of a verdict that are shown; the report has all."""
+FIELDS = 3
+"""Fields that are named where the reasons name none."""
 WORDS = {
     "status": "another status",
     "type": "another type",
@@ -186,6 +188,8 @@ def verdicts(outcome: Outcome) -> Table:
         told = [*found.reasons[:REASONS]]
         if (left := len(found.reasons) - REASONS) > 0:
             told.append(f"and {left} more reasons")
+        if found.decision == FAIL and (worst := worst_fields(outcome.readings[version], told)):
+            told.append(f"what differs most: {worst}")
         if found.under_faults:
             told.append(found.under_faults)
         style = "bold green" if found.decision == PASS else "bold red"
@@ -197,6 +201,15 @@ def verdicts(outcome: Outcome) -> Table:
         for reason in told[1:]:
             table.add_row("", "", "", reason)
     return table
+
+
+def worst_fields(reading: Reading, told: Sequence[str]) -> str:
+    """Return the fields that differ most, with their endpoints; empty where what is told names a field with its own."""
+    found = [(each, endpoint.name) for endpoint in reading.endpoints for each in endpoint.differences]
+    if any(name in reason and difference.field in reason for difference, name in found for reason in told):
+        return ""
+    found.sort(key=lambda each: -each[0].share)
+    return ", ".join(f"{difference.field} of {name}" for difference, name in found[:FIELDS])
 
 
 def last_line(outcome: Outcome) -> Text:

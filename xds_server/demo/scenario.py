@@ -69,7 +69,12 @@ class Outcome:
     @property
     def verdicts(self) -> dict[int, Verdict]:
         """The verdict on each version."""
-        return {BAD_VERSION: self.reading.verdict, GOOD_VERSION: self.good_one.verdict}
+        return {version: reading.verdict for version, reading in self.readings.items()}
+
+    @property
+    def readings(self) -> dict[int, Reading]:
+        """What was read of each version."""
+        return {BAD_VERSION: self.reading, GOOD_VERSION: self.good_one}
 
     @property
     def judged(self) -> bool:

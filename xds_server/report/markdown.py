@@ -21,6 +21,7 @@ from xds_server.report.words import (
     interval,
     limit,
     measured,
+    missing,
     moment,
     share,
     title,
@@ -124,10 +125,8 @@ def _differences(subject: Subject) -> Iterator[str]:
 
 
 def _missing(verdict: JSON) -> Iterator[str]:
-    missing = verdict.get("missing") or {}
-    if missing.get("copies"):
-        kinds = ", ".join(f"{text(kind)} {figure(count)}" for kind, count in (missing.get("kinds") or {}).items())
-        yield f"{figure(missing['copies'])} copies are missing ({share(missing.get('share'))}): {kinds}"
+    if told := missing(verdict.get("missing")):
+        yield told
     harm = listed([verdict.get("harm")])
     if harm and harm[0].get("decision") == "HARM":
         yield f"**The mirroring harms the original:** {text(harm[0].get('reason'))}"

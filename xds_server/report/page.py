@@ -24,6 +24,7 @@ from xds_server.report.words import (
     limit,
     measured,
     milliseconds,
+    missing,
     moment,
     place,
     plain,
@@ -106,7 +107,7 @@ def page(subject: Subject) -> JSON:
         "counts": _counts(comparison),
         "noise": clip((comparison.get("noiseMeasured") or {}).get("summary", "")),
         "hint": clip(comparison.get("hint") or ""),
-        "missing": _missing(verdict.get("missing")),
+        "missing": missing(verdict.get("missing")),
         "losses": [*_named("lost", comparison.get("lost")), *_named("not judged", comparison.get("notJudged"))],
         "resources": _resources(subject.profile),
         "resilience": _resilience(verdict.get("resilience")),
@@ -370,13 +371,6 @@ def _named(what: str, counts: Any) -> list[tuple[str, str, str]]:
     if not isinstance(counts, Mapping):
         return []
     return [(what, plain(kind), figure(count)) for kind, count in list(counts.items())[:MOST_ROWS] if count]
-
-
-def _missing(missing: Any) -> JSON | None:
-    if not isinstance(missing, Mapping) or not missing.get("copies"):
-        return None
-    kinds = [(plain(kind), figure(count)) for kind, count in list((missing.get("kinds") or {}).items())[:MOST_ROWS]]
-    return {"copies": figure(missing["copies"]), "share": share(missing.get("share")), "kinds": kinds}
 
 
 def _resources(profile: JSON) -> list[JSON]:

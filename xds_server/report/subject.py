@@ -12,6 +12,9 @@ from typing import Any
 from xds_server.report.words import DECISIONS, FAIL, INCONCLUSIVE, JSON, PASS, clip
 
 MOST_REASONS = 20
+_ENDED = ("exited with code", "killed by", "it exited")
+_NEVER_UP = ("not ready", "it never got ready")
+"""How the reason of an instance begins that failed by its own doing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,12 +98,22 @@ class Subject:
         told = [clip(each) for each in self._mine.get("reasons") or ()][:MOST_REASONS]
         if self.note and self.decision == INCONCLUSIVE:
             told.insert(0, self.note)
+        if self.decision == INCONCLUSIVE:
+            told = [*self.failures, *told]
         if told:
             return told
         if not self.verdict:
             what = "the archive keeps the comparison, not the verdict" if self.archived else "nothing was judged yet"
             return [what]
         return []
+
+    @property
+    def failures(self) -> list[str]:
+        """The versions that failed, as a sentence each; one that was started anew since is not among them."""
+        newest = {str(each.get("variant")): each for each in listed(self.profile.get("instances"))}
+        mine = [each for name, each in newest.items() if self.variant in {"", name} and not each.get("control")]
+        failed = [each for each in mine if each.get("status") == "Failed"]
+        return [_failure(each, several=len(self.versions) > 1) for each in failed]
 
     @property
     def _mine(self) -> JSON:
@@ -123,6 +136,17 @@ class Subject:
     def fails(self, check: JSON) -> bool:
         """Tell whether a check makes what is meant FAIL, or helps to."""
         return check.get("decision") == FAIL and self.decision == FAIL and not check.get("muted")
+
+
+def _failure(instance: JSON, *, several: bool) -> str:
+    """Return how a version failed; that it should not be shipped where that is its own doing."""
+    who = f"the new version {clip(instance.get('variant'), 120)}" if several else "the new version"
+    reason = clip(instance.get("reason") or "no reason known")
+    if reason.startswith(_ENDED):
+        return f"{who} ended by itself: {reason}; a pipeline should not ship it"
+    if reason.startswith(_NEVER_UP):
+        return f"{who} did not start: {reason}; a pipeline should not ship it"
+    return f"{who} failed: {reason}"
 
 
 def listed(value: Any) -> list[JSON]:

@@ -6,6 +6,7 @@ text, never an error; foreign text is cut and has no control characters.
 
 import math
 import re
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -15,6 +16,13 @@ NOTHING = "\N{EN DASH}"
 """Stands for a value that is not there."""
 TIMES = "\N{MULTIPLICATION SIGN}"
 PASS, FAIL, INCONCLUSIVE = "PASS", "FAIL", "INCONCLUSIVE"
+_MISSING = {
+    "overflow": "refused by the circuit breaker",
+    "unpaired_shadow": "without the record of the original",
+    "dropped_waiting": "dropped while waiting for the original",
+}
+_PLAIN = {"als_gap": "records that never came"}
+"""Identifiers whose own words would tell nobody anything."""
 DECISIONS = (FAIL, INCONCLUSIVE, PASS)
 """From the one that wants the most attention."""
 METRICS = {
@@ -109,9 +117,31 @@ def interval(check: JSON) -> str:
     ends = check.get("interval")
     if not isinstance(ends, (list, tuple)) or len(ends) != 2:  # noqa: PLR2004 - two ends
         return ""
+    if real(ends[1]) is None:
+        nothing = real(ends[0]) is None or (check.get("unit") == "ratio" and ends[0] <= 0)
+        return "not known yet" if nothing else f"at least {effect(check, ends[0])}"
+    if real(ends[0]) is None:
+        return f"at most {effect(check, ends[1])}"
     low, high = (effect(check, end) for end in ends)
     unit = TIMES if check.get("unit") == "ratio" else " %"
     return f"{low.removesuffix(unit) if high.endswith(unit) else low} to {high}"
+
+
+def missing(found: Any) -> str:
+    """Return what is missing in a verdict, by causes that do not overlap; empty when nothing is.
+
+    Args:
+        found: `missing` of the verdict.
+    """
+    copies = real(found.get("copies")) if isinstance(found, Mapping) else None
+    if not copies:
+        return ""
+    kinds = found.get("kinds")
+    counts = {said: real(kinds.get(kind)) or 0 if isinstance(kinds, Mapping) else 0 for kind, said in _MISSING.items()}
+    counts["whose answer, or the record of it, never came"] = copies - sum(counts.values())
+    told = ", ".join(f"{figure(count)} {said}" for said, count in counts.items() if count > 0)
+    copy = "copy is" if copies == 1 else "copies are"
+    return f"{figure(copies)} {copy} missing ({share(found.get('share'))}): {told}"
 
 
 def limit(check: JSON) -> str:
@@ -158,7 +188,7 @@ def clip(value: Any, most: int = 500) -> str:
 
 def plain(identifier: Any) -> str:
     """Return an identifier of ours as words: `unpaired_original` is `unpaired original`."""
-    return clip(str(identifier).replace("_", " "), 120)
+    return clip(_PLAIN.get(str(identifier)) or str(identifier).replace("_", " "), 120)
 
 
 def moment(value: Any) -> str:

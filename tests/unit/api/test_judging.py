@@ -172,3 +172,20 @@ async def test_a_response_time_is_that_of_99_in_100_when_no_quantile_is_given(
 ) -> None:
     made = (await client.post(CREATE, json=ALL | {"analysis": {"checks": [TIME]}})).json()
     assert made["analysis"]["checks"][0]["quantile"] == 0.99
+
+
+@pytest.mark.parametrize(
+    ("analysis", "field"),
+    [
+        ({"alpha": 1e-7}, "analysis.alpha"),
+        ({"checks": [TIME, {"metric": "error_rate", "maxIncrease": 1}]}, "analysis.checks[1].maxIncrease"),
+        ({"checks": [{"metric": "difference_rate", "maxRate": 1}]}, "analysis.checks[0].maxRate"),
+        ({"alpha": 1e-6, "checks": [RATE]}, ""),
+    ],
+)
+async def test_a_limit_that_nothing_exceeds_and_a_tiny_alpha_are_warned_of(
+    client: httpx.AsyncClient, shop: str, analysis: dict[str, Any], field: str
+) -> None:
+    reply = await client.post(CREATE, json=ALL | {"analysis": analysis})
+    assert reply.status_code == 201
+    assert [warning.partition(": ")[0] for warning in reply.json()["warnings"]] == ([field] if field else [])

@@ -58,6 +58,25 @@ def test_it_waits_until_there_is_a_decision(offline: Shell, manager: Manager) ->
     assert first.startswith("INCONCLUSIVE, 0 pairs, 10m 00s left")
 
 
+@pytest.mark.parametrize("arguments", [("gate", "shop", "unknown"), (*GATE, "--timeout", "soon")])
+def test_a_gate_that_ends_with_an_error_leaves_no_old_report(
+    offline: Shell, manager: Manager, tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    (old := tmp_path / "old.xml").write_text("PASS")
+    (tmp_path / "link.md").symlink_to(aim := tmp_path / "aim.md")
+    aim.write_text("PASS")
+    done = offline(*arguments, "--junit", str(old), "--markdown", str(tmp_path / "link.md"), "--json", "/dev/null")
+    assert done.code not in {0, 1, 2}
+    assert (old.exists(), aim.exists(), Path("/dev/null").exists()) == (False, False, True)
+
+
+def test_two_reports_to_one_file_are_refused(offline: Shell, manager: Manager, tmp_path: Path) -> None:
+    done = offline(*GATE, "--junit", str(tmp_path / "x"), "--json", f"{tmp_path}/../{tmp_path.name}/x")
+    assert (done.code, manager.asked) == (7, [])
+    assert "is that of --junit too" in done.err
+    assert offline(*GATE, "--junit", "/dev/null", "--json", "/dev/null").code == 0
+
+
 def test_when_the_time_is_over_it_is_inconclusive_and_the_reports_are_written(
     offline: Shell, manager: Manager, tmp_path: Path
 ) -> None:

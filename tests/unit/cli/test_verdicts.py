@@ -1,17 +1,19 @@
 """Verdict, report, rollout and what the status shows of a verdict."""
 
+import io
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from tests.unit.analysis.differing import a_tally, judged, seen, versions
 from tests.unit.api.fake import FakeController, compared
 from tests.unit.cli.conftest import Shell
 from tests.unit.cli.fake_manager import HOME, Manager, running
 from tests.unit.report.samples import differences, histograms, profile, two, verdict
-from xds_server.cli import views
+from xds_server.cli import verdict_views, views
 from xds_server.cli.output import console
 
 
@@ -32,9 +34,29 @@ def test_the_verdict_is_a_table_of_checks(offline: Shell, manager: Manager) -> N
     assert "Errors *" in row
     assert row.split()[-2:] == ["612", "240"]
     assert "not judged" in done.out
-    assert "missing: 12 copies (0.249 %): overflow 9" in done.out
+    assert "12 copies are missing (0.249 %): 9 refused by the circuit breaker, 3 whose answer" in done.out
     assert "under faults: " in done.out
     assert offline("verdict", "shop", "catalog-v2", "-o", "json").json == verdict("fail")
+
+
+def test_on_80_columns_the_table_keeps_what_is_checked_and_where() -> None:
+    out = Console(file=io.StringIO(), width=80)
+    out.print(verdict_views.checks(verdict("fail")["checks"]))
+    assert isinstance(out.file, io.StringIO)
+    shown = out.file.getvalue()
+    head = shown.splitlines()[0].split()
+    assert head[:3] == ["DECISION", "CHECK", "WHERE"]
+    assert "INTERVAL" in head
+    assert not {"ORIGINAL", "SHADOW", "PAIRS"} & set(head)
+    assert any("Errors *" in line and "POST /orders" in line for line in shown.splitlines())
+    assert max(map(len, shown.splitlines())) <= 80
+
+
+def test_while_one_waits_80_columns_show_what_and_where() -> None:
+    out = Console(file=io.StringIO(), width=80)
+    out.print(verdict_views.waiting(verdict("fail")["checks"], width=80))
+    assert isinstance(out.file, io.StringIO)
+    assert any("Errors" in line and "POST /orders" in line for line in out.file.getvalue().splitlines())
 
 
 def test_versions_are_ranked_in_a_table(offline: Shell, manager: Manager) -> None:
@@ -134,6 +156,15 @@ def test_a_deleted_profile_has_a_report_without_a_verdict(offline: Shell, manage
     assert "the archive keeps the comparison, not the verdict" in done.out
     assert "&#34;12.50&#34;" in done.out
     assert offline("report", "shop", "older", "-o", "-").code == 3
+
+
+@pytest.mark.parametrize("command", ["verdict", "gate"])
+def test_of_a_deleted_profile_it_is_said_what_there_still_is(offline: Shell, manager: Manager, command: str) -> None:
+    manager.more[f"{HOME}/archive/old"] = profile(None)
+    done = offline(command, "shop", "old")
+    assert (done.code, done.err.count("\n")) == (3, 1)
+    assert "it was deleted; shadowmesh report still has its comparison" in done.err
+    assert "deleted" not in offline(command, "shop", "older").err
 
 
 @pytest.mark.parametrize("action", ["pause", "resume", "promote", "abort"])

@@ -8,7 +8,7 @@ from tests.unit.demo.recorded import GOOD_PROFILE, PROFILE, status
 from xds_server.demo.findings import check_list, false_alarms, noise_list
 from xds_server.demo.load import Phase, Tally
 from xds_server.demo.reading import read
-from xds_server.demo.report import report
+from xds_server.demo.report import report, worst_fields
 from xds_server.demo.scenario import Outcome
 
 
@@ -104,6 +104,15 @@ def test_each_version_has_its_verdict_with_its_reasons_and_how_it_degrades() -> 
     assert line_of(text, "version 3") == "version 3 PASS 4500 every critical check passes"
     assert "under the injected faults v2 answers 100 % of the copies as well" in text
     assert text.splitlines()[-2] == "version 2: FAIL, version 3: PASS"
+
+
+def test_a_fail_names_endpoints_and_fields_once() -> None:
+    made = outcome()
+    text = " ".join(printed(made).split("May it be shipped?")[1].split())
+    assert "what differs most: $.price of GET /api/items/{id}, $.results of GET /api/search, $.warranty of GET" in text
+    assert text.count("what differs most") == 1
+    named = ["GET /api/items/{id}: difference_rate is 98 %, the limit is 1 %: $.price (type) differs in 98 %"]
+    assert worst_fields(made.reading, named) == ""
 
 
 def test_a_wrong_verdict_stands_out_and_makes_the_outcome_bad() -> None:

@@ -2,8 +2,31 @@
 
 from dataclasses import replace
 
-from tests.unit.report.samples import NOW, profile, subject, two, verdict
+import pytest
+
+from tests.unit.report.samples import NOW, instance, profile, subject, two, verdict
 from xds_server.report.subject import Subject
+
+
+@pytest.mark.parametrize(
+    ("reason", "told"),
+    [
+        ("exited with code 3", "the new version ended by itself: exited with code 3; a pipeline should not ship it"),
+        (
+            "not ready on 127.0.0.1:5 after 30 s",
+            "the new version did not start: not ready on 127.0.0.1:5 after 30 s; a",
+        ),
+        ("the machine was restarted", "the new version failed: the machine was restarted"),
+    ],
+)
+def test_a_version_that_failed_is_the_first_reason_of_what_is_not_decided(reason: str, told: str) -> None:
+    failed = instance(status="Failed") | {"reason": reason}
+    open_verdict = verdict("pass") | {"decision": "INCONCLUSIVE", "reasons": ["too few pairs"]}
+    found = Subject.now("shop", profile(open_verdict, instances=[failed]))
+    assert found.reasons[0].startswith(told)
+    assert found.reasons[-1] == "too few pairs"
+    again = Subject.now("shop", profile(open_verdict, instances=[failed, instance()]))
+    assert again.reasons == ["too few pairs"]
 
 
 def test_the_decision_is_that_of_the_profile_or_of_the_version_that_is_meant() -> None:

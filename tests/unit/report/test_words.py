@@ -48,11 +48,34 @@ def test_values_read_as_people_write_them(made: str, shown: str) -> None:
     assert made == shown
 
 
+@pytest.mark.parametrize(
+    ("metric", "unit", "ends", "shown"),
+    [
+        ("response_time", "ratio", [0, None], "not known yet"),
+        ("response_time", "ratio", [1.2, None], "at least 1.2\N{MULTIPLICATION SIGN}"),
+        ("error_rate", "share", [None, None], "not known yet"),
+        ("error_rate", "share", [None, 0.02], "at most +2 %"),
+    ],
+)
+def test_an_interval_with_an_open_end_says_what_is_known(
+    metric: str, unit: str, ends: list[float | None], shown: str
+) -> None:
+    assert words.interval({"metric": metric, "unit": unit, "interval": ends}) == shown
+
+
+def test_what_is_missing_is_told_by_causes_that_do_not_overlap() -> None:
+    one = {"copies": 1, "share": 0.0005, "kinds": {"als_gap": 1, "unpaired_original": 1}}
+    assert words.missing(one) == "1 copy is missing (0.05 %): 1 whose answer, or the record of it, never came"
+    assert words.missing({"copies": 0, "kinds": {}}) == words.missing(None) == ""
+    assert words.plain("als_gap") == "records that never came"
+
+
 @given(ANYTHING)
 def test_whatever_a_document_holds_becomes_text(value: Any) -> None:
     for metric in ("error_rate", "response_time", "memory", "cpu", "prometheus", "new"):
         check = {"metric": metric, "unit": "ratio", "threshold": value, "interval": [value, value], "name": "n"}
         made = (words.measured(check, value), words.effect(check, value), words.limit(check), words.interval(check))
+        made += (words.missing({"copies": value, "share": value, "kinds": {"overflow": value}}),)
         assert all(isinstance(each, str) for each in made)
     assert isinstance(words.moment(value), str)
 

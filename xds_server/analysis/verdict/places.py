@@ -29,7 +29,7 @@ from xds_server.analysis.verdict.rates import (
 from xds_server.analysis.verdict.readings import reading
 from xds_server.analysis.verdict.times import response_time
 from xds_server.analysis.verdict.verdict import Difference, Missing
-from xds_server.analysis.verdict.words import ALL, SHARE, count, share
+from xds_server.analysis.verdict.words import ALL, RATIO, SHARE, count, share
 from xds_server.analysis.windows.profile_evidence import ALLOWANCE, CONTROL_ALLOWANCE, EndpointEvidence, VersionEvidence
 from xds_server.analysis.windows.tally import FieldTally
 from xds_server.model.judging import Check, Metric
@@ -68,7 +68,7 @@ def places_of(case: Case, variant: str) -> list[Place]:
             places.append(read(case, check, variant))
             continue
         if version is None:
-            places.append(Place(check, ALL, 0, Measured(check.limit, SHARE, 0)))
+            places.append(Place(check, ALL, 0, Measured(check.limit, SHARE if check.max_ratio is None else RATIO, 0)))
             continue
         all_traffic = version.whole
         places.append(_place(case, check, variant, ALL, all_traffic, missing=whole))

@@ -41,7 +41,9 @@ def reason_of(
     if where.not_judged and decision is not Decision.FAIL:
         return f"{place(where.endpoint)}: {where.not_judged}"
     if seen.effect is None:
-        return f"{lead}: nothing was measured so far{_also(seen)}"
+        in_blocks = metric is Metric.RESPONSE_TIME and seen.original is not None and seen.shadow is not None
+        missing = "no block of time is complete yet" if in_blocks else "nothing was measured so far"
+        return f"{lead}: {missing}{_also(seen)}"
     effect = _effect(seen, metric)
     within = f" {span(interval, unit=seen.unit)}" if interval else ""
     said = f"{lead} is {effect}{within}, the limit is {limit_of(seen)}{_also(seen)}"

@@ -122,21 +122,19 @@ def beside_fail(missing: Missing) -> list[str]:
 
 
 def _missing(missing: Missing) -> str:
-    kinds = ", ".join(f"{count(n)} {said}" for kind, said in _KINDS.items() if (n := missing.kinds.get(kind)))
-    return (
-        f"{plural(missing.copies, 'copy')} ({share(missing.share)}) are missing, each counted as the worst for a PASS"
-        + (f": {kinds}" if kinds else "")
-    )
+    counts = {said: missing.kinds.get(kind, 0) for kind, said in _KINDS.items()}
+    counts["whose answer, or the record of it, never came"] = missing.copies - sum(counts.values())
+    kinds = ", ".join(f"{count(n)} {said}" for said, n in counts.items() if n > 0)
+    are = "is missing," if missing.copies == 1 else "are missing, each"
+    return f"{plural(missing.copies, 'copy')} ({share(missing.share)}) {are} counted as the worst for a PASS: {kinds}"
 
 
 _KINDS = {
     Lost.OVERFLOW: "refused by the circuit breaker (the shadow is too slow for its share)",
-    Lost.ALS_GAP: "records that never came",
-    Lost.UNPAIRED_ORIGINAL: "originals without their copy",
-    Lost.UNPAIRED_SHADOW: "copies without their original",
-    Lost.DROPPED_WAITING: "dropped while waiting",
-    Lost.ENGINE_WINDOWS_DROPPED: "summaries that never came",
+    Lost.UNPAIRED_SHADOW: "without the record of the original",
+    Lost.DROPPED_WAITING: "dropped while waiting for the original",
 }
+"""Kinds that do not overlap; all the rest of what is missing never came."""
 
 
 def bounded(reasons: Sequence[str]) -> tuple[str, ...]:

@@ -3,6 +3,8 @@
 Guarantees: pure; two significant digits, so an interval does not read as more certain than it is.
 """
 
+from math import isfinite
+
 from xds_server.analysis.kinds import OTHER
 from xds_server.analysis.verdict.measured import Need
 
@@ -56,9 +58,14 @@ def place(endpoint: str) -> str:
 
 
 def span(interval: tuple[float, float], *, unit: str) -> str:
-    """Return `[2.9 %, 5.5 %]` or `[1.31, 1.55]`."""
+    """Return `[2.9 %, 5.5 %]` or `[1.31, 1.55]`; `(at least 1.31)` where one end is not known."""
     say = share if unit == SHARE else times
     low, high = interval
+    known = isfinite(low) and (unit == SHARE or low > 0)
+    if not isfinite(high):
+        return f"(at least {say(low)})" if known else "(how sure that is, is not known yet)"
+    if not isfinite(low):
+        return f"(at most {say(high)})"
     return f"[{say(low)}, {say(high)}]"
 
 

@@ -7,14 +7,14 @@ shadowmesh gate shop catalog-v2 --json - --quiet | jq .decision
 
 It ends with the first PASS or FAIL; INCONCLUSIVE when the time is over, and at once when no shadow runs any more, so
 that nothing more can be judged. Of a profile with steps, only the PASS of the last one counts. A manager that goes away
-is waited for until the time is over, one that was never reached for ten seconds.
+is waited for until the time is over, one that was never reached for ten seconds. Old reports of the same names are
+removed before it begins, so an error leaves none behind.
 """  # noqa: D301 - \b keeps the lines of the list as they are
 
 import sys
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from xds_server.cli import verdict_views
 from xds_server.cli.client import Client, reference
@@ -23,7 +23,7 @@ from xds_server.cli.gating import EXIT_CODES as BY_DECISION
 from xds_server.cli.gating import wait
 from xds_server.cli.options import DEFAULT_SERVER, Server, Token
 from xds_server.cli.output import console
-from xds_server.cli.reporting import STDOUT, check_places, put, read_profile, with_details
+from xds_server.cli.reporting import STDOUT, clear_places, put, read_profile, with_details
 from xds_server.cli.showing import shower
 from xds_server.cli.waiting import seconds
 from xds_server.errors import NotFoundError, UnavailableError
@@ -54,7 +54,7 @@ def command(
 ) -> int:
     """Wait for a verdict."""
     places = {Form.JUNIT: junit, Form.MARKDOWN: markdown, Form.JSON: json}
-    check_places({f"--{form}": place for form, place in places.items()})
+    clear_places({f"--{form}": place for form, place in places.items()})
     limit = seconds(timeout, "--timeout")
     home, name = reference(network, "network"), reference(profile, "profile")
     with Client(server, token, patience=PATIENCE) as client:
@@ -73,8 +73,7 @@ def command(
             except (NotFoundError, UnavailableError) as error:
                 sys.stderr.write(f"warning: the report has no differences: {error}\n")
     if not quiet:
-        taken = STDOUT in places.values()
-        out = Console(file=sys.stderr, markup=False, emoji=False, highlight=False) if taken else console()
+        out = console(to=sys.stderr if STDOUT in places.values() else None)
         for part in verdict_views.verdict(found):
             out.print(part)
     for form, place in places.items():

@@ -8,7 +8,8 @@ shadowmesh try --original http://127.0.0.1:9001 --control self --json - -- ./new
 Puts an Envoy in front of the original, starts the command as its new version, and says where to send requests. The
 original answers them; the new version gets copies of those that change nothing (GET, HEAD, OPTIONS), its answers are
 compared and thrown away. It ends with the first PASS or FAIL, when the time is over, or at Ctrl-C: with the verdict and
-a report. All that was started is ended then; the original is never touched.
+a report. All that was started is ended then; the original is never touched. Old reports of the same
+names are removed first.
 """  # noqa: D301 - \b keeps the lines of the list as they are
 
 import os
@@ -20,7 +21,7 @@ from rich.console import Console
 
 from xds_server.cli.commands.bootstrap import address
 from xds_server.cli.entry import OTHERWISE
-from xds_server.cli.reporting import STDOUT, check_places
+from xds_server.cli.reporting import STDOUT, clear_places
 from xds_server.cli.waiting import seconds
 from xds_server.errors import InvalidError
 from xds_server.model.network import Protocol
@@ -33,6 +34,8 @@ EXIT_CODES = (
 )
 _MOST_RATE = 1000.0
 _ITSELF = "self"
+SHORTEST_START, LONGEST_START = 0.1, 600.0
+"""Seconds that the API takes as the `timeout` of a readiness."""
 
 
 def command(
@@ -58,6 +61,9 @@ def command(
     readiness: Annotated[
         str, typer.Option(metavar="PATH", help="Up once this answers 200-399.", show_default="a TCP connect")
     ] = "",
+    start_timeout: Annotated[
+        str, typer.Option(metavar="DURATION", help="It failed if it is not up by then; the control too.")
+    ] = "30s",
     control: Annotated[
         str | None, typer.Option(metavar="self", help="The original answers each copied request twice: shows noise.")
     ] = None,
@@ -81,15 +87,17 @@ def command(
 ) -> int:
     """Try a new version."""
     places = {Form.HTML: report or None, Form.JSON: json}
-    check_places({"--report": report or None, "--json": json})
+    clear_places({"--report": report or None, "--json": json})
     from xds_server.cli.trial.original import original_of  # noqa: PLC0415 - --help does not wait for it
-    from xds_server.cli.trial.plan import Plan, env_of, words_of  # noqa: PLC0415
+    from xds_server.cli.trial.plan import Plan, check_program, env_of, words_of  # noqa: PLC0415
     from xds_server.cli.trial.run import run  # noqa: PLC0415
     from xds_server.stage.show import Show, make_console  # noqa: PLC0415
 
     if not shadow:
         hint = "shadowmesh try --original http://127.0.0.1:9001 -- python app.py --port {port}"
         raise InvalidError("there is no command for the new version", field="-- COMMAND", hint=hint)
+    if not share:
+        raise InvalidError("0 copies nothing, so nothing would be judged", field="--share", hint="0.1 is every tenth")
     if control not in {None, _ITSELF}:
         raise InvalidError(f'"{control}" is not known', field="--control", hint="self, or use --control-command")
     if control and control_command:
@@ -108,6 +116,7 @@ def command(
         methods=tuple(each.upper() for each in method or ()),
         env=env_of(env or (), os.environ),
         readiness=readiness,
+        start_timeout=_start_timeout(start_timeout),
         control_self=control == _ITSELF,
         control_command=words_of(control_command, "--control-command") if control_command is not None else (),
         min_pairs=min_pairs,
@@ -117,10 +126,21 @@ def command(
         gets=tuple(get or ()),
         rate=rate,
     )
+    check_program(plan.command, "-- COMMAND", env=plan.env)
+    if plan.control_command:
+        check_program(plan.control_command, "--control-command", env=plan.env)
     show = Show(Console(file=sys.stderr, highlight=False) if STDOUT in places.values() else make_console())
     if plan.told_by_env:
         show.say("no {port} in the command: the environment (PORT) tells it where to listen", style="yellow")
     return run(plan, show, places)
+
+
+def _start_timeout(text: str) -> float:
+    found = seconds(text, "--start-timeout")
+    if not SHORTEST_START <= found <= LONGEST_START:
+        hint = f"from {SHORTEST_START:g} s to {LONGEST_START:g} s"
+        raise InvalidError(f'"{text}" is not within what a start may take', field="--start-timeout", hint=hint)
+    return found
 
 
 def _port(text: str) -> int:

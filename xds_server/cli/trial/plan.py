@@ -1,13 +1,14 @@
 """What is to be tried: the options put together, and the documents that are made of them."""
 
 import shlex
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from xds_server.cli.trial.original import Original
-from xds_server.errors import InvalidError
+from xds_server.errors import InvalidError, cut
 from xds_server.model.network import Address, Protocol
 
 NETWORK, COMPONENT, PROFILE, VARIANT = "try", "service", "new-version", "new"
@@ -22,7 +23,7 @@ _DAY = 86400.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """One trial. `listen` 0: any free port. `timeout` and `warm_up` are seconds."""
+    """One trial. `listen` 0: any free port. `timeout`, `start_timeout` and `warm_up` are seconds."""
 
     original: Original
     command: tuple[str, ...]
@@ -32,6 +33,7 @@ class Plan:
     methods: tuple[str, ...] = ()
     env: Mapping[str, str]
     readiness: str = ""
+    start_timeout: float = 30.0
     control_self: bool = False
     control_command: tuple[str, ...] = ()
     min_pairs: int = 100
@@ -78,7 +80,7 @@ class Plan:
             "name": PROFILE,
             "componentName": COMPONENT,
             "trafficShadowingPercentage": self.share,
-            "shadowInstanceTTL": f"{min(self.timeout + SPARE, _DAY):.0f}s",
+            "shadowInstanceTTL": f"{min(self.start_timeout + self.timeout + SPARE, _DAY):.0f}s",
             "variants": [{"name": VARIANT, "process": self._process(self.command)}],
             "analysis": {"minPairs": self.min_pairs, "warmUp": f"{self.warm_up:g}s"},
             **({"match": {"methods": list(methods)}} if methods else {}),
@@ -91,7 +93,10 @@ class Plan:
             "command": list(command),
             "env": {**({} if told else {"PORT": PORT}), **self.env},
             "workingDirectory": str(Path.cwd()),
-            **({"readiness": {"path": self.readiness}} if self.readiness else {}),
+            "readiness": {
+                "timeout": f"{self.start_timeout:g}s",
+                **({"path": self.readiness} if self.readiness else {}),
+            },
         }
 
 
@@ -108,6 +113,23 @@ def words_of(text: str, field: str) -> tuple[str, ...]:
     if not words:
         raise InvalidError("is empty", field=field, hint='like "python old.py --port {port}"')
     return words
+
+
+def check_program(command: Sequence[str], field: str, *, env: Mapping[str, str]) -> None:
+    """Look whether the program of a command can be run here.
+
+    Args:
+        command: its words; nothing is said of one whose first word becomes complete only with a port.
+        field: the option that names it.
+        env: what is handed on; a PATH among it is the one that is searched.
+
+    Raises:
+        InvalidError: it cannot.
+    """
+    name = command[0]
+    if PORT not in name and shutil.which(name, path=env.get("PATH")) is None:
+        hint = "a program on PATH, or a path from this folder with a / in it"
+        raise InvalidError(f'"{cut(name, 200)}" does not exist or cannot be executed', field=field, hint=hint)
 
 
 def env_of(given: Sequence[str], environ: Mapping[str, str]) -> dict[str, str]:

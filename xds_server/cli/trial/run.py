@@ -20,6 +20,7 @@ import httpx
 from xds_server.cli import verdict_views
 from xds_server.cli.client import JSON, Client
 from xds_server.cli.gating import EXIT_CODES, Look, settled, span
+from xds_server.cli.output import console
 from xds_server.cli.reporting import put, read_profile, with_details
 from xds_server.cli.showing import shower
 from xds_server.cli.trial.gets import Gets
@@ -38,8 +39,8 @@ from xds_server.stage.show import Show
 
 INTERVAL = 0.5
 """Seconds between two looks."""
-RUNNING_SECONDS = 60.0
-"""Longest wait for the new version and the control to be up; their own readiness ends it earlier."""
+SPARE_SECONDS = 30.0
+"""How much longer than `--start-timeout` is waited until both are up; that one ends them by itself."""
 QUIET_SECONDS = 10.0
 """Seconds without a request, or without a pair, after which it is said how to send some."""
 FEW = 20
@@ -143,7 +144,8 @@ async def _play(plan: Plan, mesh: TrialMesh, show: Show, places: dict[Form, str 
 async def _begin(plan: Plan, mesh: TrialMesh, client: Client) -> None:
     """Create the profile; return once the new version, and the control, run. Raises ShadowmeshError: they do not."""
     await asyncio.to_thread(client.post, "networks", NETWORK, "shadowing", "create", body=plan.profile_body())
-    deadline = time.monotonic() + RUNNING_SECONDS
+    limit = plan.start_timeout + SPARE_SECONDS
+    deadline = time.monotonic() + limit
     while True:
         mesh.check()
         try:
@@ -153,15 +155,20 @@ async def _begin(plan: Plan, mesh: TrialMesh, client: Client) -> None:
         if not waiting:
             return
         if time.monotonic() > deadline:
-            raise UnavailableError(f"{', '.join(waiting)} not up after {RUNNING_SECONDS:g} s")
+            raise UnavailableError(f"{', '.join(waiting)} not up after {span(limit)}", hint=_MORE_TIME)
         await asyncio.sleep(0.1)
 
 
 def _explained(error: RuntimeFailedError, plan: Plan) -> RuntimeFailedError:
     hint = "it gets PATH, HOME, LANG and what --env names; it runs in this folder"
+    if "not ready" in error.detail:
+        hint = f"{_MORE_TIME}; {hint}"
     if plan.told_by_env:
         hint += "; nothing in its command says {port}: only its environment (PORT) tells it where to listen"
     return RuntimeFailedError(error.detail, hint=hint, log=error.log)
+
+
+_MORE_TIME = "--start-timeout gives it longer, --start-timeout 2m"
 
 
 class _Wait:
@@ -222,8 +229,9 @@ class _Wait:
 
 def _tell(plan: Plan, found: Subject, show: Show) -> None:
     show.print("")
-    # Reasons hold foreign text: nothing of it is markup.
-    show.console.print(*verdict_views.verdict(found), sep="\n", markup=False, emoji=False)
+    out = console(to=show.console.file)
+    for part in verdict_views.verdict(found):
+        out.print(part)
     for instance in listed(found.profile.get("instances")):
         if instance.get("status") == "Failed" and instance.get("logTail"):
             show.lines(f"last lines of {instance.get('variant')}", [str(line) for line in instance["logTail"]])

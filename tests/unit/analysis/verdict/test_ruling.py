@@ -1,6 +1,7 @@
 """One version against the original: when it passes, fails, or is undecided."""
 
 from dataclasses import replace
+from math import inf
 from typing import Any
 
 import pytest
@@ -19,9 +20,13 @@ from tests.unit.analysis.verdict.cases import (
     version,
 )
 from xds_server.analysis.verdict.case import State
+from xds_server.analysis.verdict.hypotheses import Place
 from xds_server.analysis.verdict.judge import judge
+from xds_server.analysis.verdict.measured import Measured
 from xds_server.analysis.verdict.readings import Reading
+from xds_server.analysis.verdict.reasons import reason_of
 from xds_server.analysis.verdict.verdict import CheckResult, Decision, Verdict
+from xds_server.analysis.verdict.words import span
 from xds_server.analysis.windows.profile_evidence import VersionEvidence
 from xds_server.model.judging import Judging
 
@@ -132,6 +137,38 @@ def test_copies_that_only_counters_know_of_count_in_all_traffic_and_breaker_over
 def test_losses_that_pairing_saw_and_counters_too_count_once() -> None:
     lost = {"overflow": 5, "als_gap": 3, "unpaired_original": 8}
     assert verdict_of(version({"GET /": Seen(2000, missing=8)}, lost=lost)).missing.copies == 8
+
+
+def test_one_missing_copy_is_told_once_and_in_the_singular() -> None:
+    lost = {"als_gap": 1, "unpaired_original": 1}
+    told = verdict_of(version({"GET /": Seen(90, missing=1)}, lost=lost)).reasons[-1]
+    whose = "1 whose answer, or the record of it, never came"
+    assert told == f"1 copy (1.1 %) is missing, counted as the worst for a PASS: {whose}"
+
+
+def test_before_there_is_a_pair_the_limit_of_a_ratio_is_a_ratio() -> None:
+    assert row(verdict_of(checks=[P50]), "response_time p50").unit == "ratio"
+
+
+@pytest.mark.parametrize(
+    ("interval", "unit", "told"),
+    [
+        ((1.31, 1.554), "ratio", "[1.31, 1.55]"),
+        ((0.0, inf), "ratio", "(how sure that is, is not known yet)"),
+        ((1.2, inf), "ratio", "(at least 1.2)"),
+        ((0.01, inf), "share", "(at least 1 %)"),
+    ],
+)
+def test_an_end_of_an_interval_that_is_not_known_is_said_in_words(
+    interval: tuple[float, float], unit: str, told: str
+) -> None:
+    assert span(interval, unit=unit) == told
+
+
+def test_times_without_a_whole_block_are_not_called_unmeasured() -> None:
+    seen = Measured(1.25, "ratio", 20, original=12.0, shadow=13.0)
+    told = reason_of(Place(P50, "", 20, seen), Decision.INCONCLUSIVE, interval=None, needed=None, length=2.0)
+    assert told == "all traffic: response_time p50: no block of time is complete yet"
 
 
 def test_missing_copies_could_all_have_been_slow() -> None:

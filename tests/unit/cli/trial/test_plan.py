@@ -21,6 +21,7 @@ def plan(**more: Any) -> Plan:
     [
         {},
         {"control_self": True},
+        {"start_timeout": 600.0},
         {"control_command": ("old", "--port", "{port}"), "readiness": "/healthz"},
         {"protocol": Protocol.GRPC, "share": 0.1, "warm_up": 0.0, "timeout": 1e6},
         {"methods": ("GET", "POST"), "command": ("app",)},
@@ -31,6 +32,13 @@ def test_the_documents_are_those_that_the_manager_takes(more: dict[str, Any]) ->
     ProfileBody.model_validate(made.profile_body())
     network = NetworkBody.model_validate(made.network_body(Address("127.0.0.1", 9001), 18080))
     assert network.components[0].endpoints[0].port == 9001
+
+
+def test_the_new_version_and_its_control_have_as_long_to_start_as_was_said() -> None:
+    body = plan(control_command=("old", "{port}"), start_timeout=90.0, readiness="/up").profile_body()
+    for process in (body["variants"][0]["process"], body["control"]["process"]):
+        assert process["readiness"] == {"timeout": "90s", "path": "/up"}
+    assert body["shadowInstanceTTL"] == "1290s"
 
 
 def test_only_safe_methods_are_copied_unless_more_are_named_and_grpc_has_but_one() -> None:

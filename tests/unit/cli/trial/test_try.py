@@ -17,6 +17,7 @@ from xds_server.cli.trial.gets import Gets
 from xds_server.cli.trial.original import Original
 from xds_server.cli.trial.plan import Plan
 from xds_server.cli.trial.run import _Wait, advice
+from xds_server.errors import RuntimeFailedError
 from xds_server.report.subject import Subject
 from xds_server.stage.show import Show
 
@@ -42,10 +43,15 @@ def subject(name: str = "pass") -> Subject:
         (("--get", "api", "--", "app"), 7, '--get: "api" is not a path'),
         (("--get", "/", "--protocol", "grpc", "--", "app"), 7, "gRPC has no GET"),
         (("--listen", "0.0.0.0:1", "--", "app"), 7, "is not this machine alone"),
+        (("--share", "0", "--", "app"), 7, "--share: 0 copies nothing"),
         (("--timeout", "soon", "--", "app"), 7, "--timeout"),
+        (("--start-timeout", "11m", "--", "app"), 7, "from 0.1 s to 600 s"),
         (("--report", "/no/such/folder/x.html", "--", "app"), 7, "cannot be written"),
         (("--env", "NOT_SET_ANYWHERE", "--", "app"), 7, "is not set"),
-        (("--", "app", "{port}"), 6, "the original does not answer"),
+        (("--", "/no/such/cmd"), 7, '-- COMMAND: "/no/such/cmd" does not exist or cannot be executed'),
+        (("--control-command", "no-such-program", "--", "true"), 7, '--control-command: "no-such-program" does not'),
+        (("--env", "PATH=/nowhere", "--", "true"), 7, '"true" does not exist'),
+        (("--", "true", "{port}"), 6, "the original does not answer"),
     ],
 )
 def test_what_cannot_be_is_one_clear_line_and_no_decision(
@@ -65,9 +71,15 @@ def test_a_taken_port_is_a_conflict_before_anything_starts(offline: Shell, monke
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
-        done = offline(*TRY, "--listen", port, "--", "app", "{port}")
+        done = offline(*TRY, "--listen", port, "--", "true", "{port}")
     assert done.code == 4
     assert f"--listen: port {port} is taken" in done.err
+
+
+def test_a_version_that_is_not_up_in_time_is_told_with_the_option_that_gives_it_longer() -> None:
+    slow = RuntimeFailedError("try: new is Failed: not ready on 127.0.0.1:5 after 30 s: connection refused")
+    assert "--start-timeout" in str(module._explained(slow, plan()))
+    assert "--start-timeout" not in str(module._explained(RuntimeFailedError("exited with code 1"), plan()))
 
 
 def waiting(seconds: float, **more: Any) -> _Wait:
