@@ -13,8 +13,8 @@ from xds_server.report.words import DECISIONS, FAIL, INCONCLUSIVE, JSON, PASS, c
 
 MOST_REASONS = 20
 _ENDED = ("exited with code", "killed by", "it exited")
-_NEVER_UP = ("not ready", "it never got ready")
-"""How the reason of an instance begins that failed by its own doing."""
+_NEVER_UP = ("not ready", "never got ready")
+"""How the reason of an instance that failed by its own doing begins, and what it says of one that was never up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,7 +144,7 @@ def _failure(instance: JSON, *, several: bool) -> str:
     reason = clip(instance.get("reason") or "no reason known")
     if reason.startswith(_ENDED):
         return f"{who} ended by itself: {reason}; a pipeline should not ship it"
-    if reason.startswith(_NEVER_UP):
+    if any(words in reason for words in _NEVER_UP):
         return f"{who} did not start: {reason}; a pipeline should not ship it"
     return f"{who} failed: {reason}"
 

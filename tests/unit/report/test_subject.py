@@ -13,8 +13,8 @@ from xds_server.report.subject import Subject
     [
         ("exited with code 3", "the new version ended by itself: exited with code 3; a pipeline should not ship it"),
         (
-            "not ready on 127.0.0.1:5 after 30 s",
-            "the new version did not start: not ready on 127.0.0.1:5 after 30 s; a",
+            "process.readiness: not ready on :5 after 30 s",
+            "the new version did not start: process.readiness: not ready on :5 after 30 s; a",
         ),
         ("the machine was restarted", "the new version failed: the machine was restarted"),
     ],

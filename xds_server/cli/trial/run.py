@@ -168,7 +168,7 @@ def _explained(error: RuntimeFailedError, plan: Plan) -> RuntimeFailedError:
     return RuntimeFailedError(error.detail, hint=hint, log=error.log)
 
 
-_MORE_TIME = "--start-timeout gives it longer, --start-timeout 2m"
+_MORE_TIME = "--start-timeout 2m would give it longer"
 
 
 class _Wait:
