@@ -65,7 +65,7 @@ def prove(
             faulted.times.add(took)
         return
     evidence.pairs += 1
-    if differs:
+    if differs and not (failed[0] or failed[1]):  # errors are counted once, as such
         evidence.differing += 1
     if failed[0] is not failed[1]:
         if failed[1]:
