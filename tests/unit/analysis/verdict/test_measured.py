@@ -143,6 +143,12 @@ def test_pairs_are_what_is_waited_for_when_blocks_have_shown_it() -> None:
     assert (need.pairs > 100, need.blocks) == (True, 0)
 
 
+def test_of_a_hypothesis_without_weight_no_fail_is_waited_for() -> None:
+    pairs = error_rate(Paired(1000, 15, 0), outcomes(15, 0), margin=0.01, alpha=0.01)
+    assert pairs.needed(math.inf) is None
+    assert outcomes(15, 0).more_above(math.inf) is None
+
+
 def test_a_field_that_differed_in_one_moment_only_is_not_found() -> None:
     seen = Paired(1000, 60, 0)
     assert field_evidence(seen, outcomes(60, 0, 2), 0.01) < ENOUGH < field_evidence(seen, outcomes(60, 0), 0.01)
