@@ -99,7 +99,10 @@ def _undecided(decided: Sequence[Decided], shown: Mapping[Row, CheckResult]) -> 
     open_places: dict[Check, list[CheckResult]] = {}
     for each in decided:
         if each.critical and each.place.judged and each.decision is Decision.INCONCLUSIVE and each.place.key in shown:
-            open_places.setdefault(each.place.check, []).append(shown[each.place.key])
+            if each.place.not_judged:  # more pairs would not help
+                said.append(shown[each.place.key].reason)
+            else:
+                open_places.setdefault(each.place.check, []).append(shown[each.place.key])
     for check, rows in open_places.items():
         needy = [row for row in rows if row.needed]
         if not needy:

@@ -229,7 +229,8 @@ def test_equal_fields_of_many_notes_are_one_object() -> None:
     controls = Controls()
     controls.configure("c")
     made = [
-        controls.meet(None, "a", ("GET /", {("$." + "x" * 3, "value"): ""}, None, True, False, False))[0] for _ in range(2)
+        controls.meet(None, "a", ("GET /", {("$." + "x" * 3, "value"): ""}, None, True, False, False))[0]
+        for _ in range(2)
     ]
     first, second = (next(iter(notes["a"][1])) for notes in made if notes is not None)
     assert first is second

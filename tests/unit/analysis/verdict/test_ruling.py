@@ -347,6 +347,34 @@ def test_a_fail_stays_when_its_endpoint_is_no_longer_told_apart() -> None:
     assert folded.reasons[0].startswith("GET /bad: ")
 
 
+@pytest.mark.parametrize(("judged", "said"), [(0, "none of 2,000 pairs was"), (20, "only 20 of 2,020 pairs were")])
+def test_an_endpoint_with_enough_traffic_of_which_nothing_is_judged_makes_no_pass(judged: int, said: str) -> None:
+    left_out = Seen(judged, not_judged={"conditional": 2000})
+    verdict = verdict_of(version({"GET /": Seen(3000, times=60), "GET /x": left_out}), checks=(ERRORS, DIFFERENCES))
+    assert verdict.decision is Decision.INCONCLUSIVE
+    assert verdict.reasons[0] == f"GET /x: {said} judged: conditional 2,000"
+    assert not any("would tell" in reason for reason in verdict.reasons)
+    assert {r.judged for r in verdict.checks if r.endpoint == "GET /x"} == {True}
+
+
+def test_an_endpoint_with_little_traffic_of_which_nothing_is_judged_is_listed_and_hinders_no_pass() -> None:
+    verdict = verdict_of(version({"GET /": Seen(3000), "GET /x": Seen(not_judged={"conditional": 20})}))
+    assert verdict.decision is Decision.PASS
+    (row,) = (r for r in verdict.checks if r.endpoint == "GET /x")
+    assert (row.judged, row.reason) == (False, "GET /x: none of 20 pairs was judged: conditional 20")
+
+
+def test_pairs_that_are_counted_as_missing_are_not_counted_again_as_not_judged() -> None:
+    seen = {"GET /": Seen(3000), "GET /x": Seen(28, missing=2, not_judged={"timeout": 2})}
+    assert not next(r for r in verdict_of(version(seen)).checks if r.endpoint == "GET /x").judged
+
+
+def test_an_endpoint_of_which_nothing_is_judged_is_named_among_many() -> None:
+    many = {f"GET /{n}": Seen(1000) for n in range(70)}
+    verdict = verdict_of(version({**many, "GET /x": Seen(not_judged={"conditional": 9000})}))
+    assert verdict.reasons == ("GET /x: none of 9,000 pairs was judged: conditional 9,000",)
+
+
 def test_an_endpoint_that_is_not_judged_does_not_pass_either() -> None:
     verdict = verdict_of(version({"GET /": Seen(100_000), "GET /rare": Seen(900)}))
     rare = row(verdict, "error_rate", "GET /rare")
