@@ -37,7 +37,9 @@ from xds_server.model.judging import Check, Metric
 
 DOUBT = log(10)
 """Evidence from which a field is no longer called noise."""
-PRESENT = 0.5
+BROKEN = 0.5
+"""Share of the pairs in which the original may fail itself for a PASS."""
+PRESENT = 0.9
 """Share of the pairs that the control has to answer too for a PASS beside it."""
 ELSEWHERE = frozenset({Metric.CPU, Metric.MEMORY, Metric.PROMETHEUS})
 """Metrics that are not made of pairs."""
@@ -133,7 +135,7 @@ def _place(
     fields = _fields(check, variant, name, endpoint) if by_field else ()
     hints = _hints(endpoint, controlled=case.controlled) if check.metric is Metric.DIFFERENCE_RATE else ()
     unjudged = _unjudged(endpoint) if name else ""
-    doubt = unjudged
+    doubt = unjudged or _broken(endpoint)
     if not doubt and case.controlled and check.metric is not Metric.ERROR_RATE:
         doubt = _absent(endpoint) or (_hidden(check, endpoint) if by_field else "")
     return Place(
@@ -218,7 +220,15 @@ def _clock(kind: str, tally: FieldTally) -> bool:
 def _absent(endpoint: EndpointEvidence) -> str:
     """Return that the control answered too little of it; empty when it did enough."""
     trios, pairs = endpoint.evidence.trios, endpoint.pairs
-    return f"the control answered only {count(trios)} of {count(pairs)} pairs" if trios < PRESENT * pairs else ""
+    if trios >= PRESENT * pairs:
+        return ""
+    return f"the control answered only {count(trios)} of {count(pairs)} pairs, a PASS needs {share(PRESENT)} of them"
+
+
+def _broken(endpoint: EndpointEvidence) -> str:
+    """Return that the original fails too often to compare with; empty when it does not."""
+    failed, pairs = endpoint.evidence.error_down + endpoint.evidence.error_both, endpoint.pairs
+    return f"the original itself failed in {count(failed)} of {count(pairs)} pairs" if failed > BROKEN * pairs else ""
 
 
 def _hidden(check: Check, endpoint: EndpointEvidence) -> str:

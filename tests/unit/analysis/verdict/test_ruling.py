@@ -375,6 +375,30 @@ def test_an_endpoint_of_which_nothing_is_judged_is_named_among_many() -> None:
     assert verdict.reasons == ("GET /x: none of 9,000 pairs was judged: conditional 9,000",)
 
 
+def test_when_both_fail_nothing_passes_and_it_is_said_that_the_original_does() -> None:
+    for both, decision in ((4000, Decision.INCONCLUSIVE), (2400, Decision.INCONCLUSIVE), (1600, Decision.PASS)):
+        verdict = verdict_of(version({"GET /": Seen(4000, both=both)}), checks=(ERRORS, DIFFERENCES))
+        assert verdict.decision is decision
+        said = f"the original itself failed in {both:,} of 4,000 pairs"
+        assert any(said in reason for reason in verdict.reasons) is (decision is not Decision.PASS)
+    apart = verdict_of(version({"GET /": Seen(4000), "GET /x": Seen(100, both=100)}), checks=(ERRORS,))
+    assert apart.decision is Decision.INCONCLUSIVE
+    assert "GET /x" in apart.reasons[0]
+
+
+def test_a_pass_rests_on_pairs_in_which_not_both_failed() -> None:
+    assert verdict_of(version({"GET /": Seen(1000, both=450)})).decision is Decision.INCONCLUSIVE
+    assert verdict_of(version({"GET /": Seen(1000, both=400)})).decision is Decision.PASS
+
+
+@pytest.mark.parametrize(("trios", "decision"), [(2690, Decision.INCONCLUSIVE), (2700, Decision.PASS)])
+def test_a_pass_beside_a_control_needs_it_to_have_answered_nearly_all(trios: int, decision: Decision) -> None:
+    verdict = verdict_of(version({"GET /": Seen(3000, trios=trios)}), checks=[DIFFERENCES], controlled=True)
+    assert verdict.decision is decision
+    said = "the control answered only 2,690 of 3,000 pairs, a PASS needs 90 % of them"
+    assert (said in verdict.reasons[0]) is (decision is Decision.INCONCLUSIVE)
+
+
 def test_an_endpoint_that_is_not_judged_does_not_pass_either() -> None:
     verdict = verdict_of(version({"GET /": Seen(100_000), "GET /rare": Seen(900)}))
     rare = row(verdict, "error_rate", "GET /rare")
