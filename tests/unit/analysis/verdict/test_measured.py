@@ -84,6 +84,24 @@ def test_more_blocks_are_said_in_pairs() -> None:
     assert needed.pairs % 100 == 0
 
 
+def test_how_many_blocks_a_fail_by_times_waits_for_is_by_the_familys_bar() -> None:
+    known = blocks(1.6, 6)
+    found = response_time(known, quantile=0.5, margin=1.25, alpha=0.01, pairs=300, missing=2)
+    near, far = found.needed(ENOUGH), found.needed(3 * ENOUGH)
+    assert near is not None
+    assert far is not None
+    assert (near.pairs, far.pairs) == (near.blocks * 50, far.blocks * 50)
+    assert 0 < near.blocks < far.blocks
+    reached = response_time(blocks(1.6, 6 + near.blocks), quantile=0.5, margin=1.25, alpha=0.01, pairs=600, missing=2)
+    assert reached.log_fail >= ENOUGH
+    # Copies that are missing may have been slow: that brings no FAIL nearer.
+    lossy = response_time(known, quantile=0.5, margin=1.25, alpha=0.01, pairs=300, missing=40).needed(ENOUGH)
+    assert lossy is None or lossy.blocks > near.blocks
+    passing = response_time(blocks(1.0, 3), quantile=0.5, margin=1.25, alpha=0.01, pairs=150).needed(ENOUGH)
+    assert passing is not None
+    assert (passing.pairs > 0, passing.blocks) == (True, 0)
+
+
 def test_a_reading_that_was_not_made_says_why() -> None:
     assert reading(None, margin=1.5, alpha=0.01, name="cpu").said == "cpu: nothing was read so far"
     found = reading(Reading(reason="the query found nothing"), margin=1.1, alpha=0.01, name="checkout_errors")

@@ -1,5 +1,6 @@
 """One version against the original: when it passes, fails, or is undecided."""
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -163,6 +164,12 @@ def test_slower_than_the_limit_fails_and_says_what_it_was_judged_against() -> No
     assert verdict.decision is Decision.FAIL
     assert "is 1.42 times the original's [" in verdict.reasons[0]
     assert "which has 10 times the load, with an allowance of 1 ms" in verdict.reasons[0]
+
+
+def test_a_slow_version_says_how_many_blocks_it_waits_for() -> None:
+    verdict = verdict_of(version({"GET /": Seen(300, times=6, ratio=1.6)}), checks=[P50])
+    assert verdict.decision is Decision.INCONCLUSIVE
+    assert re.search(r"; FAIL needs about \d+ more blocks of 2 s$", verdict.reasons[0])
 
 
 def test_with_a_control_times_and_differences_are_judged_against_it() -> None:
