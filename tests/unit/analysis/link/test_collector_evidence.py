@@ -206,6 +206,38 @@ def test_endpoints_that_become_one_keep_the_blocks_of_that_with_most() -> None:
     assert found.error_blocks == before
 
 
+def test_in_blocks_a_missing_copy_did_not_fail_where_its_original_did() -> None:
+    book, tally = EvidenceBook(np.random.default_rng(1)), Tally(PROFILE, "a1")
+    for second in range(4):
+        window = Tally(PROFILE, "a1")
+        window.seen(START + second)
+        evidence = window.endpoints.setdefault("GET /", EndpointTally()).evidence
+        evidence.pairs, evidence.error_up, evidence.error_down = 9, 7, 1
+        evidence.missing, evidence.missing_errors = 3, 2
+        book.take(window, length=1.0, quantiles=(0.5,))
+        tally.merge(window)
+    v = book.view([tally], {}).versions["a1"]
+    for each in (v.whole, v.endpoints["GET /"]):
+        assert (each.error_blocks.count, each.error_blocks.total) == (3, 12)
+
+
+def test_times_beside_the_control_are_those_of_its_trios() -> None:
+    book, tally = EvidenceBook(np.random.default_rng(1)), Tally(PROFILE, "a1")
+    for second in range(9):
+        window = Tally(PROFILE, "a1")
+        window.seen(START + second)
+        evidence = window.endpoints.setdefault("GET /", EndpointTally()).evidence
+        for number in range(25):
+            evidence.times.add(0.010 + number * 1e-4, 0.030 + number * 1e-4)
+            evidence.control_times.add(0.030 + number * 1e-4, 0.030 + number * 1e-4)
+        book.take(window, length=1.0, quantiles=(0.5,))
+        tally.merge(window)
+    v = book.view([tally], {}).versions["a1"]
+    for each in (v.whole, v.endpoints["GET /"]):
+        assert each.times[0.5].log_evidence_above(1.5) > 1
+        assert each.control_times[0.5].log_evidence_above(1.5) < 0 < each.control_times[0.5].log_evidence_below(1.5)
+
+
 def test_endpoints_and_fields_are_numbered_as_they_appear_once_for_all_versions() -> None:
     world = World()
     world.request({"a1": b'{"x":1}', CONTROL: SAME}, path="/b")

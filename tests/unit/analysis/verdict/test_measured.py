@@ -5,7 +5,7 @@ import math
 import pytest
 
 from tests.unit.analysis.verdict.cases import blocks, outcomes
-from xds_server.analysis.statistics.paired import Paired
+from xds_server.analysis.statistics.paired import Paired, log_evidence_above
 from xds_server.analysis.statistics.proportion import Proportion
 from xds_server.analysis.statistics.ratio import GRID, Ratios
 from xds_server.analysis.statistics.symmetric import Symmetric
@@ -159,6 +159,13 @@ def test_pairs_are_what_is_waited_for_when_blocks_have_shown_it() -> None:
     need = found.needed(ENOUGH)
     assert need is not None
     assert (need.pairs > 100, need.blocks) == (True, 0)
+
+
+def test_for_a_fail_a_missing_copy_did_not_fail_where_its_original_did() -> None:
+    # Blocks that show it beyond doubt, so that it is the pairs that decide.
+    found = error_rate(Paired(2000, 60, 0), outcomes(900, 0), margin=0.01, alpha=0.01, missing=30, missing_errors=20)
+    assert found.log_fail == pytest.approx(log_evidence_above(Paired(2030, 60, 20), 0.01))
+    assert found.log_fail < log_evidence_above(Paired(2030, 60, 0), 0.01) - 1
 
 
 def test_of_a_hypothesis_without_weight_no_fail_is_waited_for() -> None:
