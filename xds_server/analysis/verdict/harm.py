@@ -19,7 +19,7 @@ from xds_server.analysis.verdict.measured import Measured
 from xds_server.analysis.verdict.rates import error_rate_of_arms
 from xds_server.analysis.verdict.times import response_time
 from xds_server.analysis.verdict.verdict import Harm, HarmDecision, HarmMetric
-from xds_server.analysis.verdict.words import SHARE, about, share, span, times
+from xds_server.analysis.verdict.words import SHARE, about, points, share, span, times
 from xds_server.analysis.windows.arms import MIRRORED, PLAIN, ArmTally
 from xds_server.analysis.windows.profile_evidence import ALLOWANCE
 from xds_server.model.rollout import Mode
@@ -122,7 +122,7 @@ def _reason(metric: _Metric, decision: HarmDecision, enough: float) -> str:
     within = f" {span(interval, unit=seen.unit)}" if interval else ""
     if seen.unit == SHARE:
         side = "below" if seen.effect < 0 else "above"
-        effect, limit = f"{share(abs(seen.effect))} {side}", share(seen.threshold)
+        effect, limit = f"{points(abs(seen.effect))} {side}", share(seen.threshold)
     else:
         effect = f"{times(seen.effect)} times"
         limit = f"{times(seen.threshold)} times, with an allowance of {ALLOWANCE * 1000:g} ms"

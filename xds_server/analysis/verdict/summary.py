@@ -61,7 +61,7 @@ def reasons_of(
     elif not said:
         said.extend(_undecided(decided, shown))
     if not said:
-        said.append("no check can be judged: name metrics in performanceMetrics, or checks in analysis")
+        said.append(_nothing(case.checks))
     said.extend(f"not critical: {reason}" for reason in failing(decided, shown))
     if whole is Decision.INCONCLUSIVE and missing.copies:
         said.append(_missing(missing))
@@ -70,6 +70,12 @@ def reasons_of(
     if case.faulted:
         said.append("faults are injected: the copies under them are no evidence here, see resilience")
     return said
+
+
+def _nothing(checks: Sequence[Check]) -> str:
+    if checks and all(check.muted for check in checks):
+        return "all checks are muted, so nothing is judged: unmute one"
+    return "no check can be judged: name metrics in performanceMetrics, or checks in analysis"
 
 
 def _passes(decided: Sequence[Decided]) -> str:

@@ -12,7 +12,7 @@ from xds_server.analysis.statistics.symmetric import Symmetric
 from xds_server.analysis.verdict.rates import difference_rate, error_rate, field_evidence, unexplained_rate
 from xds_server.analysis.verdict.readings import Reading, reading
 from xds_server.analysis.verdict.times import response_time, with_missing
-from xds_server.analysis.verdict.words import about, count, plural, share, times
+from xds_server.analysis.verdict.words import about, count, plural, points, share, times
 
 ENOUGH = math.log(100)
 
@@ -117,6 +117,11 @@ def test_numbers_are_said_with_two_digits() -> None:
         "0 %",
         "-0.32 %",
         "0 %",
+    ]
+    assert [points(x) for x in (0.028, 0.01, 0.3)] == [
+        "2.8 percentage points",
+        "1 percentage point",
+        "30 percentage points",
     ]
     assert [times(x) for x in (1.4213, 1.0, 12.3456, 1234.5, math.inf)] == ["1.42", "1", "12.35", "1,234", "inf"]
     assert [about(x) for x in (7, 12, 1234, 98_765)] == ["about 7", "about 12", "about 1,200", "about 99,000"]

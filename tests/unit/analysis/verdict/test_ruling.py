@@ -54,7 +54,7 @@ def test_too_few_pairs_are_undecided_and_it_is_said_how_many_more_it_takes() -> 
 def test_many_errors_of_the_shadow_alone_fail_it_with_numbers_and_limit() -> None:
     verdict = verdict_of(version({"GET /items/{id}": Seen(2600, up=107)}))
     assert verdict.decision is Decision.FAIL
-    assert verdict.reasons[0].startswith("GET /items/{id}: error_rate is 4.1 % above the original's [")
+    assert verdict.reasons[0].startswith("GET /items/{id}: error_rate is 4.1 percentage points above the original's [")
     assert verdict.reasons[0].endswith("], the limit is 1 %")
 
 
@@ -345,6 +345,11 @@ def test_without_any_check_it_is_said_where_to_name_one() -> None:
     verdict = verdict_of(version({"GET /": Seen(2000)}), checks=())
     assert verdict.decision is Decision.INCONCLUSIVE
     assert "performanceMetrics" in verdict.reasons[0]
+
+
+def test_when_all_checks_are_muted_it_is_said() -> None:
+    verdict = verdict_of(version({"GET /": Seen(2000)}), checks=[replace(ERRORS, muted=True)])
+    assert verdict.reasons == ("all checks are muted, so nothing is judged: unmute one",)
 
 
 def test_a_fail_stays_when_its_endpoint_is_no_longer_told_apart() -> None:
