@@ -66,7 +66,15 @@ class CheckBody(Document):
     query: Query | None = OMITTED
     """For `prometheus`: PromQL of one series, higher is worse; `{network}`, `{component}`, `{variant}` and `{window}`
     are filled in."""
-    weight: Annotated[float, Number(0.0, 1000.0, "how much it counts beside the others")] = 1.0
+    weight: Annotated[
+        float,
+        Number(
+            0.0,
+            1000.0,
+            "how much it counts beside the others; muted: true for a check that shall not count",
+            exclusive=True,
+        ),
+    ] = 1.0
     """How much it counts when the checks that are not critical fail."""
     critical: bool = False
     """Whether its FAIL fails the whole; when no check is critical, all are."""

@@ -41,7 +41,11 @@ async def test_the_verdict_and_its_reasons_are_seen_without_scrolling_on_a_phone
     browser: Browser, tmp_path: Path
 ) -> None:
     async with opened(browser, tmp_path, subject("fail"), size=PHONE) as report:
-        for text in ("✕ FAIL", "error_rate is 4.1 % above the original's", "response_time p50 is 1.42 times"):
+        for text in (
+            "✕ FAIL",
+            "error_rate is 4.1 percentage points above the original's",
+            "response_time p50 is 1.42 times",
+        ):
             box = await report.page.get_by_text(text).first.bounding_box()
             assert box is not None
             assert box["y"] + box["height"] <= PHONE[1]
@@ -52,7 +56,7 @@ async def test_what_went_wrong_is_open_and_the_rest_opens_without_a_script(brows
     async with opened(browser, tmp_path, subject("fail")) as report:
         page = await context.new_page()
         await page.goto(report.url)
-        assert await page.get_by_text("error_rate is 0.17 % above the original's").is_visible()
+        assert await page.get_by_text("error_rate is 0.17 percentage points above the original's").is_visible()
         assert await page.get_by_text('"12.50"').is_visible()
         hidden = page.get_by_text("Whatever the number of endpoints and fields")
         assert not await hidden.is_visible()

@@ -258,7 +258,8 @@ class Analyser:
         timed = not shadow.delayed and not original.early
         if profile.controls:
             took = shadow.response_time if timed else None
-            note = endpoint_name, fields, took, warm and not shadow.delayed, warm and shadow.delayed
+            failed = has_failed(original) or has_failed(shadow)
+            note = endpoint_name, fields, took, warm and not shadow.delayed, warm and shadow.delayed, failed
             self._trios(original, shadow.shadow, profile=profile, note=note)
             # Its own pairs say nothing about a version.
             warm = warm and not tally.control

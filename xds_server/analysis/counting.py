@@ -13,7 +13,7 @@ from xds_server.analysis.windows.tally import Field, LegTally
 
 SERVER_ERROR = 500
 
-_MAYBE_ITS_DOING = frozenset({Reason.TIMEOUT, Reason.FAILED})
+COUNTED_MISSING = frozenset({Reason.TIMEOUT, Reason.FAILED})
 """Why pairs are not judged that count among the missing ones: how they came out may have to do with it."""
 _RECOGNISED = str(Kind.SAME_KIND)
 _STATUSES = {status: str(status) for status in range(600)}
@@ -53,7 +53,7 @@ def count_missing(evidence: Evidence, original: Record) -> None:
 def not_judged(evidence: Evidence, reason: Reason, original: Record) -> None:
     """Take a pair after the warm-up that is not judged for what it is worth."""
     evidence.not_judged[reason] = evidence.not_judged.get(reason, 0) + 1
-    if reason in _MAYBE_ITS_DOING:
+    if reason in COUNTED_MISSING:
         count_missing(evidence, original)
     elif reason is Reason.INJECTED:
         evidence.faulted.aborted += 1
@@ -74,7 +74,7 @@ def prove(
             faulted.times.add(took)
         return
     evidence.pairs += 1
-    if differs:
+    if differs and not (failed[0] or failed[1]):  # errors are counted once, as such
         evidence.differing += 1
     if failed[0] is not failed[1]:
         if failed[1]:

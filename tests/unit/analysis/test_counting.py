@@ -81,6 +81,12 @@ def test_what_is_another_value_each_time_by_its_looks_does_not_count_as_differin
     assert (found.pairs, found.differing) == (1, differing)
 
 
+def test_an_answer_that_failed_is_an_error_and_no_difference() -> None:
+    found = seen((SAME, FAILED), (FAILED, SAME), (FAILED, {"status": 500}), (SAME, {"status": 404}), (SAME, CUT))
+    assert (found.pairs, found.error_up, found.error_down, found.error_both) == (5, 2, 1, 1)
+    assert found.differing == 1
+
+
 def test_a_difference_beside_a_recognised_one_counts() -> None:
     original, shadow = (each[:-1] + more for each, more in zip(STAMPS, (b',"a":1}', b',"a":2}'), strict=True))
     assert seen(({"body": original}, {"body": shadow})).differing == 1

@@ -68,6 +68,7 @@ CHECKS: list[tuple[dict[str, Any], str, str, str]] = [
     (QUERY | {"query": 'x{job="{ component }"}'}, ".query", "{ component }", "{variant}, {window}"),
     (QUERY | {"query": "sum(orders)"}, ".query", "asks the same of all versions", 'version="{variant}"'),
     (RATE | {"weight": -1}, ".weight", "out of range", "beside the others"),
+    (RATE | {"weight": 0}, ".weight", "out of range", "muted: true for a check that shall not count"),
     (RATE | {"muted": "yes"}, ".muted", "is not true or false", "only shown"),
     (RATE | {"threshold": 1}, ".threshold", "is not a known field", "known are"),
 ]

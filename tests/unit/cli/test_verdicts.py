@@ -87,7 +87,7 @@ def test_the_status_shows_each_verdict_with_the_worst_reasons(capsys: pytest.Cap
         console().print(part)
     out = capsys.readouterr().out
     assert out.count("verdict FAIL  v2 of catalog, 4,810 pairs, since ") == 1
-    assert "GET /items/{id}: error_rate is 4.1 % above" in out
+    assert "GET /items/{id}: error_rate is 4.1 percentage points above" in out
     assert "a fourth reason" not in out
     assert "and 2 more reasons" in out
 

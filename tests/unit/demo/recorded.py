@@ -115,7 +115,12 @@ _INSTANCE = {
 _VERDICT = {
     "decision": "FAIL",
     "pairs": 2100,
-    "reasons": ["GET /api/items/{id}: difference_rate is 100 % above the control's [52 %, 100 %], the limit is 1 %"],
+    "reasons": [
+        (
+            "GET /api/items/{id}: difference_rate is 100 percentage points above the control's [52 %, 100 %], "
+            "the limit is 1 %"
+        )
+    ],
     "checks": [{"critical": True, "judged": True, "pairsNeeded": 120}, {"critical": False, "pairsNeeded": 900}],
     "resilience": {"score": 1.0, "summary": "under the injected faults v2 answers 100 % of the copies as well"},
 }

@@ -100,7 +100,9 @@ def test_a_bug_that_was_not_found_stands_out() -> None:
 
 def test_each_version_has_its_verdict_with_its_reasons_and_how_it_degrades() -> None:
     text = printed(outcome()).split("May it be shipped?")[1]
-    assert line_of(text, "version 2").startswith("version 2 FAIL 2100 GET /api/items/{id}: difference_rate is 100 %")
+    assert line_of(text, "version 2").startswith(
+        "version 2 FAIL 2100 GET /api/items/{id}: difference_rate is 100 percentage"
+    )
     assert line_of(text, "version 3") == "version 3 PASS 4500 every critical check passes"
     assert "under the injected faults v2 answers 100 % of the copies as well" in text
     assert text.splitlines()[-2] == "version 2: FAIL, version 3: PASS"

@@ -95,7 +95,7 @@ def test_hostile_values_are_text() -> None:
     "part",
     [
         "v2 of catalog",
-        "error_rate is 4.1 % above the original's",
+        "error_rate is 4.1 percentage points above the original's",
         "4 endpoints: 1 FAIL, 1 INCONCLUSIVE, 1 PASS, 1 not judged",
         "612 pairs, about 240 more needed",
         '"12.50"',

@@ -51,11 +51,11 @@ def test_each_check_is_a_case_and_the_verdict_is_one() -> None:
     assert len(suite.findall("testcase")) == 1 + len(verdict("fail")["checks"])
     failure = named(suite, "error_rate [all traffic]").find("failure")
     assert failure is not None
-    assert failure.attrib["message"].startswith("all traffic: error_rate is 2.2 % above")
+    assert failure.attrib["message"].startswith("all traffic: error_rate is 2.2 percentage points above")
     assert "limit at most +1 %" in str(failure.text)
     open_one = named(suite, "error_rate [POST /orders]").find("skipped")
     assert open_one is not None
-    assert open_one.attrib["message"].startswith("INCONCLUSIVE: POST /orders: error_rate is 0.17 %")
+    assert open_one.attrib["message"].startswith("INCONCLUSIVE: POST /orders: error_rate is 0.17 percentage points")
     assert len(named(suite, "error_rate [GET /cart]")) == 1
 
 

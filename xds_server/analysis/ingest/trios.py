@@ -22,10 +22,11 @@ MAX_CONTROLS = 64
 MAX_KNOWN = 64
 """Shadows of a profile of which it is remembered in what trios of theirs have differed."""
 
-Seen = tuple[str, Mapping[Field, str], float | None, bool, bool]
+Seen = tuple[str, Mapping[Field, str], float | None, bool, bool, bool]
 """Of one judged pair: endpoint, differing fields with what was recognised in each, the copy's response time (None: it
-tells nothing), whether it is evidence, whether it would be but for a fault of ours that held it back."""
-Note = tuple[str, Collection[Field], float | None, bool, bool]
+tells nothing), whether it is evidence, whether it would be but for a fault of ours that held it back, whether either
+leg failed."""
+Note = tuple[str, Collection[Field], float | None, bool, bool, bool]
 """The same, as it is kept."""
 Notes = dict[str, Note]
 """By the instance of the copy."""
@@ -110,14 +111,14 @@ class Controls:
             if not (is_control or self.now):
                 return None, []
             notes = {}
-        endpoint, fields, took, sound, held = seen
+        endpoint, fields, took, sound, held, failed = seen
         differing: Collection[Field] = _NOTHING
         if fields:
             same = self._same.setdefault
             differing = tuple([same(field, field) for field in fields])
             if CLOCK in fields.values():
                 self.clocks.update(field for field in differing if fields[field] == CLOCK)
-        notes[instance] = note = endpoint, differing, took, sound, held
+        notes[instance] = note = endpoint, differing, took, sound, held, failed
         if is_control:
             return notes, [(other, of, note) for other, of in notes.items() if other not in self._known]
         theirs = [of for other, of in notes.items() if other in self._known]
@@ -179,6 +180,7 @@ def book_fields(
     """
     mine, theirs = shadow[1], control[1]
     sound, held = shadow[3] and control[3], shadow[4] and control[3]
+    failed = shadow[5] or control[5]
     by_control, by_shadow = _Hidden(theirs), _Hidden(mine)
     alone = [field for field in mine if field not in theirs and field not in by_control]
     control_alone = [field for field in theirs if field not in mine and field not in by_shadow]
@@ -187,10 +189,13 @@ def book_fields(
         down = any(field not in known.noisy and field not in clocks for field in control_alone)
         if held:
             endpoint.evidence.faulted.quiet += up and not down
-        elif up is not down:
+        elif up is not down and not failed:
             endpoint.evidence.quiet_up += up
             endpoint.evidence.quiet_down += down
-    known.noisy.update(theirs)
+    if failed:  # of which no more is to be learned than that it did: that is the error rate's
+        sound = False
+    else:
+        known.noisy.update(theirs)
     for field in mine:
         if field in theirs:
             _count(endpoint, field, _BOTH, known, sound=sound)

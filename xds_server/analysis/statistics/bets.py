@@ -142,7 +142,7 @@ def more_values(bets: Bets, counts: tuple[float, ...], values: tuple[float, ...]
 def growth_until(log_weights: Floats, log_wealth: Floats, target: float) -> float:
     """Return the factor f at which the mixture of f * log_wealth reaches the target; inf if none does."""
     winning = log_wealth > 0
-    if not winning.any():
+    if not winning.any() or math.isinf(target):
         return math.inf
     # Where one bet alone is enough, the mixture is, too; from there Newton comes down to the root of a convex function.
     f = float(((target - log_weights[winning]) / log_wealth[winning]).min())

@@ -108,22 +108,25 @@ class Ratios:
         last = int(np.flatnonzero(signs > 0)[-1])
         return math.sqrt(_RATIOS[first] * _RATIOS[last])
 
-    def more_blocks(self, ratio: float, alpha: float) -> int | None:
-        """Return how many more blocks bring a decision at the ratio, if they go on as up to now.
+    def more_above(self, ratio: float, target: float) -> int | None:
+        """Return how many more blocks bring so much log evidence above the ratio, if they go on as up to now.
 
         Returns: 0 when it is there already; None when it would not come, or nothing was seen.
         """
+        index = _at_least(ratio)
+        return self._more(1.0, index, target, self.log_evidence_above(ratio)) if index < len(GRID) else None
+
+    def more_below(self, ratio: float, target: float) -> int | None:
+        """Return the same for log evidence below the ratio."""
+        index = _at_most(ratio)
+        return self._more(-1.0, index, target, self.log_evidence_below(ratio)) if index >= 0 else None
+
+    def _more(self, sign: float, index: int, target: float, known: float) -> int | None:
         if not self.count:
             return None
-        target = math.log(1 / alpha)
-        if self.log_evidence_above(ratio) >= target or self.log_evidence_below(ratio) >= target:
+        if known >= target:
             return 0
-        factors = [math.inf]
-        if (index := _at_least(ratio)) < len(GRID):
-            factors.append(growth_until(LOG_WEIGHTS, self._wealth(1.0, slice(index, index + 1))[0], target))
-        if (index := _at_most(ratio)) >= 0:
-            factors.append(growth_until(LOG_WEIGHTS, self._wealth(-1.0, slice(index, index + 1))[0], target))
-        factor = min(factors)
+        factor = growth_until(LOG_WEIGHTS, self._wealth(sign, slice(index, index + 1))[0], target)
         if math.isinf(factor) or factor * self.count > FOREVER:
             return None
         return max(1, math.ceil(self.count * (factor - 1) - 1e-6))

@@ -20,7 +20,7 @@ from xds_server.analysis.verdict.rates import error_rate_of_arms
 from xds_server.analysis.verdict.reasons import limit_of
 from xds_server.analysis.verdict.times import response_time
 from xds_server.analysis.verdict.verdict import Harm, HarmDecision, HarmMetric
-from xds_server.analysis.verdict.words import SHARE, about, share, span, times
+from xds_server.analysis.verdict.words import SHARE, about, points, span, times
 from xds_server.analysis.windows.arms import MIRRORED, PLAIN, ArmTally
 from xds_server.analysis.windows.profile_evidence import ALLOWANCE
 from xds_server.model.rollout import Mode
@@ -126,7 +126,7 @@ def _reason(metric: _Metric, decision: HarmDecision, enough: float) -> str:
     within = f" {span(interval, unit=seen.unit)}" if interval else ""
     if seen.unit == SHARE:
         side = "below" if seen.effect < 0 else "above"
-        effect = f"{share(abs(seen.effect))} {side}"
+        effect = f"{points(abs(seen.effect))} {side}"
     else:
         effect = f"{times(seen.effect)} times"
     said = f"{metric.name} of mirrored requests is {effect} that of plain ones{within}, the limit is {limit_of(seen)}"

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from functools import partial
 from math import log
 
+from xds_server.analysis.counting import COUNTED_MISSING
 from xds_server.analysis.diff.looks import CLOCK
 from xds_server.analysis.kinds import Kind, Lost
 from xds_server.analysis.statistics.paired import Paired, log_evidence_above
@@ -29,19 +30,23 @@ from xds_server.analysis.verdict.rates import (
 from xds_server.analysis.verdict.readings import reading
 from xds_server.analysis.verdict.times import response_time
 from xds_server.analysis.verdict.verdict import Difference, Missing
-from xds_server.analysis.verdict.words import ALL, RATIO, SHARE, count, share
+from xds_server.analysis.verdict.words import ALL, RATIO, SHARE, count, plural, share
 from xds_server.analysis.windows.profile_evidence import ALLOWANCE, CONTROL_ALLOWANCE, EndpointEvidence, VersionEvidence
 from xds_server.analysis.windows.tally import FieldTally
 from xds_server.model.judging import Check, Metric
 
 DOUBT = log(10)
 """Evidence from which a field is no longer called noise."""
-PRESENT = 0.5
+BROKEN = 0.5
+"""Share of the pairs in which the original may fail itself for a PASS."""
+PRESENT = 0.9
 """Share of the pairs that the control has to answer too for a PASS beside it."""
 ELSEWHERE = frozenset({Metric.CPU, Metric.MEMORY, Metric.PROMETHEUS})
 """Metrics that are not made of pairs."""
+JUDGED = 0.05
+"""Share of an endpoint's pairs that has to be judged for a PASS there."""
 HINTS = 3
-"""Fields that a reason names."""
+"""Fields, or reasons for which pairs are not judged, that a reason names."""
 _NOTHING: Mapping[str, int] = {}
 
 
@@ -73,16 +78,39 @@ def places_of(case: Case, variant: str) -> list[Place]:
         all_traffic = version.whole
         places.append(_place(case, check, variant, ALL, all_traffic, missing=whole))
         due = all_traffic.pairs + all_traffic.evidence.missing
+        every = due + _left_out(all_traffic)
         for name, endpoint in version.endpoints.items():
             here = endpoint.pairs + endpoint.evidence.missing
-            if not here:
+            came = here + _left_out(endpoint)
+            if not came:
                 continue
-            judged = here >= case.judging.min_share * due
+            judged = here >= case.judging.min_share * due if here else False
+            judged = judged or came >= case.judging.min_share * every
             place = _place(
                 case, check, variant, name, endpoint, missing=endpoint.evidence.missing, judged=judged, due=due
             )
             places.append(place)
     return places
+
+
+def _left_out(endpoint: EndpointEvidence) -> int:
+    """Return how many pairs are neither judged nor counted as missing."""
+    return sum(number for reason, number in endpoint.not_judged.items() if reason not in COUNTED_MISSING)
+
+
+def _unjudged(endpoint: EndpointEvidence) -> str:
+    """Return that (nearly) nothing of an endpoint was judged, and why; empty when enough was."""
+    judged, left = endpoint.pairs, endpoint.not_judged
+    came = judged + endpoint.evidence.missing + _left_out(endpoint)
+    if not left or judged >= JUDGED * came:
+        return ""
+    how = (
+        f"only {count(judged)} of {plural(came, 'pair')} were judged"
+        if judged
+        else f"none of {count(came)} pairs was judged"
+    )
+    most = sorted(left.items(), key=lambda item: (-item[1], item[0]))[:HINTS]
+    return f"{how}: {', '.join(f'{reason} {count(number)}' for reason, number in most)}"
 
 
 def read(case: Case, check: Check, variant: str) -> Place:
@@ -106,8 +134,9 @@ def _place(
     by_field = check.metric is Metric.DIFFERENCE_RATE and case.controlled
     fields = _fields(check, variant, name, endpoint) if by_field else ()
     hints = _hints(endpoint, controlled=case.controlled) if check.metric is Metric.DIFFERENCE_RATE else ()
-    doubt = ""
-    if case.controlled and check.metric is not Metric.ERROR_RATE:
+    unjudged = _unjudged(endpoint) if name else ""
+    doubt = unjudged or _broken(endpoint)
+    if not doubt and case.controlled and check.metric is not Metric.ERROR_RATE:
         doubt = _absent(endpoint) or (_hidden(check, endpoint) if by_field else "")
     return Place(
         check,
@@ -116,7 +145,8 @@ def _place(
         _measured(case, check, endpoint, missing=missing, judged=judged),
         part=(1 - FIELDS) / 2 if by_field else 0.5,
         judged=judged,
-        not_judged="" if judged else f"not judged for itself, {count(endpoint.pairs)} of {count(due)} pairs",
+        not_judged=unjudged
+        or ("" if judged else f"not judged for itself, {count(endpoint.pairs)} of {count(due)} pairs"),
         doubt=doubt,
         fields=fields,
         hints=hints,
@@ -192,7 +222,15 @@ def _clock(kind: str, tally: FieldTally) -> bool:
 def _absent(endpoint: EndpointEvidence) -> str:
     """Return that the control answered too little of it; empty when it did enough."""
     trios, pairs = endpoint.evidence.trios, endpoint.pairs
-    return f"the control answered only {count(trios)} of {count(pairs)} pairs" if trios < PRESENT * pairs else ""
+    if trios >= PRESENT * pairs:
+        return ""
+    return f"the control answered only {count(trios)} of {count(pairs)} pairs, a PASS needs {share(PRESENT)} of them"
+
+
+def _broken(endpoint: EndpointEvidence) -> str:
+    """Return that the original fails too often to compare with; empty when it does not."""
+    failed, pairs = endpoint.evidence.error_down + endpoint.evidence.error_both, endpoint.pairs
+    return f"the original itself failed in {count(failed)} of {count(pairs)} pairs" if failed > BROKEN * pairs else ""
 
 
 def _hidden(check: Check, endpoint: EndpointEvidence) -> str:

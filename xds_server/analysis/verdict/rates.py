@@ -5,8 +5,8 @@ moment of one leg counts once. Either alone is evidence where its assumption hol
 chance whatever came before it, or a block's. The lesser of the two is evidence where either does. A PASS rests on
 pairs, and so does all that is said of arms: their FAIL must be quick.
 
-Missing copies are counted per place, with the original at hand: as the worst, each failed where its original did not
-(or differs); as the best, each did not fail where its original did (or does not differ).
+Missing copies are counted per place, with the original at hand: as the worst, each failed too where its original did,
+and alone where it did not (or differs); as the best, each did not fail where its original did (or does not differ).
 
 Guarantees: pure; from counts alone. Not guaranteed: a FAIL for differences without a control, when answers differ in
 bursts: nothing says how often a version like the original would; nor one of arms, when the version's errors come in
@@ -53,7 +53,9 @@ def error_rate(
         both: pairs in which both failed.
     """
     best = Paired(seen.pairs + missing, seen.up, seen.down + missing_errors)
-    worst = Paired(seen.pairs + missing, seen.up + missing - missing_errors, seen.down)
+    # Where both fail, nothing shows that the version would have done as well as its original: no evidence for a PASS.
+    alike = both + missing_errors
+    worst = Paired(seen.pairs + missing - alike, seen.up + missing - missing_errors, seen.down)
     rates = _per(seen.down + both, seen.pairs), _per(seen.up + both, seen.pairs)
     return _of_pairs(seen, best, worst, blocks, margin=margin, alpha=alpha, rates=rates)
 

@@ -7,6 +7,7 @@ made of.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from math import log
 
 from xds_server.analysis.statistics.ratio import Ratios
 from xds_server.analysis.verdict.measured import Measured, Need
@@ -60,6 +61,7 @@ def reading(found: Reading | None, *, margin: float, alpha: float, name: str) ->
     )
 
 
-def _needed(blocks: Ratios, margin: float, alpha: float, _log_fail: float) -> Need | None:
-    more = blocks.more_blocks(margin, alpha)
+def _needed(blocks: Ratios, margin: float, alpha: float, log_fail: float) -> Need | None:
+    ways = blocks.more_above(margin, log_fail), blocks.more_below(margin, log(1 / alpha))
+    more = min((each for each in ways if each is not None), default=None)
     return None if more is None else Need(more)

@@ -8,7 +8,7 @@ from xds_server.analysis.verdict.hypotheses import Place
 from xds_server.analysis.verdict.measured import Measured, Need
 from xds_server.analysis.verdict.rates import CONTROL
 from xds_server.analysis.verdict.verdict import Decision, Difference, Interval
-from xds_server.analysis.verdict.words import SHARE, about, blocks_needed, place, share, span, times
+from xds_server.analysis.verdict.words import SHARE, about, blocks_needed, place, points, share, span, times
 from xds_server.model.judging import Metric
 
 EVEN = 5e-5
@@ -86,7 +86,7 @@ def _effect(seen: Measured, metric: Metric) -> str:
         return share(effect)
     if abs(effect) < EVEN:
         return f"even with {whose}"
-    return f"{share(abs(effect))} {'above' if effect > 0 else 'below'} {whose}"
+    return f"{points(abs(effect))} {'above' if effect > 0 else 'below'} {whose}"
 
 
 def _also(seen: Measured) -> str:

@@ -55,10 +55,12 @@ def _degraded(variant: str, name: str, endpoint: EndpointEvidence) -> Degraded:
         )
         return Degraded(variant, name, 0, under.aborted, 0.0, 0.0, None, None, reason)
     failing, usual_failing = under.errors / under.pairs, _per(seen.error_up, seen.pairs)
+    # What fails is among what differs under a fault, and is not without one.
     if under.trios:
-        differing, usual_differing = under.quiet / under.trios, _per(seen.quiet_up, seen.trios)
+        differing, usual_differing = under.quiet / under.trios, _per(seen.quiet_up, seen.trios) + usual_failing
     else:
-        differing, usual_differing = under.differing / under.pairs, _per(seen.differing, seen.pairs)
+        failed_apart = seen.error_up + seen.error_down
+        differing, usual_differing = under.differing / under.pairs, _per(seen.differing + failed_apart, seen.pairs)
     worse = max(0.0, failing - usual_failing, differing - usual_differing)
     usual = seen.times.candidate.quantile(0.5)
     now = under.times.quantile(0.5)

@@ -65,6 +65,7 @@ def shown_of(case: Case, variant: str, decided: Sequence[Decided], *, pairs: int
             key=lambda d: (
                 d.place.endpoint != "",
                 d.decision is not Decision.FAIL,
+                not (d.place.judged and d.place.not_judged),
                 -d.place.measured.pairs,
                 d.place.endpoint,
             )

@@ -61,7 +61,7 @@ def reasons_of(
     elif not said:
         said.extend(_undecided(decided, shown))
     if not said:
-        said.append("no check can be judged: name metrics in performanceMetrics, or checks in analysis")
+        said.append(_nothing(case.checks))
     said.extend(f"not critical: {reason}" for reason in failing(decided, shown))
     if whole is Decision.INCONCLUSIVE and missing.copies:
         said.append(_missing(missing))
@@ -70,6 +70,12 @@ def reasons_of(
     if case.faulted:
         said.append("faults are injected: the copies under them are no evidence here, see resilience")
     return said
+
+
+def _nothing(checks: Sequence[Check]) -> str:
+    if checks and all(check.muted for check in checks):
+        return "all checks are muted, so nothing is judged: unmute one"
+    return "no check can be judged: name metrics in performanceMetrics, or checks in analysis"
 
 
 def _passes(decided: Sequence[Decided]) -> str:
@@ -99,7 +105,10 @@ def _undecided(decided: Sequence[Decided], shown: Mapping[Row, CheckResult]) -> 
     open_places: dict[Check, list[CheckResult]] = {}
     for each in decided:
         if each.critical and each.place.judged and each.decision is Decision.INCONCLUSIVE and each.place.key in shown:
-            open_places.setdefault(each.place.check, []).append(shown[each.place.key])
+            if each.place.not_judged:  # more pairs would not help
+                said.append(shown[each.place.key].reason)
+            else:
+                open_places.setdefault(each.place.check, []).append(shown[each.place.key])
     for check, rows in open_places.items():
         needy = [row for row in rows if row.needed]
         if not needy:

@@ -86,7 +86,7 @@ def response_time(
         effect=effect,
         reference=reference,
         interval=partial(_between, best, worst, alpha, scale),
-        needed=partial(_needed, worst, margin, alpha, usual),
+        needed=partial(_needed, (best, worst), margin, alpha, per_block=(usual, blocks.count)),
         said=said,
         allowance=allowance,
         scale=scale,
@@ -102,9 +102,18 @@ def _between(best: Ratios, worst: Ratios, alpha: float, scale: float) -> Interva
     return best.lower(alpha) * scale, worst.upper(alpha) * scale
 
 
-def _needed(blocks: Ratios, margin: float, alpha: float, usual: float, _log_fail: float) -> Need | None:
-    more = blocks.more_blocks(margin, alpha)
-    return None if more is None else Need(math.ceil(more * usual))
+def _needed(
+    known: tuple[Ratios, Ratios], margin: float, alpha: float, log_fail: float, *, per_block: tuple[float, int]
+) -> Need | None:
+    best, worst = known
+    usual, count = per_block
+    failing, passing = best.more_above(margin, log_fail), worst.more_below(margin, math.log(1 / alpha))
+    # Missing copies are among those blocks, and go on as up to now; it is the others that are waited for.
+    failing = None if failing is None else math.ceil(failing * count / best.count)
+    passing = None if passing is None else math.ceil(passing * count / worst.count)
+    if failing is not None and (passing is None or failing <= passing):
+        return Need(math.ceil(failing * usual), failing)
+    return None if passing is None else Need(math.ceil(passing * usual))
 
 
 def _ms(seconds: float | None) -> float | None:

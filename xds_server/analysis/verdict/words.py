@@ -17,6 +17,12 @@ def share(value: float) -> str:
     return f"{_short(100 * value)} %"
 
 
+def points(value: float) -> str:
+    """Return `2.8 percentage points`, by how much two rates differ."""
+    said = _short(100 * value)
+    return f"{said} percentage point{'' if said == '1' else 's'}"
+
+
 def times(value: float) -> str:
     """Return `1.42` for a ratio of 1.4213: a hundredth, since the sketches are that accurate."""
     return f"{round(value, 2):g}" if abs(value) < 100 else f"{value:,.0f}"  # noqa: PLR2004 - hundreds have no decimals

@@ -70,19 +70,6 @@ class Blocks:
             self._before[bucket] = self._before.get(bucket, 0) + count
         self._pending, self._begun = Times(), 0.0
 
-    def merge(self, other: "Blocks") -> None:
-        """Go on with the other's too: its scores, and what waits for one."""
-        before, count, pending, begun = other._before, other._count, other._pending, other._begun  # noqa: SLF001 - its class
-        for q, ratios in other.ratios.items():
-            mine = self.ratios.get(q)
-            if mine is None:
-                mine = self.ratios[q] = Ratios()
-            mine.merge(ratios)
-        for bucket, count in before.items():
-            self._before[bucket] = self._before.get(bucket, 0) + count
-        self._count += count
-        self.add(pending, begun)
-
     def pack(self) -> list[Any]:
         """Return it for the disk."""
         before = [number for pair in sorted(self._before.items()) for number in pair]

@@ -89,6 +89,7 @@ class Faulted:
 
     `pairs`: judged ones whose copy was held back; of them, `errors`: the shadow alone failed, `differing`: see
     `Evidence`. `trios`: those that the control answered too, without a fault; of them, `quiet`: `Evidence.quiet_up`.
+    Here those that failed are among those that differ.
     `aborted`: copies that a fault answered. `times`: of the shadow, from when it was asked at last.
     """
 
@@ -159,12 +160,13 @@ class Evidence:
         self.error_both = 0
         """Pairs in which both did."""
         self.differing = 0
-        """Pairs that differ in something that is not told to be another value each time by its looks alone."""
+        """Pairs of which neither leg failed that differ in something that is not told to be another value each time by
+        its looks alone."""
         self.trios = 0
         """Requests that shadow and control answered, both of them evidence."""
         self.quiet_up = 0
         """Trios in which the shadow differs alone, and the control does not, in a field that was quiet until then: in
-        no trio before did the control differ in it."""
+        no trio before did the control differ in it. Not those of which a copy or the original failed."""
         self.quiet_down = 0
         """The same with shadow and control exchanged. Under noise the two are equally likely."""
         self.times = Times()

@@ -4,6 +4,8 @@ Counts are in the tallies themselves (`EndpointTally.evidence`); here is what th
 
 Guarantees: what was packed goes on as if nothing had been. Endpoints and fields are numbered as they first come,
 whichever version shows them, and keep their numbers: each number belongs to one of them.
+Blocks of one version are added up only where they are of different times: what happens in a moment, at several of its
+instances, counts once. Which blocks are left out depends on when they were and how many, never on what they came to.
 Losses that are reported before a shadow is warm are of copies that are no evidence, so they are left out.
 Not guaranteed: that windows which were on their way at `restart` are left out, nor that losses of the warm-up are which
 are reported after it.
@@ -37,18 +39,27 @@ _NO_FIELDS: Mapping[Field, FieldTally] = {}
 
 
 class _Timed:
-    """The blocks of one endpoint at one instance."""
+    """The blocks of one endpoint at one instance, and the time they are of (0: none yet)."""
 
-    __slots__ = ("by_control", "by_original", "outcomes")
+    __slots__ = ("by_control", "by_original", "outcomes", "since", "until")
 
     def __init__(self) -> None:
         self.by_original = Blocks(ALLOWANCE)
         self.by_control = Blocks(CONTROL_ALLOWANCE)
         self.outcomes = Outcomes()
+        self.since = self.until = 0.0
 
     def add(
-        self, evidence: Evidence, since: float, *, length: float, fields: Mapping[Field, FieldTally] = _NO_FIELDS
+        self,
+        evidence: Evidence,
+        since: float,
+        until: float,
+        *,
+        length: float,
+        fields: Mapping[Field, FieldTally] = _NO_FIELDS,
     ) -> None:
+        self.since = min(self.since, since) if self.since else since
+        self.until = max(self.until, until)
         self.by_original.add(evidence.times, since)
         self.by_control.add(evidence.control_times, since)
         if evidence.pairs or evidence.trios or evidence.missing:
@@ -66,18 +77,24 @@ class _Timed:
         self.by_control.close(until, length=length, quantiles=quantiles)
         self.outcomes.close(until, length=length)
 
-    def merge(self, other: "_Timed") -> None:
-        self.by_original.merge(other.by_original)
-        self.by_control.merge(other.by_control)
-        self.outcomes.merge(other.outcomes)
+    @property
+    def blocks(self) -> int:
+        """How many there are, whatever they came to."""
+        return self.outcomes.errors.seen
+
+    def overlaps(self, other: "_Timed") -> bool:
+        """Whether some blocks may be of the same seconds: what happened then must not count twice."""
+        return self.since <= other.until and other.since <= self.until
 
     def pack(self) -> list[Any]:
-        return [self.by_original.pack(), self.by_control.pack(), self.outcomes.pack()]
+        blocks = self.by_original.pack(), self.by_control.pack(), self.outcomes.pack()
+        return [*blocks, [self.since, self.until]]
 
     @classmethod
     def unpack(cls, packed: Sequence[Any]) -> "_Timed":
         timed = cls()
-        by_original, by_control, outcomes = packed
+        by_original, by_control, outcomes, (since, until) = packed
+        timed.since, timed.until = float(since), float(until)
         timed.by_original = Blocks.unpack(by_original, ALLOWANCE)
         timed.by_control = Blocks.unpack(by_control, CONTROL_ALLOWANCE)
         timed.outcomes = Outcomes.unpack(outcomes)
@@ -124,8 +141,9 @@ class EvidenceBook:
         timed = self._timed.setdefault(window.instance, {})
         for name, endpoint in window.endpoints.items():
             whole.merge(endpoint.evidence)
-            _at(timed, name).add(endpoint.evidence, window.since, length=length, fields=endpoint.fields)
-        _at(timed, ALL).add(whole, window.since, length=length)
+            each = _at(timed, name)
+            each.add(endpoint.evidence, window.since, window.until, length=length, fields=endpoint.fields)
+        _at(timed, ALL).add(whole, window.since, window.until, length=length)
         self._whole.setdefault(window.instance, Evidence()).merge(whole)
         for each in timed.values():
             each.close(window.until, length=length, quantiles=quantiles)
@@ -158,13 +176,16 @@ class EvidenceBook:
                         found.appeared = self._fields
 
     def moved(self, names: Mapping[str, str]) -> None:
-        """Take note that endpoints are called otherwise now; the tallies know it already."""
+        """Take note that endpoints are called otherwise now; the tallies know it already.
+
+        Of several that become one, the blocks of that with most of them stay: they are of the same seconds.
+        """
         for timed in self._timed.values():
             for old in [name for name in timed if name in names]:
                 each = timed.pop(old)
-                there = timed.setdefault(names[old], each)
-                if there is not each:
-                    there.merge(each)
+                there = timed.get(names[old])
+                if there is None or each.blocks > there.blocks:
+                    timed[names[old]] = each
 
     def restart(self, tallies: Iterable[Tally]) -> None:
         """Let nothing be evidence that was seen up to now; the numbers stay."""
@@ -287,6 +308,7 @@ def _evidence(
     fields: Mapping[Field, FieldTally] | None = None,
     appeared: int = 0,
 ) -> EndpointEvidence:
+    timed = _apart(timed)
     outcomes = together([each.outcomes for each in timed])
     return EndpointEvidence(
         evidence=parts[0] if len(parts) == 1 else _together(parts),
@@ -309,6 +331,15 @@ def _at(timed: dict[str, _Timed], name: str) -> _Timed:
 
 def _named(timed: Iterable[Mapping[str, _Timed]], name: str) -> list[_Timed]:
     return [each[name] for each in timed if name in each]
+
+
+def _apart(timed: Iterable[_Timed]) -> list[_Timed]:
+    """Return those whose blocks may be added up, as they are of different times: of two, the one with more blocks."""
+    chosen: list[_Timed] = []
+    for each in sorted(timed, key=lambda one: -one.blocks):
+        if not any(each.overlaps(other) for other in chosen):
+            chosen.append(each)
+    return chosen
 
 
 def _together(parts: Iterable[Evidence]) -> Evidence:

@@ -88,7 +88,7 @@ class Outcomes:
 
 
 def together(parts: Sequence[Outcomes]) -> Outcomes:
-    """Return the blocks of several instances of one version; none of them is changed."""
+    """Return the blocks of several instances of one version, of different times; none of them is changed."""
     if len(parts) == 1:
         return parts[0]
     whole = Outcomes()

@@ -158,7 +158,7 @@ def test_nothing_is_noted_when_there_is_no_control() -> None:
     controls.configure("c")
     controls.configure("")
     assert controls
-    assert controls.meet(None, "a", ("GET /", {("$.x", "value"): ""}, None, True)) == (None, [])
+    assert controls.meet(None, "a", ("GET /", {("$.x", "value"): ""}, None, True, False, False)) == (None, [])
 
 
 def test_controls_of_a_profile_are_remembered_within_bounds() -> None:
@@ -229,7 +229,8 @@ def test_equal_fields_of_many_notes_are_one_object() -> None:
     controls = Controls()
     controls.configure("c")
     made = [
-        controls.meet(None, "a", ("GET /", {("$." + "x" * 3, "value"): ""}, None, True, False))[0] for _ in range(2)
+        controls.meet(None, "a", ("GET /", {("$." + "x" * 3, "value"): ""}, None, True, False, False))[0]
+        for _ in range(2)
     ]
     first, second = (next(iter(notes["a"][1])) for notes in made if notes is not None)
     assert first is second

@@ -122,6 +122,21 @@ def test_a_trio_of_which_a_copy_was_held_back_is_no_evidence(held: str) -> None:
     assert field(endpoint) == ((0, 0, 0), (0, 1, 0), (0, 1, 0))
 
 
+FAILED = {"status": 503}
+
+
+@pytest.mark.parametrize("failing", [("a",), (CONTROL,), ("",), ("", CONTROL)])
+def test_a_trio_of_which_a_leg_failed_says_nothing_of_differences(failing: tuple[str, ...]) -> None:
+    made = engine()
+    for number in range(3):
+        trio(made, number, **dict.fromkeys(failing, FAILED))
+    trio(made, 3, "x", a={"status": 404})
+    endpoint = taken(made)
+    found = endpoint.evidence
+    assert (found.pairs, found.trios, found.quiet_up, found.quiet_down) == (4, 4, 1, 0)
+    assert all(not (each.both or each.control or each.alone > 1) for each in endpoint.fields.values())
+
+
 HELD = {"flags": ["delay_injected"]}
 
 
@@ -154,7 +169,7 @@ def test_a_trio_under_a_fault_counts_when_both_copies_are_warm() -> None:
 
 def test_a_clock_that_is_read_late_is_no_difference_under_a_fault() -> None:
     endpoint, clock = EndpointTally(), ("$.t", "same_kind")
-    shadow, control = ("", (clock,), None, False, True), ("", (), None, True, False)
+    shadow, control = ("", (clock,), None, False, True, False), ("", (), None, True, False, False)
     assert book(endpoint, shadow, control)
     book_fields(endpoint, shadow, control, known=Known(), clocks={clock})
     assert (endpoint.evidence.faulted.trios, endpoint.evidence.faulted.quiet) == (1, 0)
@@ -193,8 +208,8 @@ def test_a_clock_that_a_slower_shadow_reads_later_is_no_evidence() -> None:
     controls, endpoint = Controls(), EndpointTally()
     controls.configure("c")
     clock = ("$.t", "same_kind")
-    notes, _ = controls.meet(None, "c", ("GET /", {}, None, True, False))
-    _, ((_, mine, theirs),) = controls.meet(notes, "a", ("GET /", {clock: CLOCK}, None, True, False))
+    notes, _ = controls.meet(None, "c", ("GET /", {}, None, True, False, False))
+    _, ((_, mine, theirs),) = controls.meet(notes, "a", ("GET /", {clock: CLOCK}, None, True, False, False))
     assert book(endpoint, mine, theirs)
     book_fields(endpoint, mine, theirs, known=Known(), clocks=controls.clocks)
     assert (endpoint.evidence.trios, endpoint.evidence.quiet_up) == (1, 0)
@@ -215,7 +230,7 @@ FIELDS = [(f"$.{number}", "value") for number in range(12)]
 
 
 def trio_of(endpoint: EndpointTally, mine: set[Field], theirs: set[Field], known: Known) -> None:
-    shadow, control = (("", tuple(fields), None, True, False) for fields in (mine, theirs))
+    shadow, control = (("", tuple(fields), None, True, False, False) for fields in (mine, theirs))
     if book(endpoint, shadow, control):
         book_fields(endpoint, shadow, control, known=known)
 

@@ -14,6 +14,8 @@ from xds_server.analysis.kinds import Lost
 from xds_server.analysis.link.collector import Collector
 from xds_server.analysis.profile_config import ProfileConfig
 from xds_server.analysis.statistics.paired import Paired
+from xds_server.analysis.windows.evidence_book import EvidenceBook
+from xds_server.analysis.windows.fold import move
 from xds_server.analysis.windows.profile_evidence import ProfileEvidence
 from xds_server.analysis.windows.tally import EndpointTally, FieldTally, Tally
 from xds_server.config import EngineSettings
@@ -143,11 +145,97 @@ def test_instances_of_one_version_are_one() -> None:
     assert v2.instances == ("a1", "a2")
     for each in (v2.whole, v2.endpoints["GET /items"]):
         assert (each.pairs, each.evidence.trios, each.evidence.differing) == (400, 400, 50)
-        # Each instance has had two blocks, of which the first gave no score.
-        assert {q: r.count for q, r in each.times.items()} == {0.5: 2, 0.9: 2}
-        assert {q: r.count for q, r in each.control_times.items()} == {0.5: 2, 0.9: 2}
+        # Each instance has had two blocks, of which the first gave no score. They are of the same seconds.
+        assert {q: r.count for q, r in each.times.items()} == {0.5: 1, 0.9: 1}
+        assert {q: r.count for q, r in each.control_times.items()} == {0.5: 1, 0.9: 1}
     alone = world.manager.evidence(PROFILE, variants={})
     assert [each.whole.pairs for each in alone.versions.values()] == [200, 200]
+
+
+def of_instances(*lives: tuple[str, int, int], failing: bool = False) -> Any:
+    """Let instances of one version live from one second to another; return what it shows."""
+    world = World()
+    for second in range(max(until for *_, until in lives)):
+        for instance, since, until in lives:
+            for _ in range(25 if since <= second < until else 0):
+                status = 503 if failing else 200
+                world.engine.feed(batch(*pair_of(world, instance, status)), world.now)
+        world.turn()
+    world.restarted()
+    return world.evidence.versions["v2"]
+
+
+def pair_of(world: World, instance: str, status: int) -> tuple[Any, Any]:
+    world._pair += 1
+    number = str(world._pair)
+    return entry(number, started=world.now), entry(number, shadow=instance, status=status, started=world.now)
+
+
+def test_what_happens_at_two_instances_at_the_same_time_counts_once() -> None:
+    one, both = of_instances(("a1", 0, 20)), of_instances(("a1", 0, 20), ("a2", 5, 16))
+    assert (one.whole.pairs, both.whole.pairs) == (500, 775)
+    for first, second in ((one.whole, both.whole), *zip(one.endpoints.values(), both.endpoints.values(), strict=True)):
+        assert second.error_blocks == first.error_blocks
+        assert {q: r.count for q, r in second.times.items()} == {q: r.count for q, r in first.times.items()}
+    assert of_instances(("a2", 0, 20), ("a1", 5, 16), failing=True).whole.error_blocks.count == 9
+
+
+def test_what_happens_at_one_instance_after_the_other_adds_up() -> None:
+    first = of_instances(("a1", 0, 10), failing=True).whole
+    both = of_instances(("a1", 0, 10), ("a2", 12, 24), failing=True).whole
+    assert (first.error_blocks.count, both.error_blocks.count) == (4, 9)
+    assert both.times[0.5].count > first.times[0.5].count
+
+
+def test_endpoints_that_become_one_keep_the_blocks_of_that_with_most() -> None:
+    book, tally = EvidenceBook(np.random.default_rng(1)), Tally(PROFILE, "a1")
+    for second in range(20):
+        window = Tally(PROFILE, "a1")
+        window.seen(START + second)
+        for name in ("GET /a", "GET /b")[: 1 + (second > 9)]:
+            evidence = window.endpoints.setdefault(name, EndpointTally()).evidence
+            evidence.pairs, evidence.error_up = 5, 1
+        book.take(window, length=1.0, quantiles=(0.5,))
+        tally.merge(window)
+    names = dict.fromkeys(tally.endpoints, "GET /{*}")
+    before = book.view([tally], {}).versions["a1"].endpoints["GET /a"].error_blocks
+    move(tally, names)
+    book.moved(names)
+    (found,) = book.view([tally], {}).versions["a1"].endpoints.values()
+    assert (found.pairs, found.evidence.error_up) == (150, 30)
+    assert found.error_blocks == before
+
+
+def test_in_blocks_a_missing_copy_did_not_fail_where_its_original_did() -> None:
+    book, tally = EvidenceBook(np.random.default_rng(1)), Tally(PROFILE, "a1")
+    for second in range(4):
+        window = Tally(PROFILE, "a1")
+        window.seen(START + second)
+        evidence = window.endpoints.setdefault("GET /", EndpointTally()).evidence
+        evidence.pairs, evidence.error_up, evidence.error_down = 9, 7, 1
+        evidence.missing, evidence.missing_errors = 3, 2
+        book.take(window, length=1.0, quantiles=(0.5,))
+        tally.merge(window)
+    v = book.view([tally], {}).versions["a1"]
+    for each in (v.whole, v.endpoints["GET /"]):
+        assert (each.error_blocks.count, each.error_blocks.total) == (3, 12)
+
+
+def test_times_beside_the_control_are_those_of_its_trios() -> None:
+    book, tally = EvidenceBook(np.random.default_rng(1)), Tally(PROFILE, "a1")
+    for second in range(9):
+        window = Tally(PROFILE, "a1")
+        window.seen(START + second)
+        evidence = window.endpoints.setdefault("GET /", EndpointTally()).evidence
+        for number in range(25):
+            evidence.times.add(0.010 + number * 1e-4, 0.030 + number * 1e-4)
+            evidence.control_times.add(0.030 + number * 1e-4, 0.030 + number * 1e-4)
+        book.take(window, length=1.0, quantiles=(0.5,))
+        tally.merge(window)
+    v = book.view([tally], {}).versions["a1"]
+    for each in (v.whole, v.endpoints["GET /"]):
+        assert each.times[0.5].log_evidence_above(1.5) > 1
+        assert each.control_times[0.5].log_evidence_above(1.5) < 0 < each.control_times[0.5].log_evidence_below(1.5)
 
 
 def test_endpoints_and_fields_are_numbered_as_they_appear_once_for_all_versions() -> None:

@@ -138,11 +138,16 @@ def test_a_copy_goes_its_own_way() -> None:
 
 def test_it_says_how_many_more_blocks_a_decision_takes() -> None:
     seen = observed(np.random.default_rng(1), ratio=1.1, blocks=12)
-    more = seen.more_blocks(1.0, ALPHA)
+    enough = math.log(1 / ALPHA)
+    more = seen.more_above(1.0, enough)
     assert more is not None
     assert 1 <= more < 60
-    assert seen.more_blocks(1.5, ALPHA) == 0
-    assert Ratios().more_blocks(1.0, ALPHA) is None
+    assert (seen.more_below(1.5, enough), seen.more_below(1.0, enough), seen.more_above(1.5, enough)) == (0, None, None)
+    further = seen.more_above(1.0, 2 * enough)
+    assert further is not None
+    assert further > more
+    assert seen.more_above(1.0, math.inf) is None
+    assert Ratios().more_above(1.0, enough) is None
 
 
 def test_nothing_seen_is_no_evidence() -> None:

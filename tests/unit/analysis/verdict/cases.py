@@ -146,7 +146,8 @@ def version(
         for each in SUMMED:
             setattr(together, each, getattr(together, each) + getattr(seen, each))
         together.ratio = max(together.ratio, seen.ratio)
-        together.not_judged = seen.not_judged or together.not_judged
+        reasons = {*together.not_judged, *seen.not_judged}
+        together.not_judged = {r: together.not_judged.get(r, 0) + seen.not_judged.get(r, 0) for r in reasons}
     for each, value in whole.items():
         setattr(together, each, value)
     found = {key: seen.endpoint() for key, seen in endpoints.items()}

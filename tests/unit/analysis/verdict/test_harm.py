@@ -34,7 +34,9 @@ def test_mirrored_requests_that_fare_like_plain_ones_are_unharmed() -> None:
 def test_mirrored_requests_that_fail_more_often_are_harm_and_it_stays() -> None:
     verdict, state = judge(mirrored(Paired(5000, 200, 10)), State())
     assert verdict.harm.decision is HarmDecision.HARM
-    assert verdict.reasons[0].startswith("mirroring harms the original: error_rate of mirrored requests is 3.8 % above")
+    assert verdict.reasons[0].startswith(
+        "mirroring harms the original: error_rate of mirrored requests is 3.8 percentage points above"
+    )
     later, _ = judge(replace(mirrored(Paired(500_000, 200, 200)), now=NOW + 9), State.from_json(state.as_json()))
     assert later.harm.decision is HarmDecision.HARM
     assert later.harm.reason == verdict.harm.reason

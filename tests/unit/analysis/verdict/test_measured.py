@@ -5,7 +5,7 @@ import math
 import pytest
 
 from tests.unit.analysis.verdict.cases import blocks, outcomes
-from xds_server.analysis.statistics.paired import Paired
+from xds_server.analysis.statistics.paired import Paired, log_evidence_above
 from xds_server.analysis.statistics.proportion import Proportion
 from xds_server.analysis.statistics.ratio import GRID, Ratios
 from xds_server.analysis.statistics.symmetric import Symmetric
@@ -13,7 +13,7 @@ from xds_server.analysis.verdict.rates import difference_rate, error_rate, field
 from xds_server.analysis.verdict.readings import Reading, reading
 from xds_server.analysis.verdict.reasons import limit_of
 from xds_server.analysis.verdict.times import response_time, with_missing
-from xds_server.analysis.verdict.words import about, count, plural, share, times
+from xds_server.analysis.verdict.words import about, count, plural, points, share, times
 
 ENOUGH = math.log(100)
 
@@ -85,6 +85,24 @@ def test_more_blocks_are_said_in_pairs() -> None:
     assert needed.pairs % 100 == 0
 
 
+def test_how_many_blocks_a_fail_by_times_waits_for_is_by_the_familys_bar() -> None:
+    known = blocks(1.6, 6)
+    found = response_time(known, quantile=0.5, margin=1.25, alpha=0.01, pairs=300, missing=2)
+    near, far = found.needed(ENOUGH), found.needed(3 * ENOUGH)
+    assert near is not None
+    assert far is not None
+    assert (near.pairs, far.pairs) == (near.blocks * 50, far.blocks * 50)
+    assert 0 < near.blocks < far.blocks
+    reached = response_time(blocks(1.6, 6 + near.blocks), quantile=0.5, margin=1.25, alpha=0.01, pairs=600, missing=2)
+    assert reached.log_fail >= ENOUGH
+    # Copies that are missing may have been slow: that brings no FAIL nearer.
+    lossy = response_time(known, quantile=0.5, margin=1.25, alpha=0.01, pairs=300, missing=40).needed(ENOUGH)
+    assert lossy is None or lossy.blocks > near.blocks
+    passing = response_time(blocks(1.0, 3), quantile=0.5, margin=1.25, alpha=0.01, pairs=150).needed(ENOUGH)
+    assert passing is not None
+    assert (passing.pairs > 0, passing.blocks) == (True, 0)
+
+
 def test_a_reading_that_was_not_made_says_why() -> None:
     assert reading(None, margin=1.5, alpha=0.01, name="cpu").said == "cpu: nothing was read so far"
     found = reading(Reading(reason="the query found nothing"), margin=1.1, alpha=0.01, name="checkout_errors")
@@ -100,6 +118,11 @@ def test_numbers_are_said_with_two_digits() -> None:
         "0 %",
         "-0.32 %",
         "0 %",
+    ]
+    assert [points(x) for x in (0.028, 0.01, 0.3)] == [
+        "2.8 percentage points",
+        "1 percentage point",
+        "30 percentage points",
     ]
     assert [times(x) for x in (1.4213, 1.0, 12.3456, 1234.5, math.inf)] == ["1.42", "1", "12.35", "1,234", "inf"]
     assert [about(x) for x in (7, 12, 1234, 98_765)] == ["about 7", "about 12", "about 1,200", "about 99,000"]
@@ -178,6 +201,19 @@ def test_the_decision_can_be_read_off_interval_and_limit(ratio: float) -> None:
     low, high = seen.interval() or (0, 0)
     enough = math.log(100)
     assert (low >= seen.limit, high <= seen.limit) == (seen.log_fail >= enough, seen.log_pass >= enough)
+
+
+def test_for_a_fail_a_missing_copy_did_not_fail_where_its_original_did() -> None:
+    # Blocks that show it beyond doubt, so that it is the pairs that decide.
+    found = error_rate(Paired(2000, 60, 0), outcomes(900, 0), margin=0.01, alpha=0.01, missing=30, missing_errors=20)
+    assert found.log_fail == pytest.approx(log_evidence_above(Paired(2030, 60, 20), 0.01))
+    assert found.log_fail < log_evidence_above(Paired(2030, 60, 0), 0.01) - 1
+
+
+def test_of_a_hypothesis_without_weight_no_fail_is_waited_for() -> None:
+    pairs = error_rate(Paired(1000, 15, 0), outcomes(15, 0), margin=0.01, alpha=0.01)
+    assert pairs.needed(math.inf) is None
+    assert outcomes(15, 0).more_above(math.inf) is None
 
 
 def test_a_field_that_differed_in_one_moment_only_is_not_found() -> None:

@@ -24,7 +24,7 @@ def test_one_version_that_passes_is_enough_and_is_ranked_first() -> None:
         ("a", 2, Decision.FAIL),
     ]
     assert verdict.reasons[0].startswith("b: every critical check passes")
-    assert verdict.reasons[-1].startswith("a: FAIL: GET /: error_rate is 10 % above")
+    assert verdict.reasons[-1].startswith("a: FAIL: GET /: error_rate is 10 percentage points above")
 
 
 def test_the_whole_fails_only_when_every_version_does() -> None:

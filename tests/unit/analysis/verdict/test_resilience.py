@@ -11,7 +11,7 @@ def test_without_faults_there_is_nothing_to_say() -> None:
 
 
 def test_the_score_is_the_share_answered_as_well_as_without_a_fault() -> None:
-    seen = version({"GET /": Seen(1000), "GET /cart": Seen(1000, up=20, differing=20, faulted=(100, 22, 30, 7))})
+    seen = version({"GET /": Seen(1000), "GET /cart": Seen(1000, up=20, faulted=(100, 22, 30, 7))})
     found = resilience_of(case(seen))
     assert found is not None
     assert found.score == pytest.approx(0.72)

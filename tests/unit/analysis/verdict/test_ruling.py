@@ -1,5 +1,6 @@
 """One version against the original: when it passes, fails, or is undecided."""
 
+import re
 from dataclasses import replace
 from math import inf
 from typing import Any
@@ -58,7 +59,7 @@ def test_too_few_pairs_are_undecided_and_it_is_said_how_many_more_it_takes() -> 
 def test_many_errors_of_the_shadow_alone_fail_it_with_numbers_and_limit() -> None:
     verdict = verdict_of(version({"GET /items/{id}": Seen(2600, up=107)}))
     assert verdict.decision is Decision.FAIL
-    assert verdict.reasons[0].startswith("GET /items/{id}: error_rate is 4.1 % above the original's [")
+    assert verdict.reasons[0].startswith("GET /items/{id}: error_rate is 4.1 percentage points above the original's [")
     assert verdict.reasons[0].endswith("], the limit is 1 %")
 
 
@@ -203,6 +204,12 @@ def test_slower_than_the_limit_fails_and_says_what_it_was_judged_against() -> No
         "the limit is 1.25 times and 1 ms (judged against the original, which has 10 times the load)"
         in (verdict.reasons[0])
     )
+
+
+def test_a_slow_version_says_how_many_blocks_it_waits_for() -> None:
+    verdict = verdict_of(version({"GET /": Seen(300, times=6, ratio=1.6)}), checks=[P50])
+    assert verdict.decision is Decision.INCONCLUSIVE
+    assert re.search(r"; FAIL needs about \d+ more blocks of 2 s$", verdict.reasons[0])
 
 
 def test_with_a_control_times_and_differences_are_judged_against_it() -> None:
@@ -380,11 +387,68 @@ def test_without_any_check_it_is_said_where_to_name_one() -> None:
     assert "performanceMetrics" in verdict.reasons[0]
 
 
+def test_when_all_checks_are_muted_it_is_said() -> None:
+    verdict = verdict_of(version({"GET /": Seen(2000)}), checks=[replace(ERRORS, muted=True)])
+    assert verdict.reasons == ("all checks are muted, so nothing is judged: unmute one",)
+
+
 def test_a_fail_stays_when_its_endpoint_is_no_longer_told_apart() -> None:
     _, state = judge(case(version({"GET /": Seen(5000), "GET /bad": Seen(1000, up=60)})), State())
     folded, _ = judge(case(version({"GET /": Seen(5000), "other": Seen(50_000, up=60)})), state)
     assert folded.decision is Decision.FAIL
     assert folded.reasons[0].startswith("GET /bad: ")
+
+
+@pytest.mark.parametrize(("judged", "said"), [(0, "none of 2,000 pairs was"), (20, "only 20 of 2,020 pairs were")])
+def test_an_endpoint_with_enough_traffic_of_which_nothing_is_judged_makes_no_pass(judged: int, said: str) -> None:
+    left_out = Seen(judged, not_judged={"conditional": 2000})
+    verdict = verdict_of(version({"GET /": Seen(3000, times=60), "GET /x": left_out}), checks=(ERRORS, DIFFERENCES))
+    assert verdict.decision is Decision.INCONCLUSIVE
+    assert verdict.reasons[0] == f"GET /x: {said} judged: conditional 2,000"
+    assert not any("would tell" in reason for reason in verdict.reasons)
+    assert {r.judged for r in verdict.checks if r.endpoint == "GET /x"} == {True}
+
+
+def test_an_endpoint_with_little_traffic_of_which_nothing_is_judged_is_listed_and_hinders_no_pass() -> None:
+    verdict = verdict_of(version({"GET /": Seen(3000), "GET /x": Seen(not_judged={"conditional": 20})}))
+    assert verdict.decision is Decision.PASS
+    (row,) = (r for r in verdict.checks if r.endpoint == "GET /x")
+    assert (row.judged, row.reason) == (False, "GET /x: none of 20 pairs was judged: conditional 20")
+
+
+def test_pairs_that_are_counted_as_missing_are_not_counted_again_as_not_judged() -> None:
+    seen = {"GET /": Seen(3000), "GET /x": Seen(28, missing=2, not_judged={"timeout": 2})}
+    assert not next(r for r in verdict_of(version(seen)).checks if r.endpoint == "GET /x").judged
+
+
+def test_an_endpoint_of_which_nothing_is_judged_is_named_among_many() -> None:
+    many = {f"GET /{n}": Seen(1000) for n in range(70)}
+    verdict = verdict_of(version({**many, "GET /x": Seen(not_judged={"conditional": 9000})}))
+    assert verdict.reasons == ("GET /x: none of 9,000 pairs was judged: conditional 9,000",)
+
+
+def test_when_both_fail_nothing_passes_and_it_is_said_that_the_original_does() -> None:
+    for both, decision in ((4000, Decision.INCONCLUSIVE), (2400, Decision.INCONCLUSIVE), (1600, Decision.PASS)):
+        verdict = verdict_of(version({"GET /": Seen(4000, both=both)}), checks=(ERRORS, DIFFERENCES))
+        assert verdict.decision is decision
+        said = f"the original itself failed in {both:,} of 4,000 pairs"
+        assert any(said in reason for reason in verdict.reasons) is (decision is not Decision.PASS)
+    apart = verdict_of(version({"GET /": Seen(4000), "GET /x": Seen(100, both=100)}), checks=(ERRORS,))
+    assert apart.decision is Decision.INCONCLUSIVE
+    assert "GET /x" in apart.reasons[0]
+
+
+def test_a_pass_rests_on_pairs_in_which_not_both_failed() -> None:
+    assert verdict_of(version({"GET /": Seen(1000, both=450)})).decision is Decision.INCONCLUSIVE
+    assert verdict_of(version({"GET /": Seen(1000, both=400)})).decision is Decision.PASS
+
+
+@pytest.mark.parametrize(("trios", "decision"), [(2690, Decision.INCONCLUSIVE), (2700, Decision.PASS)])
+def test_a_pass_beside_a_control_needs_it_to_have_answered_nearly_all(trios: int, decision: Decision) -> None:
+    verdict = verdict_of(version({"GET /": Seen(3000, trios=trios)}), checks=[DIFFERENCES], controlled=True)
+    assert verdict.decision is decision
+    said = "the control answered only 2,690 of 3,000 pairs, a PASS needs 90 % of them"
+    assert (said in verdict.reasons[0]) is (decision is Decision.INCONCLUSIVE)
 
 
 def test_an_endpoint_that_is_not_judged_does_not_pass_either() -> None:

@@ -34,7 +34,7 @@ def test_a_version_that_fails_its_users_no_more_often_passes_and_differences_are
 def test_a_version_that_fails_its_users_fails() -> None:
     verdict = split_of(BAD, {"original": (12_000, 90), "v2": (3000, 200)})
     assert verdict.decision is Decision.FAIL
-    assert verdict.reasons[0].startswith("all traffic: error_rate is 6 % above the original's")
+    assert verdict.reasons[0].startswith("all traffic: error_rate is 6 percentage points above the original's")
 
 
 def test_few_pairs_hold_back_a_pass_and_no_fail() -> None:

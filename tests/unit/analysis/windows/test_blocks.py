@@ -108,19 +108,6 @@ def test_blocks_go_on_after_a_restart_as_if_nothing_had_been(cut: int) -> None:
     assert parts.ratios[0.5].count == 9
 
 
-def test_two_that_become_one_keep_their_scores_and_what_waits() -> None:
-    one, other = Blocks(), Blocks()
-    for at in range(12):
-        fed(one, at, pairs=LEAST)
-        fed(other, at, pairs=LEAST, candidate=0.02)
-    counts = [blocks.ratios[0.5].count for blocks in (one, other)]
-    one.merge(other)
-    assert one.ratios[0.5].count == sum(counts) == 2
-    fed(one, 16, pairs=0)
-    assert one.ratios[0.5].count == 3
-    assert one._pending.reference.count == 0
-
-
 def test_scores_of_several_are_added_up_and_none_is_changed() -> None:
     one, other = Ratios(), Ratios()
     one.add([1.0] * len(GRID))
