@@ -33,12 +33,14 @@ _ROUNDING = 1e-9
 class Ratios:
     """The power sums of `symmetric.Symmetric` for each ratio of the grid."""
 
-    __slots__ = ("_known", "_sums", "count")
+    __slots__ = ("_known", "_owed", "_sums", "count")
 
     def __init__(self) -> None:
         self.count = 0
         """Blocks."""
         self._sums: Floats = np.zeros((4, len(GRID)))
+        self._owed = 0.0
+        """What the scores of all blocks together may be wrong by, see `less_known`."""
         self._known: dict[tuple[float, int], Floats] = {}
         """Evidence above (sign 1) from a place of the grid on, and below (-1) up to one; of these sums."""
 
@@ -56,21 +58,27 @@ class Ratios:
         """Add the other one's blocks."""
         self._sums += other._sums  # noqa: SLF001 - the same class
         self.count += other.count
+        self._owed += other._owed  # noqa: SLF001 - the same class
         self._known = {}
 
     def copy(self) -> "Ratios":
         """Return one that goes its own way."""
         copied = Ratios()
-        copied._sums, copied.count = self._sums.copy(), self.count
+        copied._sums, copied.count, copied._owed = self._sums.copy(), self.count, self._owed
         return copied
 
-    def with_more(self, score: float, count: int) -> "Ratios":
-        """Return these blocks and so many more that have one score at every ratio."""
-        x = min(MOST, max(-MOST, score))
-        more = Ratios()
-        more._sums = self._sums + count * np.array([[x], [x**2], [x**4], [x**6]])
-        more.count = self.count + count
-        return more
+    def less_known(self, most: float) -> "Ratios":
+        """Return what is left of these blocks if their scores at every ratio may be wrong by so much, taken together.
+
+        Args:
+            most: above 0: they were higher than they look (for evidence below); below 0: lower (for evidence above).
+                In which blocks need not be known, and may depend on what they came to: a bet's log wealth changes by
+                at most `2 lambda` with a score, half of which is in the sum, and half owed.
+        """
+        less = self.copy()
+        less._sums[0] += most  # noqa: SLF001 - the same class
+        less._owed += abs(most)  # noqa: SLF001 - the same class
+        return less
 
     def log_evidence_above(self, ratio: float) -> float:
         """Return the log e-value against "the candidate is at most `ratio` times the reference"."""
@@ -156,7 +164,8 @@ class Ratios:
         """Return the log wealth of each bet (last axis) at each ratio of a part of the grid: above, or below."""
         total, squares, fourths, sixths = self._sums[:, part]
         gain: Floats = (sign * total)[:, None] * LAMBDAS
-        return gain - log_price(np.full(total.size, float(self.count)), squares, fourths, sixths)
+        price = log_price(np.full(total.size, float(self.count)), squares, fourths, sixths)
+        return gain - price - self._owed * LAMBDAS
 
     def _evidence(self, sign: float, end: int) -> Floats:
         """Return the evidence above at each ratio from place `end` on (sign 1), or below at each before it (-1).

@@ -1,7 +1,8 @@
 """Response times of one place at a quantile: candidate over reference, from time blocks.
 
-A missing copy has no time. It is counted as a block of its own, with the weight that a copy has in a block of the
-usual size: as the worst, it took longer than any limit; as the best, it was quick, and its original as slow as others.
+A missing copy has no time. Its block is off by the weight that a copy has in a block of the usual size: as the worst,
+it took longer than any limit; as the best, it was quick, and its original as slow as others. Which block it was is not
+asked: copies may be lost just where that matters most.
 
 With an allowance the ratio that is judged is that to the reference and the allowance together. What is shown is the
 plain ratio: the quotient of both times as its effect, and interval and limit on its scale, so that the decision can be
@@ -70,8 +71,8 @@ def response_time(
         )
     usual = max(1.0, pairs / blocks.count)
     weight = 1 / math.sqrt(max(1.0, usual * 2 * quantile * (1 - quantile)))
-    best = with_missing(blocks, -weight, math.ceil(missing * (1 - quantile)))
-    worst = with_missing(blocks, weight, missing)
+    best = blocks.less_known(-weight * math.ceil(missing * (1 - quantile))) if missing else blocks
+    worst = blocks.less_known(weight * missing) if missing else blocks
     effect = None if allowance and original and shadow else blocks.estimate()
     if effect is None and original and shadow:
         effect = shadow / original
@@ -86,31 +87,20 @@ def response_time(
         effect=effect,
         reference=reference,
         interval=partial(_between, best, worst, alpha, scale),
-        needed=partial(_needed, (best, worst), margin, alpha, per_block=(usual, blocks.count)),
+        needed=partial(_needed, (best, worst), margin, alpha, usual),
         said=said,
         allowance=allowance,
         scale=scale,
     )
 
 
-def with_missing(blocks: Ratios, score: float, copies: int) -> Ratios:
-    """Return the blocks and, for each copy, one more with this score at every ratio; the blocks are not changed."""
-    return blocks.with_more(score, copies) if copies > 0 else blocks
-
-
 def _between(best: Ratios, worst: Ratios, alpha: float, scale: float) -> Interval:
     return best.lower(alpha) * scale, worst.upper(alpha) * scale
 
 
-def _needed(
-    known: tuple[Ratios, Ratios], margin: float, alpha: float, log_fail: float, *, per_block: tuple[float, int]
-) -> Need | None:
+def _needed(known: tuple[Ratios, Ratios], margin: float, alpha: float, usual: float, log_fail: float) -> Need | None:
     best, worst = known
-    usual, count = per_block
     failing, passing = best.more_above(margin, log_fail), worst.more_below(margin, math.log(1 / alpha))
-    # Missing copies are among those blocks, and go on as up to now; it is the others that are waited for.
-    failing = None if failing is None else math.ceil(failing * count / best.count)
-    passing = None if passing is None else math.ceil(passing * count / worst.count)
     if failing is not None and (passing is None or failing <= passing):
         return Need(math.ceil(failing * usual), failing)
     return None if passing is None else Need(math.ceil(passing * usual))

@@ -150,6 +150,25 @@ def test_it_says_how_many_more_blocks_a_decision_takes() -> None:
     assert Ratios().more_above(1.0, enough) is None
 
 
+@pytest.mark.parametrize("ratio", [0.8, 1.0, 1.4])
+def test_what_may_be_wrong_costs_at_least_what_it_would_wherever_it_is(ratio: float) -> None:
+    # Scores that were lowered just where that helps most: the evidence is no more than that of the true ones.
+    rng = np.random.default_rng(5)
+    for place in range(8):
+        true = [ratio - 1 + float(x) for x in rng.normal(0, 1.5, 30)]
+        true.sort(reverse=True)
+        hidden = [x - 0.7 if place <= number < place + 5 else x for number, x in enumerate(true)]
+        before, seen = Ratios(), Ratios()
+        for x, y in zip(true, hidden, strict=True):
+            before.add([x] * len(GRID))
+            seen.add([y] * len(GRID))
+        worst = seen.less_known(5 * 0.7)
+        assert worst.log_evidence_below(1.0) <= before.log_evidence_below(1.0) + 0.05
+        assert worst.count == seen.count == 30
+        assert seen.less_known(-3.0).log_evidence_above(1.0) < seen.log_evidence_above(1.0)
+        assert worst.copy().log_evidence_below(1.0) == worst.log_evidence_below(1.0)
+
+
 def test_nothing_seen_is_no_evidence() -> None:
     assert Ratios().interval(ALPHA) == (0, math.inf)
     assert Ratios().log_evidence_above(1.0) == pytest.approx(0)

@@ -7,12 +7,12 @@ import pytest
 from tests.unit.analysis.verdict.cases import blocks, outcomes
 from xds_server.analysis.statistics.paired import Paired, log_evidence_above
 from xds_server.analysis.statistics.proportion import Proportion
-from xds_server.analysis.statistics.ratio import GRID, Ratios
+from xds_server.analysis.statistics.ratio import Ratios
 from xds_server.analysis.statistics.symmetric import Symmetric
 from xds_server.analysis.verdict.rates import difference_rate, error_rate, field_evidence, unexplained_rate
 from xds_server.analysis.verdict.readings import Reading, reading
 from xds_server.analysis.verdict.reasons import limit_of
-from xds_server.analysis.verdict.times import response_time, with_missing
+from xds_server.analysis.verdict.times import response_time
 from xds_server.analysis.verdict.words import about, count, plural, points, share, times
 
 ENOUGH = math.log(100)
@@ -58,18 +58,6 @@ def test_without_pairs_there_is_neither_value_nor_evidence() -> None:
 def test_a_limit_of_nothing_is_exceeded_by_a_single_difference() -> None:
     assert difference_rate(Proportion(1000, 1), margin=0.0, alpha=0.01).log_fail > ENOUGH
     assert difference_rate(Proportion(100_000, 0), margin=0.0, alpha=0.01).log_pass < ENOUGH
-
-
-def test_missing_copies_are_blocks_of_their_own_and_the_others_stay_as_they_are() -> None:
-    known = blocks(1.0, 20)
-    by_hand = known.copy()
-    for _ in range(11):
-        by_hand.add([0.3] * len(GRID))
-    with_them = with_missing(known, 0.3, 11)
-    assert with_them.count == 31
-    assert with_them.log_evidence_below(1.25) == pytest.approx(by_hand.log_evidence_below(1.25))
-    assert known.count == 20
-    assert with_missing(known, 0.3, 0) is known
 
 
 def test_times_are_milliseconds_and_without_blocks_there_is_no_evidence() -> None:
