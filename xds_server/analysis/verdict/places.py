@@ -168,10 +168,11 @@ def _measured(case: Case, check: Check, endpoint: EndpointEvidence, *, missing: 
             both=seen.error_both,
         )
     if check.metric is Metric.DIFFERENCE_RATE:
-        if case.controlled:
-            quiet = Paired(seen.trios, seen.quiet_up, seen.quiet_down)
-            return unexplained_rate(quiet, endpoint.quiet_blocks, margin=margin, alpha=alpha, missing=missing)
-        return difference_rate(Proportion(seen.pairs, seen.differing), margin=margin, alpha=alpha, missing=missing)
+        rate = partial(unexplained_rate, Paired(seen.trios, seen.quiet_up, seen.quiet_down), endpoint.quiet_blocks)
+        if not case.controlled:
+            rate = partial(difference_rate, Proportion(seen.pairs, seen.differing))
+        failed = seen.error_up + seen.error_down + seen.error_both
+        return rate(margin=margin, alpha=alpha, missing=missing, failed=failed)
     quantile = check.quantile or 0.5
     times = partial(response_time, quantile=quantile, margin=margin, alpha=alpha, missing=missing, passable=judged)
     if case.controlled:

@@ -82,10 +82,15 @@ def error_rate_of_arms(
     return _of_pairs(asked, asked, worst, None, margin=margin, alpha=alpha, rates=rates, said=said)
 
 
-def difference_rate(differing: Proportion, *, margin: float, alpha: float, missing: float = 0) -> Measured:
-    """Return what the pairs say of differences when no control tells noise from change."""
+def difference_rate(
+    differing: Proportion, *, margin: float, alpha: float, missing: float = 0, failed: float = 0
+) -> Measured:
+    """Return what the pairs say of differences when no control tells noise from change.
+
+    `failed`: pairs of which a leg did; they are no difference, and no evidence for a PASS.
+    """
     best = Proportion(differing.pairs + missing, differing.hits)
-    worst = Proportion(differing.pairs + missing, differing.hits + missing)
+    worst = Proportion(max(0, differing.misses - failed) + differing.hits + missing, differing.hits + missing)
     rate = _per(differing.hits, differing.pairs)
     return Measured(
         threshold=margin,
@@ -102,7 +107,9 @@ def difference_rate(differing: Proportion, *, margin: float, alpha: float, missi
     )
 
 
-def unexplained_rate(quiet: Paired, blocks: Symmetric, *, margin: float, alpha: float, missing: float = 0) -> Measured:
+def unexplained_rate(
+    quiet: Paired, blocks: Symmetric, *, margin: float, alpha: float, missing: float = 0, failed: float = 0
+) -> Measured:
     """Return what the trios say of differences that the control does not explain.
 
     Args:
@@ -111,9 +118,11 @@ def unexplained_rate(quiet: Paired, blocks: Symmetric, *, margin: float, alpha: 
         margin: the limit of the excess.
         alpha: of each end of the interval.
         missing: copies of the shadow of which nothing is known.
+        failed: trios of which a leg failed; they are no difference, and no evidence for a PASS.
     """
     best = Paired(quiet.pairs + missing, quiet.up, quiet.down)
-    worst = Paired(quiet.pairs + missing, quiet.up + missing, quiet.down)
+    uneven = quiet.up + quiet.down
+    worst = Paired(max(0, quiet.pairs - uneven - failed) + uneven + missing, quiet.up + missing, quiet.down)
     rates = _per(quiet.down, quiet.pairs), _per(quiet.up, quiet.pairs)
     return _of_pairs(quiet, best, worst, blocks, margin=margin, alpha=alpha, rates=rates, reference=CONTROL)
 

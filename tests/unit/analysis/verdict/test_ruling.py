@@ -451,6 +451,13 @@ def test_a_pass_beside_a_control_needs_it_to_have_answered_nearly_all(trios: int
     assert (said in verdict.reasons[0]) is (decision is Decision.INCONCLUSIVE)
 
 
+@pytest.mark.parametrize("facts", [{"controlled": False}, {"controlled": True}])
+def test_answers_that_failed_are_no_evidence_that_answers_are_alike(facts: dict[str, Any]) -> None:
+    for up, decision in ((2000, Decision.INCONCLUSIVE), (1500, Decision.INCONCLUSIVE), (1300, Decision.PASS)):
+        seen = version({"GET /": Seen(2000, up=up, trios=2000)})
+        assert verdict_of(seen, checks=[DIFFERENCES], **facts).decision is decision
+
+
 def test_an_endpoint_that_is_not_judged_does_not_pass_either() -> None:
     verdict = verdict_of(version({"GET /": Seen(100_000), "GET /rare": Seen(900)}))
     rare = row(verdict, "error_rate", "GET /rare")
