@@ -10,6 +10,7 @@ from xds_server.analysis.verdict.judge import judge
 from xds_server.lifecycle.verdicts import Inputs, Verdict
 from xds_server.model.judging import checks_of
 from xds_server.model.rollout import Mode
+from xds_server.model.shadow import InstanceStatus, ShadowInstance
 
 BOOKS = 5.0
 """Seconds after a copy's timeout in which it is booked as missing: Envoy's counters (1 s), their grace (2 s), a window
@@ -57,6 +58,7 @@ def case_of(inputs: Inputs) -> Case:
         weights=inputs.weights if split else {},
         alone=() if gone.keys() & set(alone) else alone,
         gone=gone,
+        failed=frozenset(name for name in gone if _newest(inputs)[name].status is InstanceStatus.FAILED),
         readings=inputs.readings,
         envoy=inputs.envoy,
     )
@@ -64,7 +66,12 @@ def case_of(inputs: Inputs) -> Case:
 
 def _gone(inputs: Inputs) -> dict[str, str]:
     """Return why variants do not run, of which no instance does or is about to."""
-    newest = {instance.variant: instance for instance in inputs.instances}
+    newest = _newest(inputs)
     living = {instance.variant for instance in inputs.instances if not instance.ended}
     variants = [variant.name for variant in inputs.profile.variants]
     return {name: newest[name].reason for name in variants if name in newest and name not in living}
+
+
+def _newest(inputs: Inputs) -> dict[str, ShadowInstance]:
+    """Return the newest instance of each variant."""
+    return {instance.variant: instance for instance in inputs.instances}

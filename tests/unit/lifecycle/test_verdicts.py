@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -335,6 +336,9 @@ def test_the_court_knows_who_does_not_run_and_who_has_all_users() -> None:
     other = an_instance("i2", variant="v3", status=InstanceStatus.RUNNING)
     again = an_instance("i3", variant="v2", status=InstanceStatus.PENDING)
     assert case_of(inputs_of(profile, died, other)).gone == {"v2": "exited with 1"}
+    assert case_of(inputs_of(profile, died, other)).failed == {"v2"}
+    over = replace(died, status=InstanceStatus.STOPPED)
+    assert case_of(inputs_of(profile, over, other)).failed == frozenset()
     assert case_of(inputs_of(profile, died, other)).alone == ()
     assert case_of(inputs_of(profile, died, other, again)).gone == {}
     assert case_of(inputs_of(profile, died, other, again)).alone == ("v2", "v3")

@@ -155,6 +155,8 @@ def book(endpoint: EndpointTally, shadow: Note, control: Note) -> bool:
     Returns: whether either differs in anything, so that its fields are to be booked too.
     """
     endpoint.trios += 1
+    if control[5]:  # it shows nothing: neither what is noise, nor how long an answer takes
+        return bool(shadow[1] or control[1])
     if shadow[3] and control[3]:
         evidence = endpoint.evidence
         evidence.trios += 1

@@ -46,6 +46,8 @@ class Case:
     """Of a split: versions that all users are sent to by now, so that the original has none."""
     gone: Mapping[str, str] = field(default_factory=dict)
     """Why versions do not run, of which no instance does or is about to."""
+    failed: frozenset[str] = frozenset()
+    """Those of them that ended by themselves, and not since their time was over: no PASS is for them."""
     readings: Readings = field(default_factory=dict)
     envoy: Mapping[str, Any] = field(default_factory=dict)
     """Envoy's own counters; passed through."""

@@ -132,7 +132,7 @@ def _place(
     due: int = 0,
 ) -> Place:
     by_field = check.metric is Metric.DIFFERENCE_RATE and case.controlled
-    fields = _fields(check, variant, name, endpoint) if by_field else ()
+    fields = _fields(check, variant, name, endpoint, missing=missing) if by_field else ()
     hints = _hints(endpoint, controlled=case.controlled) if check.metric is Metric.DIFFERENCE_RATE else ()
     unjudged = _unjudged(endpoint) if name else ""
     doubt = unjudged or _broken(endpoint)
@@ -171,7 +171,8 @@ def _measured(case: Case, check: Check, endpoint: EndpointEvidence, *, missing: 
         rate = partial(unexplained_rate, Paired(seen.trios, seen.quiet_up, seen.quiet_down), endpoint.quiet_blocks)
         if not case.controlled:
             rate = partial(difference_rate, Proportion(seen.pairs, seen.differing))
-        failed = seen.error_up + seen.error_down + seen.error_both
+        # A trio whose original or control failed is none; of the others, the shadow may have.
+        failed = seen.error_up if case.controlled else seen.error_up + seen.error_down + seen.error_both
         return rate(margin=margin, alpha=alpha, missing=missing, failed=failed)
     quantile = check.quantile or 0.5
     times = partial(response_time, quantile=quantile, margin=margin, alpha=alpha, missing=missing, passable=judged)
@@ -203,13 +204,14 @@ def _load(case: Case) -> str:
     return f"judged against the original, which has {1 / case.percentage:.3g} times the load"
 
 
-def _fields(check: Check, variant: str, name: str, endpoint: EndpointEvidence) -> tuple[Found, ...]:
+def _fields(check: Check, variant: str, name: str, endpoint: EndpointEvidence, *, missing: int) -> tuple[Found, ...]:
+    """Return the fields that may be discovered; in a missing copy, none differed."""
     trios, limit = endpoint.evidence.trios, check.limit
     found = []
     for (field, kind), tally in endpoint.fields.items():
         if tally.alone and trios and not _clock(kind, tally):
             blocks = endpoint.field_blocks.get((field, kind))
-            log_e = field_evidence(Paired(trios, tally.alone, tally.control), blocks, limit)
+            log_e = field_evidence(Paired(trios + missing, tally.alone, tally.control), blocks, limit)
             rate = (tally.alone - tally.control) / trios
             found.append(Found(Difference(variant, name, field, str(kind), rate, log_e), tally.appeared))
     return tuple(found)
@@ -221,8 +223,9 @@ def _clock(kind: str, tally: FieldTally) -> bool:
 
 
 def _absent(endpoint: EndpointEvidence) -> str:
-    """Return that the control answered too little of it; empty when it did enough."""
-    trios, pairs = endpoint.evidence.trios, endpoint.pairs
+    """Return that the control answered too little of what the original answered; empty when it did enough."""
+    seen = endpoint.evidence
+    trios, pairs = seen.trios, seen.pairs - seen.error_down - seen.error_both
     if trios >= PRESENT * pairs:
         return ""
     return f"the control answered only {count(trios)} of {count(pairs)} pairs, a PASS needs {share(PRESENT)} of them"

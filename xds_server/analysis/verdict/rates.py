@@ -118,7 +118,7 @@ def unexplained_rate(
         margin: the limit of the excess.
         alpha: of each end of the interval.
         missing: copies of the shadow of which nothing is known.
-        failed: trios of which a leg failed; they are no difference, and no evidence for a PASS.
+        failed: trios of which the shadow failed; they are no difference, and no evidence for a PASS.
     """
     best = Paired(quiet.pairs + missing, quiet.up, quiet.down)
     uneven = quiet.up + quiet.down

@@ -81,21 +81,21 @@ def rule(case: Case, variant: str, before: VariantState) -> Ruling:
         )
         for i, p in enumerate(every)
     ]
-    passable = not held and not early and not mismatch and not case.alone
+    passable = not (held or early or mismatch or case.alone or variant in case.failed)
     whole = _whole(case, decided, before, passable=passable)
-    passing = None
+    passing, wait = None, ""
     if whole is Decision.PASS:
         passing = case.now if before.passing is None else before.passing
         if (left := passing + case.settle - case.now) > 0:
             whole = Decision.INCONCLUSIVE
-            held = (settling(left),)
+            wait = settling(left)
     shown, omitted = shown_of(case, variant, decided, pairs=pairs)
     state = replace(_remember(case, before, decided, shown, whole, held=bool(held)), passing=passing)
     if state.whole is not None:
         reasons = bounded((*state.whole.reasons, *beside_fail(missing)))
     else:
         stop = stuck(case, variant) if whole is Decision.INCONCLUSIVE else ""
-        first = [reason for reason in (stop, *held, *early, mismatch) if reason]
+        first = [reason for reason in (stop, *held, *early, mismatch, wait) if reason]
         reasons = bounded(reasons_of(case, whole, decided=decided, shown=shown, first=first, missing=missing))
     score, headroom = _score(case, decided)
     return Ruling(

@@ -64,7 +64,7 @@ class ArmPairs:
             beside = self.found.get(pair)
             if beside is None:
                 beside = self.found[pair] = Beside(pair)
-            beside.worst += matched(one.count, one.errors, other.count, other.errors + other.missing)
+            beside.worst += _worst(one, other)
             beside.errors += matched(one.asked, one.errors, other.asked, other.errors)
             beside.blocks.add(_thinned(one.times, other.times, generator), since)
 
@@ -99,6 +99,14 @@ class ArmPairs:
 
 def _packed(paired: Paired) -> list[float]:
     return [paired.pairs, paired.up, paired.down]
+
+
+def _worst(one: ArmTally, other: ArmTally) -> Paired:
+    """Return what a PASS rests on: without those in which both arms failed, which say nothing of either."""
+    bad = other.errors + other.missing
+    found = matched(one.count, one.errors, other.count, bad)
+    both = found.pairs * one.errors * bad / (one.count * other.count) if found.pairs else 0.0
+    return Paired(found.pairs - both, found.up, found.down)
 
 
 def _allowance(pair: Pair) -> float:

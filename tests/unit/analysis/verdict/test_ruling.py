@@ -47,6 +47,30 @@ def test_a_version_without_errors_passes_when_there_are_enough_pairs() -> None:
     assert not verdict.latched
 
 
+def test_a_version_that_ended_by_itself_does_not_pass_and_one_whose_time_was_over_does() -> None:
+    good = version({"GET /": Seen(1000)})
+    assert verdict_of(good, gone={"v2": "exited with 1"}, failed=frozenset({"v2"})).decision is Decision.INCONCLUSIVE
+    assert verdict_of(good, gone={"v2": "its time was over"}).decision is Decision.PASS
+
+
+def test_a_check_that_fails_while_a_pass_settles_is_remembered() -> None:
+    slow = version({"GET /": Seen(2000, ratio=3.0, times=400)})
+    checks = (ERRORS, replace(P99, weight=0.1))
+    verdict, state = judge(case(slow, checks=checks, settle=20.0), State())
+    assert verdict.decision is Decision.INCONCLUSIVE
+    assert row(verdict, "response_time p99").decision is Decision.FAIL
+    assert state.variants["v2"].rows
+
+
+def test_a_field_is_not_found_where_the_missing_copies_may_all_have_been_alike() -> None:
+    field = {("$.x", "value"): (100, 0, 2)}
+    seen = Seen(300, trios=300, fields=field)
+    found = verdict_of(version({"GET /": seen}), checks=(DIFFERENCES,), controlled=True)
+    assert [d.field for d in found.differences] == ["$.x"]
+    hidden = verdict_of(version({"GET /": replace(seen, missing=100_000)}), checks=(DIFFERENCES,), controlled=True)
+    assert not hidden.differences
+
+
 def test_too_few_pairs_are_undecided_and_it_is_said_how_many_more_it_takes() -> None:
     verdict = verdict_of(version({"GET /": Seen(300)}))
     assert verdict.decision is Decision.INCONCLUSIVE

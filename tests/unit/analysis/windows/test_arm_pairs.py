@@ -65,9 +65,16 @@ def test_a_candidate_that_was_not_asked_at_all_has_no_errors_but_its_worst() -> 
     pairs, v2 = ArmPairs(), arm(10)
     v2.missing = 10
     for at in range(9):
-        pairs.take({"original": arm(50, 50), "v2": v2}, at, generator())
+        pairs.take({"original": arm(50), "v2": v2}, at, generator())
     found = pairs.found["original", "v2"]
-    assert (found.errors, found.worst.pairs) == (Paired(), 90)
+    assert (found.errors, found.worst) == (Paired(), Paired(90, 90, 0))
+
+
+def test_where_both_arms_fail_there_is_nothing_that_a_pass_rests_on() -> None:
+    pairs = ArmPairs()
+    for at in range(9):
+        pairs.take({"original": arm(10, 10), "v2": arm(10, 10)}, at, generator())
+    assert pairs.found["original", "v2"].worst.pairs == 0
 
 
 def test_a_mirrored_request_may_wait_for_its_copies_and_a_user_of_a_split_may_not() -> None:
