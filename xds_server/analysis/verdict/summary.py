@@ -27,17 +27,27 @@ def failing(decided: Sequence[Decided], shown: Mapping[Row, CheckResult]) -> lis
         if each.decision is Decision.FAIL and each.counts and each.place.key in shown
     ]
     rows.sort(key=lambda row: (-_excess(row[1]), not row[1].endpoint))
+    named = {each.place.check for each, row in rows if row.endpoint}
     number: dict[Check, int] = {}
     ordered = []
     for each, row in rows:
         check = each.place.check
         number[check] = number.get(check, 0) + 1
+        most = "" if check in named else _most(check, decided, shown)
         if number[check] <= NAMED:
-            ordered.append((number[check], not each.critical, _ORDER.index(check.metric), row.reason))
+            ordered.append((number[check], not each.critical, _ORDER.index(check.metric), row.reason + most))
     said = [reason for *_, reason in sorted(ordered)][: REASONS - 1]
     if len(rows) > len(said):
         said.append(f"{plural(len(rows) - len(said), 'more failure')} among the checks")
     return said
+
+
+def _most(check: Check, decided: Sequence[Decided], shown: Mapping[Row, CheckResult]) -> str:
+    """Return where a check that fails over all traffic, and is not proved to at one endpoint, is exceeded by most."""
+    keys = [each.place.key for each in decided if each.place.check == check and each.place.endpoint]
+    seen = [row for key in keys if (row := shown.get(key)) is not None and (row.effect or 0) > row.limit]
+    worst = max(seen, key=lambda row: row.effect or 0, default=None)
+    return "" if worst is None else f"; most at {worst.endpoint}"
 
 
 def _excess(row: CheckResult) -> float:

@@ -53,6 +53,16 @@ def test_a_version_that_ended_by_itself_does_not_pass_and_one_whose_time_was_ove
     assert verdict_of(good, gone={"v2": "its time was over"}).decision is Decision.PASS
 
 
+def test_a_fail_over_all_traffic_names_the_endpoint_that_it_is_most_at() -> None:
+    endpoints = {"GET /ok": Seen(500)}
+    for number in range(40):  # whose weight leaves the one that fails too little to be found
+        endpoints[f"GET /{number}"] = Seen(20, appeared=number + 3)
+    endpoints["GET /bad"] = Seen(60, up=36, appeared=10**8)
+    verdict = verdict_of(version(endpoints), checks=(ERRORS,))
+    assert verdict.decision is Decision.FAIL
+    assert verdict.reasons[0].endswith("most at GET /bad")
+
+
 def test_a_check_that_fails_while_a_pass_settles_is_remembered() -> None:
     slow = version({"GET /": Seen(2000, ratio=3.0, times=400)})
     checks = (ERRORS, replace(P99, weight=0.1))

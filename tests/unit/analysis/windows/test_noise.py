@@ -42,7 +42,7 @@ def test_the_evidence_is_the_integral_that_it_says(alone: int, control: int) -> 
     assert evidence(alone, control) == pytest.approx(integral(alone, control, 4000), rel=1e-6)
 
 
-@given(st.integers(0, 2000), st.integers(0, 2000))
+@given(st.integers(0, 900), st.integers(0, 900))
 def test_one_more_trio_changes_the_evidence_as_a_martingale_does(alone: int, control: int) -> None:
     """Under a fair coin the mean of what comes next is at most what is: the integrand's factors are 2p and 2(1-p)."""
     now = evidence(alone, control)
