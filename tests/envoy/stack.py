@@ -52,12 +52,17 @@ def wait_for(condition: Callable[[], Any], what: str, *, seconds: float = START)
 
 
 async def until(condition: Callable[[], Awaitable[Any]], what: str, *, seconds: float = 30.0) -> Any:
-    """Wait until something is so and return it."""
+    """Wait until something is so and return it. What a condition looks up in vain is just not there yet."""
     deadline = time.monotonic() + seconds
-    while not (found := await condition()):
-        assert time.monotonic() < deadline, f"it did not come to this within {seconds:g} s: {what}"
+    while True:
+        missing: LookupError | None = None
+        try:
+            if found := await condition():
+                return found
+        except LookupError as error:
+            missing = error
+        assert time.monotonic() < deadline, f"it did not come to this within {seconds:g} s: {what} ({missing!r})"
         await asyncio.sleep(0.05)
-    return found
 
 
 def bits(reply: Reply) -> tuple[int, tuple[tuple[str, str], ...], bytes]:
