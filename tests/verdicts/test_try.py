@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from tests.envoy.stack import wait_for
-from tests.envoy.test_demo import left_of
+from tests.verdicts.test_demo import left_of
 from xds_server.demo.stage import catalogue_command
 from xds_server.stage.children import Household
 

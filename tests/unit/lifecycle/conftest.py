@@ -12,6 +12,8 @@ from xds_server.cache.cache import SnapshotCache
 from xds_server.config import Settings
 from xds_server.lifecycle.controller import Controller
 from xds_server.lifecycle.publisher import Publisher
+from xds_server.model.ids import InstanceID
+from xds_server.model.shadow import ShadowInstance
 from xds_server.model.state import NetworkState
 from xds_server.runtime.base import Runtime
 from xds_server.store.sqlite import SqliteStore
@@ -81,7 +83,18 @@ class Managers:
         await self.store.close()
         self.renew()
 
+    async def written(self) -> None:
+        """Wait until the disk has each instance as the manager knows it, for a successor to find."""
+        async with asyncio.timeout(10.0):
+            while {i.id: i for i in (await self.store.load()).instances} != self._known():  # noqa: ASYNC110 - the disk tells nobody
+                await asyncio.sleep(0.001)
+
+    def _known(self) -> dict[InstanceID, ShadowInstance]:
+        return {i.id: i for record in self.controller._registry for i in record.instances.values()}
+
     async def restart(self) -> Controller:
+        """Crash it when all is on the disk, and start its successor."""
+        await self.written()
         await self.crash()
         return await self.start()
 

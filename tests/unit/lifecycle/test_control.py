@@ -55,6 +55,7 @@ def mirrored(managers: Managers) -> set[str]:
 
 async def both(managers: Managers) -> None:
     await until(lambda: mirrored(managers) == {"v2", "control"})
+    await managers.written()
 
 
 async def ended(managers: Managers) -> None:

@@ -33,6 +33,7 @@ async def running(managers: Managers, controller: Controller, **fields: object) 
     profile = await created(controller, **fields)
     await until(lambda: shadow(managers, profile).status is RUNNING)
     await until(lambda: mirrored(managers))
+    await managers.written()
     return profile, shadow(managers, profile)
 
 

@@ -36,6 +36,7 @@ async def running(managers: Managers, controller: Controller, **fields: Any) -> 
     view, _ = await controller.create_profile("shop", a_profile(**fields))
     profile = view.profile.id
     await until(lambda: managers.world.log[-1][0] == "publish" and len(managers.world.log[-1]) > 1)
+    await managers.written()
     return profile
 
 
