@@ -8,11 +8,11 @@ become examples, so its cost does not count for the rest.
 import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 
+from xds_server.analysis.clock import moment
 from xds_server.analysis.diff.decode import unbase64
 from xds_server.analysis.diff.descriptors import Descriptors
 from xds_server.analysis.diff.difference import ABSENT, Difference, first_difference
@@ -68,8 +68,7 @@ class Example:
 
     def as_json(self) -> dict[str, Any]:
         """Return it as REST shows it."""
-        when = datetime.fromtimestamp(self.time, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        return {"id": self.id, "time": when, **self.data}
+        return {"id": self.id, "time": moment(self.time), **self.data}
 
     def pack(self) -> list[Any]:
         """Return it for the link and the disk."""

@@ -8,9 +8,9 @@ exactly by the signatures of the pairs, and from below (`countIs: atLeast`) wher
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
+from xds_server.analysis.clock import moment
 from xds_server.analysis.examples.example import Example
 from xds_server.analysis.query.diff_found import Found
 from xds_server.analysis.query.diff_query import DiffQuery, Group, Sort
@@ -170,8 +170,3 @@ def excerpt(field: Field, example: Example) -> dict[str, Any]:
 def pair_id(example: Example) -> str:
     """Return the id of a pair in a form that stands in a URL as it is: `<unique>~<instance>`."""
     return example.id.replace("/", "~")
-
-
-def moment(seconds: float) -> str:
-    """Return a time as RFC 3339, in UTC."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
