@@ -11,7 +11,8 @@ from math import inf, log
 from xds_server.analysis.verdict.case import Case, Latched, Row
 from xds_server.analysis.verdict.hypotheses import Place, shares, weight_of
 from xds_server.analysis.verdict.measured import Need
-from xds_server.analysis.verdict.reasons import noun, reason_of
+from xds_server.analysis.verdict.readings import ELSEWHERE
+from xds_server.analysis.verdict.reasons import reason_of
 from xds_server.analysis.verdict.stuck import stuck
 from xds_server.analysis.verdict.verdict import CheckResult, Decision, Difference
 from xds_server.analysis.verdict.words import plural
@@ -93,7 +94,7 @@ def _result(case: Case, variant: str, each: Decided, weight: float, pairs: int) 
     if each.decision is Decision.INCONCLUSIVE and where.judged and seen.possible and not stuck(case, variant):
         own = weight_of(where, weight)
         needed = seen.needed(log(1 / (case.judging.alpha * own)) if own else inf)
-        if not where.endpoint and noun(check.metric) == "pairs":
+        if not where.endpoint and check.metric not in ELSEWHERE:
             least = case.judging.min_pairs - pairs
             if least > (needed.pairs if needed else 0):
                 needed = Need(least, needed.blocks if needed else 0)
