@@ -4,12 +4,12 @@ Guarantees: pure; bounded: of each check, all traffic and `SHOWN` endpoints, wha
 The places that are not shown are summed up in the row of all traffic; they count for the decision as the others do.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import inf, log
 
 from xds_server.analysis.verdict.case import Case, Latched, Row
-from xds_server.analysis.verdict.hypotheses import Place, shares, weight_of
+from xds_server.analysis.verdict.hypotheses import Place, weight_of
 from xds_server.analysis.verdict.measured import Need
 from xds_server.analysis.verdict.readings import ELSEWHERE
 from xds_server.analysis.verdict.reasons import reason_of
@@ -44,20 +44,19 @@ class Decided:
 
 
 def by_check(decided: Sequence[Decided]) -> dict[Check, Decision]:
-    """Return what each check comes to: it fails at any place, and passes at all that are judged."""
+    """Return what each check that counts comes to: it fails at any place, and passes at all that are judged."""
     found: dict[Check, Decision] = {}
     for each in decided:
-        if each.decision is not Decision.FAIL and not each.place.judged:
-            continue
-        check = each.place.check
-        if _SEVERITY[each.decision] < _SEVERITY[found.get(check, Decision.PASS)] or check not in found:
-            found[check] = each.decision
+        if each.counts and (each.decision is Decision.FAIL or each.place.judged):
+            check = each.place.check
+            found[check] = min(found.get(check, Decision.PASS), each.decision, key=_SEVERITY.__getitem__)
     return found
 
 
-def shown_of(case: Case, variant: str, decided: Sequence[Decided], *, pairs: int) -> tuple[dict[Row, CheckResult], int]:
+def shown_of(
+    case: Case, variant: str, decided: Sequence[Decided], *, weight: Mapping[Check, float], pairs: int
+) -> tuple[dict[Row, CheckResult], int]:
     """Return the rows that are shown, the whole of each check first, then its endpoints: what fails, what has most."""
-    weight = shares(case.checks)
     shown: dict[Row, CheckResult] = {}
     omitted = 0
     for check in case.checks:
