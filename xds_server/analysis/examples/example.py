@@ -16,7 +16,7 @@ from xds_server.analysis.clock import moment
 from xds_server.analysis.diff.decode import unbase64
 from xds_server.analysis.diff.descriptors import Descriptors
 from xds_server.analysis.diff.difference import ABSENT, Difference, first_difference
-from xds_server.analysis.diff.headers import IGNORED
+from xds_server.analysis.diff.header_names import IGNORED
 from xds_server.analysis.examples.curl import Asked, curl_line
 from xds_server.analysis.examples.document import document, level_at
 from xds_server.analysis.examples.excerpt import Captured, captured, excerpt, redacted_text
