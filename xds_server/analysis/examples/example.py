@@ -66,6 +66,12 @@ class Example:
         """Field and class of each difference it shows."""
         return {(d["field"], d["class"]) for d in self.data["differences"]}
 
+    def difference(self, field: tuple[str, str]) -> dict[str, Any] | None:
+        """Return the one of its differences that a field is about; fields beyond the bounds are `other`, by class."""
+        shown = self.data["differences"]
+        alike = (d for d in shown if d["class"] == field[1])
+        return next((d for d in shown if (d["field"], d["class"]) == field), None) or next(alike, None)
+
     def as_json(self) -> dict[str, Any]:
         """Return it as REST shows it."""
         return {"id": self.id, "time": moment(self.time), **self.data}

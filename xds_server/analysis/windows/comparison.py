@@ -253,12 +253,13 @@ def _leg(leg: LegTally) -> dict[str, Any]:
         "count": leg.count,
         "errorRate": leg.errors / leg.count if leg.count else 0.0,
         "statuses": dict(sorted(leg.statuses.items())),
-        **_quantiles(leg.response),
-        "lastByte": _quantiles(leg.last_byte),
+        **quantiles(leg.response),
+        "lastByte": quantiles(leg.last_byte),
     }
 
 
-def _quantiles(sketch: Sketch) -> dict[str, float | None]:
+def quantiles(sketch: Sketch) -> dict[str, float | None]:
+    """Return some quantiles as REST shows them."""
     values = sketch.quantiles(QUANTILES)
     return {
         f"p{round(q * 100)}": None if v is None else round(v * 1000, 3) for q, v in zip(QUANTILES, values, strict=True)
@@ -270,15 +271,10 @@ def _difference(field: Field, tally: FieldTally, judgement: Judgement) -> dict[s
     return {
         "field": name,
         "class": kind,
-        "what": tally.what if tally.what != "*" else "",
+        "what": tally.recognised,
         "count": tally.count,
         "nature": str(judgement.nature),
-        "noise": {
-            "shadowRate": judgement.shadow_rate,
-            "controlRate": judgement.control_rate,
-            "evidence": judgement.evidence,
-            "proven": judgement.proven,
-        },
+        "noise": judgement.as_json(),
         "since": moment(tally.first),
         "until": moment(tally.last),
         "example": _excerpt(field, tally.examples[0]) if tally.examples else None,
@@ -287,10 +283,7 @@ def _difference(field: Field, tally: FieldTally, judgement: Judgement) -> dict[s
 
 def _excerpt(field: Field, example: Example) -> dict[str, Any]:
     """Return the one difference of an example that a field is about, and where to find the rest."""
-    shown = example.data["differences"]
-    # Fields beyond the bounds are counted as `other`, by class.
-    alike = (d for d in shown if d["class"] == field[1])
-    found = next((d for d in shown if (d["field"], d["class"]) == field), None) or next(alike, shown[0])
+    found = example.difference(field) or example.data["differences"][0]
     return {
         "id": example.id,
         "path": example.data["path"],
