@@ -27,7 +27,7 @@ def errors(drawn: Drawn, margin: float) -> Logs:
     came = drawn.delivered
     up = drawn.failed_shadow & ~drawn.failed_original & came
     down = drawn.failed_original & (~drawn.failed_shadow | ~came)
-    return np.minimum(_paired(up, down, margin), _by_blocks(up, down))
+    return _by_both(up, down, margin)
 
 
 def no_more_errors(drawn: Drawn, margin: float) -> Logs:
@@ -40,21 +40,20 @@ def no_more_errors(drawn: Drawn, margin: float) -> Logs:
 def differences(drawn: Drawn, margin: float) -> Logs:
     """Return the log evidence of differences that the control does not explain: of quiet fields, and field by field."""
     runs, pairs = drawn.delivered.shape
-    shape = (runs, pairs)
-    quiet_up, quiet_down = np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool)
-    parts, weights, first_seen = [], [], []
-    for shadow, control in zip(drawn.fields_shadow, drawn.fields_control, strict=True):
-        both_came = drawn.delivered
-        alone, other = shadow & ~control & both_came, control & ~shadow & both_came
-        seen = np.cumsum((shadow | control) & both_came, axis=1)
-        quiet = np.cumsum(control & both_came, axis=1) - (control & both_came) == 0
+    quiet_up, quiet_down = (np.zeros((runs, pairs), dtype=bool) for _ in range(2))
+    parts, first_seen = [], []
+    for of_shadow, of_control in zip(drawn.fields_shadow, drawn.fields_control, strict=True):
+        shadow, control = of_shadow & drawn.delivered, of_control & drawn.delivered
+        alone, other = shadow & ~control, control & ~shadow
+        seen = np.cumsum(shadow | control, axis=1)
+        quiet = np.cumsum(control, axis=1) - control == 0
         quiet_up |= alone & quiet
         quiet_down |= other & quiet
         alone, other = alone & (seen > 1), other & (seen > 1)
-        parts.append(np.minimum(_paired(alone, other, margin), _by_blocks(alone, other)))
+        parts.append(_by_both(alone, other, margin))
         first_seen.append(np.where(seen[:, -1] > 0, np.argmax(seen > 0, axis=1), pairs))
     quiet_up, quiet_down = quiet_up & ~quiet_down, quiet_down & ~quiet_up
-    whole = np.minimum(_paired(quiet_up, quiet_down, margin), _by_blocks(quiet_up, quiet_down))
+    whole = _by_both(quiet_up, quiet_down, margin)
     order = np.argsort(np.array(first_seen), axis=0).argsort(axis=0) if parts else np.zeros((0, runs))
     weights = [np.array([order_weight(int(k) + 1) for k in ranks]) for ranks in order]
     return _mean([whole, *parts], [np.full(runs, 0.5), *(0.5 * w for w in weights)])
@@ -131,19 +130,14 @@ def series(values: Floats | Flags, statistic: Callable[[Floats], Floats]) -> Flo
     return statistic(values[:, : blocks * BLOCK].reshape(runs, blocks, BLOCK).astype(np.float64))
 
 
-def _paired(up: Flags, down: Flags, margin: float) -> Logs:
-    return _every(up, down, lambda p: paired.log_evidence_above(p, margin), quiet=margin == 0)
+def _by_both(up: Flags, down: Flags, margin: float) -> Logs:
+    """Return the evidence that pairs agree on with whole blocks, by how much worse the shadow was in each.
 
-
-def _by_blocks(up: Flags, down: Flags) -> Logs:
-    """Return the evidence of whole blocks, by how much worse the shadow was in each; known from its end on.
-
-    A bad moment of one leg is one value, however many pairs it hits.
+    A bad moment of one leg is one value of a block, known from its end on, however many pairs it hits.
     """
-    runs, pairs = up.shape
-    blocks = pairs // BLOCK
-    more = (up.astype(np.float64) - down)[:, : blocks * BLOCK].reshape(runs, blocks, BLOCK).sum(axis=2)
-    return by_pair(_symmetric(more, idle=False), pairs)
+    pairs = _every(up, down, lambda p: paired.log_evidence_above(p, margin), quiet=margin == 0)
+    more = series(up.astype(np.float64) - down, lambda v: v.sum(axis=2))
+    return np.minimum(pairs, by_pair(_symmetric(more, idle=False), up.shape[1]))
 
 
 def _symmetric(values: Floats, sign: float = 1.0, *, idle: bool = True) -> Logs:
@@ -171,13 +165,11 @@ def _every(up: Flags, down: Flags, evidence: Callable[[Paired], float], *, quiet
     for run in range(runs):
         changes = np.flatnonzero(up[run] | down[run])
         looks = changes if quiet else np.union1d(changes, np.arange(9, pairs, 10))
-        values = [
-            evidence(Paired(0 if quiet else int(i) + 1, int(ups[run, i]), int(downs[run, i])))
-            if not quiet
-            else evidence(Paired(int(ups[run, i] + downs[run, i]), int(ups[run, i]), int(downs[run, i])))
-            for i in looks
-        ]
         if looks.size:
+            # At margin 0 the pairs without a change are no evidence.
+            seen = ups[run, looks] + downs[run, looks] if quiet else looks + 1
+            counts = zip(seen.tolist(), ups[run, looks].tolist(), downs[run, looks].tolist(), strict=True)
+            values = [evidence(Paired(*each)) for each in counts]
             place = np.searchsorted(looks, np.arange(pairs), side="right")
             logs[run] = np.concatenate(([0.0], values))[place]
     return logs

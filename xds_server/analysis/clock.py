@@ -1,9 +1,9 @@
-"""Time, as the analysis sees it: passed in, so that tests turn it.
+"""Time, as the analysis sees it: passed in, so that tests turn it; and as REST shows it.
 
 Not guaranteed: that `now` never goes back; `monotonic` does not.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Protocol
 
 
@@ -18,3 +18,8 @@ class Clock(Protocol):
 
     async def sleep(self, seconds: float) -> None:
         """Return after so many seconds."""
+
+
+def moment(seconds: float) -> str:
+    """Return seconds since the epoch as REST shows them: RFC 3339, in UTC."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -8,12 +8,10 @@ from collections.abc import Iterator
 
 from xds_server.analysis.diff.cookies import cookie_differences
 from xds_server.analysis.diff.difference import ABSENT, Difference
-from xds_server.analysis.diff.header_names import IGNORED, NAMES_UNORDERED, PREFIXES, UNORDERED
+from xds_server.analysis.diff.header_names import NAMES_UNORDERED, PREFIXES, UNORDERED
 from xds_server.analysis.diff.redirects import redirect_differences
 from xds_server.analysis.diff.rules import DEFAULT_RULES, Rules
 from xds_server.analysis.kinds import Kind
-
-__all__ = ["IGNORED", "header_differences"]
 
 
 def header_differences(original: bytes, shadow: bytes, rules: Rules = DEFAULT_RULES) -> list[Difference]:

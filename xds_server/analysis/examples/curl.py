@@ -34,7 +34,6 @@ _LEFT_OUT = frozenset(
 """Of the connection, or made by curl itself."""
 _SIMPLE = re.compile(r"[a-z0-9-]+")
 _VARIABLE = re.compile(r"[^A-Z0-9]")
-_PATH_SAFE = "/?#[]@!$&'()*+,;=:%-._~|{}^`\\\"<>"
 _TAKEN = frozenset(
     {
         *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "PWD", "OLDPWD", "IFS", "SESSION", "MAIL", "HOST", "HOSTNAME"),

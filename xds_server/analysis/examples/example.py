@@ -8,15 +8,15 @@ become examples, so its cost does not count for the rest.
 import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 
+from xds_server.analysis.clock import moment
 from xds_server.analysis.diff.decode import unbase64
 from xds_server.analysis.diff.descriptors import Descriptors
 from xds_server.analysis.diff.difference import ABSENT, Difference, first_difference
-from xds_server.analysis.diff.headers import IGNORED
+from xds_server.analysis.diff.header_names import IGNORED
 from xds_server.analysis.examples.curl import Asked, curl_line
 from xds_server.analysis.examples.document import document, level_at
 from xds_server.analysis.examples.excerpt import Captured, captured, excerpt, redacted_text
@@ -66,10 +66,15 @@ class Example:
         """Field and class of each difference it shows."""
         return {(d["field"], d["class"]) for d in self.data["differences"]}
 
+    def difference(self, field: tuple[str, str]) -> dict[str, Any] | None:
+        """Return the one of its differences that a field is about; fields beyond the bounds are `other`, by class."""
+        shown = self.data["differences"]
+        alike = (d for d in shown if d["class"] == field[1])
+        return next((d for d in shown if (d["field"], d["class"]) == field), None) or next(alike, None)
+
     def as_json(self) -> dict[str, Any]:
         """Return it as REST shows it."""
-        when = datetime.fromtimestamp(self.time, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        return {"id": self.id, "time": when, **self.data}
+        return {"id": self.id, "time": moment(self.time), **self.data}
 
     def pack(self) -> list[Any]:
         """Return it for the link and the disk."""

@@ -10,7 +10,7 @@ Not guaranteed: an Envoy that was killed loses what happened since its last push
 within the very millisecond of a push may be counted one push later.
 """
 
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
@@ -55,12 +55,8 @@ class Series:
         """Lost in earlier lives of the Envoy."""
         self.lost = 0
 
-    def arrived(self, ended: float) -> None:
-        """Take in a record; `ended` is by Envoy's clock."""
-        self.all_arrived((ended,))
-
-    def all_arrived(self, ended: Iterable[float]) -> None:
-        """Take in records."""
+    def arrived(self, ended: Iterable[float]) -> None:
+        """Take in when records ended, by Envoy's clock."""
         pending = self.pending
         pending.extend(ended)
         if len(pending) > MAX_PENDING:
@@ -112,20 +108,17 @@ class Ledger:
         books = self._node(node)
         if books is None:
             return
-        copies: dict[str, list[float]] = {}
+        copies: defaultdict[str, list[float]] = defaultdict(list)
         every: list[float] = []
         for record in records:
             ended = record.completed
             every.append(ended)
             shadow = record.shadow
             if shadow:
-                if shadow in copies:
-                    copies[shadow].append(ended)
-                else:
-                    copies[shadow] = [ended]
-        self._series(books, ALL).all_arrived(every)
+                copies[shadow].append(ended)
+        self._series(books, ALL).arrived(every)
         for instance, its in copies.items():
-            self._series(books, instance).all_arrived(its)
+            self._series(books, instance).arrived(its)
 
     def pushed(self, node: str, counters: Counters, now: float) -> None:
         """Take in a push; it is reconciled after the grace."""

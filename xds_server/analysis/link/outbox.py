@@ -29,7 +29,7 @@ MAX_IN_FLIGHT = 2_000
 MAX_BYTES = 64 * 1024 * 1024
 """Bytes of them."""
 MAX_PARCEL = 4 * 1024 * 1024
-"""Bytes of a message; a larger window is split. gRPC refuses one beyond `wire.MAX_MESSAGE` as often as it is sent."""
+"""Bytes of a message; a larger window is split. What is beyond the bound of `protocol.server` is refused for ever."""
 MAX_REMEMBERED = 10_000
 """Profiles of which the number of the last window is remembered."""
 

@@ -20,8 +20,6 @@ SERVICE = "shadowmesh.analysis.v1.Manager"
 METHOD = "Attach"
 PATH = f"/{SERVICE}/{METHOD}"
 VERSION = 5
-MAX_MESSAGE = 16 * 1024 * 1024
-"""What the manager's server takes."""
 
 
 def encode(message: Mapping[str, Any]) -> bytes:

@@ -8,9 +8,9 @@ exactly by the signatures of the pairs, and from below (`countIs: atLeast`) wher
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
+from xds_server.analysis.clock import moment
 from xds_server.analysis.examples.example import Example
 from xds_server.analysis.query.diff_found import Found
 from xds_server.analysis.query.diff_query import DiffQuery, Group, Sort
@@ -99,18 +99,13 @@ def item_json(item: Item, query: DiffQuery) -> dict[str, Any]:
         "endpoint": lead.endpoint,
         "field": field if item.group is not Group.ENDPOINT else None,
         "class": kind if item.group is Group.CLASS else None,
-        "what": what_of(lead) if item.group is Group.CLASS else "",
+        "what": lead.tally.recognised if item.group is Group.CLASS else "",
         "count": item.count,
         "countIs": "exact" if item.exact else "atLeast",
         "pairs": lead.pairs,
         "rate": item.share,
         "nature": str(lead.judgement.nature),
-        "noise": {
-            "shadowRate": lead.judgement.shadow_rate,
-            "controlRate": lead.judgement.control_rate,
-            "evidence": lead.judgement.evidence,
-            "proven": lead.judgement.proven,
-        },
+        "noise": lead.judgement.as_json(),
         "surprise": lead.bits,
         "firstSeen": moment(min(part.tally.first for part in item.parts)),
         "lastSeen": moment(max(part.tally.last for part in item.parts)),
@@ -132,11 +127,6 @@ def item_json(item: Item, query: DiffQuery) -> dict[str, Any]:
     return shown
 
 
-def what_of(found: Found) -> str:
-    """Return the kind of value that was recognised on both sides; empty when none was, or several."""
-    return "" if found.tally.what == "*" else found.tally.what
-
-
 def small(timeline: Timeline, query: DiffQuery) -> dict[str, Any]:
     """Return at most `BARS` counts in a row, the time of the first, and how long each is."""
     buckets = timeline.between(query.since, query.until)
@@ -152,10 +142,7 @@ def small(timeline: Timeline, query: DiffQuery) -> dict[str, Any]:
 
 def excerpt(field: Field, example: Example) -> dict[str, Any]:
     """Return the one difference of an example that a field is about, and where to find the rest."""
-    shown = example.data["differences"]
-    # Fields beyond the bounds are counted as `other`, by class.
-    alike = (d for d in shown if d["class"] == field[1])
-    found = next((d for d in shown if (d["field"], d["class"]) == field), None) or next(alike, None) or {}
+    found = example.difference(field) or {}
     return {
         "pairID": pair_id(example),
         "time": moment(example.time),
@@ -170,8 +157,3 @@ def excerpt(field: Field, example: Example) -> dict[str, Any]:
 def pair_id(example: Example) -> str:
     """Return the id of a pair in a form that stands in a URL as it is: `<unique>~<instance>`."""
     return example.id.replace("/", "~")
-
-
-def moment(seconds: float) -> str:
-    """Return a time as RFC 3339, in UTC."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from xds_server.analysis.clock import moment
 from xds_server.analysis.query.diff_found import find, resolution
-from xds_server.analysis.query.diff_groups import Item, item_json, items_of, moment
+from xds_server.analysis.query.diff_groups import Item, item_json, items_of
 from xds_server.analysis.query.diff_groups import pair_id as pair_id_of
 from xds_server.analysis.query.diff_pairs import Pair, pair_json, pairs_of, place
 from xds_server.analysis.query.diff_query import DiffQuery, Group, Sort, Source

@@ -10,7 +10,7 @@ Units: milliseconds; a bucket holds the values above its lower and up to its upp
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from xds_server.analysis.windows.comparison import QUANTILES
+from xds_server.analysis.windows.comparison import quantiles
 from xds_server.analysis.windows.sketch import ACCURACY, Sketch
 from xds_server.analysis.windows.tally import Tally
 
@@ -67,17 +67,12 @@ def _endpoint(name: str, legs: Mapping[_Leg, Sketch]) -> dict[str, Any] | None:
                 "leg": leg,
                 "variant": variant,
                 "count": sum(counts.values()),
-                **_quantiles(legs[leg, variant]),
+                **quantiles(legs[leg, variant]),
                 "counts": [counts.get(group, 0) for group in range(first, last + 1)],
             }
             for (leg, variant), counts in sorted(counted.items(), key=_order)
         ],
     }
-
-
-def _quantiles(sketch: Sketch) -> dict[str, float | None]:
-    found = zip(QUANTILES, sketch.quantiles(QUANTILES), strict=True)
-    return {f"p{round(q * 100)}": None if value is None else round(value * 1000, 3) for q, value in found}
 
 
 def _order(item: tuple[_Leg, Any]) -> tuple[int, str]:

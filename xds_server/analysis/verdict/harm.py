@@ -19,7 +19,7 @@ from xds_server.analysis.verdict.measured import Measured
 from xds_server.analysis.verdict.rates import error_rate_of_arms
 from xds_server.analysis.verdict.reasons import limit_of
 from xds_server.analysis.verdict.times import response_time
-from xds_server.analysis.verdict.verdict import Harm, HarmDecision, HarmMetric
+from xds_server.analysis.verdict.verdict import Harm, HarmDecision, HarmMetric, Interval
 from xds_server.analysis.verdict.words import SHARE, about, points, span, times
 from xds_server.analysis.windows.arms import MIRRORED, PLAIN, ArmTally
 from xds_server.analysis.windows.profile_evidence import ALLOWANCE
@@ -114,15 +114,14 @@ def _row(metric: _Metric, alpha: float, of: int, *, found: bool) -> HarmMetric:
         unit=seen.unit,
         requests=seen.pairs,
         decision=decision,
-        reason=_reason(metric, decision, log(of / alpha)),
+        reason=_reason(metric, decision, interval, log(of / alpha)),
     )
 
 
-def _reason(metric: _Metric, decision: HarmDecision, enough: float) -> str:
+def _reason(metric: _Metric, decision: HarmDecision, interval: Interval | None, enough: float) -> str:
     seen = metric.measured
     if seen.effect is None:
         return f"{metric.name} of mirrored requests: nothing is known yet"
-    interval = seen.interval()
     within = f" {span(interval, unit=seen.unit)}" if interval else ""
     if seen.unit == SHARE:
         side = "below" if seen.effect < 0 else "above"

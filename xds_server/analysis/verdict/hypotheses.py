@@ -19,14 +19,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from xds_server.analysis.statistics.family import e_bh, order_weight
+from xds_server.analysis.verdict.case import Row
 from xds_server.analysis.verdict.measured import Measured
 from xds_server.analysis.verdict.verdict import Difference
 from xds_server.model.judging import Check
 
 FIELDS = 0.5
 """Of a check's weight: for all fields together, when they are hypotheses."""
-Key = tuple[str, str]
-"""Check and endpoint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +59,7 @@ class Place:
     """Fields that a reason may name when none is discovered."""
 
     @property
-    def key(self) -> Key:
+    def key(self) -> Row:
         """Return what it is latched under."""
         return f"{self.check.label}>{self.check.limit:g}", self.endpoint
 
@@ -99,15 +98,14 @@ def weight_of(place: Place, weight: float) -> float:
     return own
 
 
-def refute(places: Sequence[Place], checks: Sequence[Check], alpha: float) -> Refuted:
+def refute(places: Sequence[Place], weight: Mapping[Check, float], alpha: float) -> Refuted:
     """Return what is discovered at this level.
 
     Args:
         places: of one version.
-        checks: all of its checks, which share the weight.
+        weight: of each of its checks: `shares`.
         alpha: the share of false discoveries at most.
     """
-    weight = shares(checks)
     hypotheses: list[_Hypothesis] = []
     for index, place in enumerate(places):
         hypotheses.extend(_hypotheses(index, place, weight[place.check]))

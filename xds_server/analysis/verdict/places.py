@@ -27,7 +27,7 @@ from xds_server.analysis.verdict.rates import (
     field_evidence,
     unexplained_rate,
 )
-from xds_server.analysis.verdict.readings import reading
+from xds_server.analysis.verdict.readings import ELSEWHERE, reading
 from xds_server.analysis.verdict.times import response_time
 from xds_server.analysis.verdict.verdict import Difference, Missing
 from xds_server.analysis.verdict.words import ALL, RATIO, SHARE, count, plural, share
@@ -41,8 +41,6 @@ BROKEN = 0.5
 """Share of the pairs in which the original may fail itself for a PASS."""
 PRESENT = 0.9
 """Share of the pairs that the control has to answer too for a PASS beside it."""
-ELSEWHERE = frozenset({Metric.CPU, Metric.MEMORY, Metric.PROMETHEUS})
-"""Metrics that are not made of pairs."""
 JUDGED = 0.05
 """Share of an endpoint's pairs that has to be judged for a PASS there."""
 HINTS = 3

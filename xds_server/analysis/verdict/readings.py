@@ -13,6 +13,10 @@ from xds_server.analysis.statistics.ratio import Ratios
 from xds_server.analysis.verdict.measured import Measured, Need
 from xds_server.analysis.verdict.rates import ORIGINAL
 from xds_server.analysis.verdict.words import RATIO
+from xds_server.model.judging import Metric
+
+ELSEWHERE = frozenset({Metric.CPU, Metric.MEMORY, Metric.PROMETHEUS})
+"""Metrics that are not made of pairs."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ decided, what is missing.
 from xds_server.analysis.verdict.hypotheses import Place
 from xds_server.analysis.verdict.measured import Measured, Need
 from xds_server.analysis.verdict.rates import CONTROL
+from xds_server.analysis.verdict.readings import ELSEWHERE
 from xds_server.analysis.verdict.verdict import Decision, Difference, Interval
 from xds_server.analysis.verdict.words import SHARE, about, blocks_needed, place, points, share, span, times
 from xds_server.model.judging import Metric
@@ -67,12 +68,12 @@ def limit_of(seen: Measured) -> str:
 
 def noun(metric: Metric) -> str:
     """Return what a metric is counted in."""
-    return "readings" if metric in {Metric.CPU, Metric.MEMORY, Metric.PROMETHEUS} else "pairs"
+    return "readings" if metric in ELSEWHERE else "pairs"
 
 
 def _lead(where: Place) -> str:
     label = where.check.label
-    if where.check.metric in {Metric.CPU, Metric.MEMORY, Metric.PROMETHEUS}:
+    if where.check.metric in ELSEWHERE:
         return label
     return f"{place(where.endpoint)}: {label}"
 

@@ -4,14 +4,15 @@ Guarantees: pure; bounded: of each check, all traffic and `SHOWN` endpoints, wha
 The places that are not shown are summed up in the row of all traffic; they count for the decision as the others do.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import inf, log
 
 from xds_server.analysis.verdict.case import Case, Latched, Row
-from xds_server.analysis.verdict.hypotheses import Place, shares, weight_of
+from xds_server.analysis.verdict.hypotheses import Place, weight_of
 from xds_server.analysis.verdict.measured import Need
-from xds_server.analysis.verdict.reasons import noun, reason_of
+from xds_server.analysis.verdict.readings import ELSEWHERE
+from xds_server.analysis.verdict.reasons import reason_of
 from xds_server.analysis.verdict.stuck import stuck
 from xds_server.analysis.verdict.verdict import CheckResult, Decision, Difference
 from xds_server.analysis.verdict.words import plural
@@ -43,20 +44,19 @@ class Decided:
 
 
 def by_check(decided: Sequence[Decided]) -> dict[Check, Decision]:
-    """Return what each check comes to: it fails at any place, and passes at all that are judged."""
+    """Return what each check that counts comes to: it fails at any place, and passes at all that are judged."""
     found: dict[Check, Decision] = {}
     for each in decided:
-        if each.decision is not Decision.FAIL and not each.place.judged:
-            continue
-        check = each.place.check
-        if _SEVERITY[each.decision] < _SEVERITY[found.get(check, Decision.PASS)] or check not in found:
-            found[check] = each.decision
+        if each.counts and (each.decision is Decision.FAIL or each.place.judged):
+            check = each.place.check
+            found[check] = min(found.get(check, Decision.PASS), each.decision, key=_SEVERITY.__getitem__)
     return found
 
 
-def shown_of(case: Case, variant: str, decided: Sequence[Decided], *, pairs: int) -> tuple[dict[Row, CheckResult], int]:
+def shown_of(
+    case: Case, variant: str, decided: Sequence[Decided], *, weight: Mapping[Check, float], pairs: int
+) -> tuple[dict[Row, CheckResult], int]:
     """Return the rows that are shown, the whole of each check first, then its endpoints: what fails, what has most."""
-    weight = shares(case.checks)
     shown: dict[Row, CheckResult] = {}
     omitted = 0
     for check in case.checks:
@@ -93,7 +93,7 @@ def _result(case: Case, variant: str, each: Decided, weight: float, pairs: int) 
     if each.decision is Decision.INCONCLUSIVE and where.judged and seen.possible and not stuck(case, variant):
         own = weight_of(where, weight)
         needed = seen.needed(log(1 / (case.judging.alpha * own)) if own else inf)
-        if not where.endpoint and noun(check.metric) == "pairs":
+        if not where.endpoint and check.metric not in ELSEWHERE:
             least = case.judging.min_pairs - pairs
             if least > (needed.pairs if needed else 0):
                 needed = Need(least, needed.blocks if needed else 0)

@@ -69,7 +69,8 @@ def rule(case: Case, variant: str, before: VariantState) -> Ruling:
     held, early = held_by(case, variant, pairs), unripe(case, variant, pairs)
     target = log(1 / case.judging.alpha)
     mismatch = split.mismatch(case, variant, target) if splitting else ""
-    refuted = Refuted(frozenset(), {}) if held else refute(every, case.checks, case.judging.alpha)
+    weight = shares(case.checks)
+    refuted = Refuted(frozenset(), {}) if held else refute(every, weight, case.judging.alpha)
     decided = [
         _decide(
             p,
@@ -82,14 +83,15 @@ def rule(case: Case, variant: str, before: VariantState) -> Ruling:
         for i, p in enumerate(every)
     ]
     passable = not (held or early or mismatch or case.alone or variant in case.failed)
-    whole = _whole(case, decided, before, passable=passable)
+    counting = by_check(decided)
+    whole = Decision.FAIL if before.whole is not None else _whole(counting, weight, passable=passable)
     passing, wait = None, ""
     if whole is Decision.PASS:
         passing = case.now if before.passing is None else before.passing
         if (left := passing + case.settle - case.now) > 0:
             whole = Decision.INCONCLUSIVE
             wait = settling(left)
-    shown, omitted = shown_of(case, variant, decided, pairs=pairs)
+    shown, omitted = shown_of(case, variant, decided, weight=weight, pairs=pairs)
     state = replace(_remember(case, before, decided, shown, whole, held=bool(held)), passing=passing)
     if state.whole is not None:
         reasons = bounded((*state.whole.reasons, *beside_fail(missing)))
@@ -97,7 +99,7 @@ def rule(case: Case, variant: str, before: VariantState) -> Ruling:
         stop = stuck(case, variant) if whole is Decision.INCONCLUSIVE else ""
         first = [reason for reason in (stop, *held, *early, mismatch, wait) if reason]
         reasons = bounded(reasons_of(case, whole, decided=decided, shown=shown, first=first, missing=missing))
-    score, headroom = _score(case, decided)
+    score, headroom = _score(decided, counting, weight)
     return Ruling(
         variant,
         whole,
@@ -129,13 +131,9 @@ def _decide(
     return Decided(where, Decision.PASS if passes else Decision.INCONCLUSIVE)
 
 
-def _whole(case: Case, decided: Sequence[Decided], before: VariantState, *, passable: bool) -> Decision:
-    if before.whole is not None:
-        return Decision.FAIL
-    checks = {check: found for check, found in by_check(decided).items() if not check.muted}
+def _whole(checks: Mapping[Check, Decision], weight: Mapping[Check, float], *, passable: bool) -> Decision:
     if any(check.critical and found is Decision.FAIL for check, found in checks.items()):
         return Decision.FAIL
-    weight = shares(case.checks)
     if sum(weight[check] for check, found in checks.items() if found is Decision.FAIL) > 0.5:  # noqa: PLR2004 - half
         return Decision.FAIL
     critical = [found for check, found in checks.items() if check.critical]
@@ -164,12 +162,12 @@ def _remember(
     return VariantState(latched, rows)
 
 
-def _score(case: Case, decided: Sequence[Decided]) -> tuple[float, float]:
-    weight = shares(case.checks)
+def _score(
+    decided: Sequence[Decided], checks: Mapping[Check, Decision], weight: Mapping[Check, float]
+) -> tuple[float, float]:
     worth = {Decision.PASS: 1.0, Decision.INCONCLUSIVE: 0.5, Decision.FAIL: 0.0}
-    counting = {check: found for check, found in by_check(decided).items() if not check.muted}
-    whole = sum(weight[check] for check in counting)
-    passing = sum(weight[check] * worth[found] for check, found in counting.items()) / whole if whole else 0.0
+    whole = sum(weight[check] for check in checks)
+    passing = sum(weight[check] * worth[found] for check, found in checks.items()) / whole if whole else 0.0
     headroom = sum(
         weight[each.place.check]
         * (each.place.measured.threshold - (each.place.measured.effect or 0.0) / each.place.measured.scale)

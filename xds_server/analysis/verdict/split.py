@@ -20,8 +20,9 @@ from xds_server.analysis.statistics.paired import Paired
 from xds_server.analysis.verdict.case import Case
 from xds_server.analysis.verdict.hypotheses import Place
 from xds_server.analysis.verdict.measured import Measured
-from xds_server.analysis.verdict.places import ELSEWHERE, read
+from xds_server.analysis.verdict.places import read
 from xds_server.analysis.verdict.rates import error_rate_of_arms
+from xds_server.analysis.verdict.readings import ELSEWHERE
 from xds_server.analysis.verdict.times import response_time
 from xds_server.analysis.verdict.words import ALL, SHARE, count, share
 from xds_server.analysis.windows.arms import KEYLESS, ORIGINAL, ArmTally

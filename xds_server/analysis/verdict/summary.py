@@ -98,7 +98,7 @@ def _passes(decided: Sequence[Decided]) -> str:
 def _beside(decided: Sequence[Decided]) -> list[str]:
     """Return what a PASS does not speak of."""
     said = []
-    undecided = [c.label for c, found in by_check(decided).items() if found is Decision.INCONCLUSIVE and not c.muted]
+    undecided = [c.label for c, found in by_check(decided).items() if found is Decision.INCONCLUSIVE]
     if undecided:
         said.append(f"not critical and undecided: {', '.join(undecided)}")
     left = {each.place.endpoint for each in decided if each.critical and each.place.endpoint and not each.place.judged}

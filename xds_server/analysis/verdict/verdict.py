@@ -8,9 +8,10 @@ most alpha, however often one looks.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
+
+from xds_server.analysis.clock import moment
 
 Interval = tuple[float, float]
 LOG_MOST = 690.0
@@ -345,11 +346,6 @@ def number(value: float | None) -> float | None:
 def e_value(log_evidence: float) -> float:
     """Return evidence as a ratio, with three digits."""
     return float(f"{math.exp(min(log_evidence, LOG_MOST)):.3g}")
-
-
-def moment(seconds: float) -> str:
-    """Return a moment as REST shows it."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _allowed(allowance: float) -> dict[str, float]:

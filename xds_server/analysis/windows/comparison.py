@@ -1,14 +1,15 @@
 """The comparison as a person reads it: a picture of tallies at one moment.
 
-Units in JSON: response times in milliseconds, rates 0.0-1.0, counts in pairs.
+Units in JSON: response times in milliseconds, rates 0.0-1.0, counts in pairs; before it, `since` and `until` are
+seconds since the epoch (0: none).
 """
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
+from xds_server.analysis.clock import moment
 from xds_server.analysis.examples.example import Example
 from xds_server.analysis.kinds import Reason
 from xds_server.analysis.windows.noise import Judgement, Nature, judgements
@@ -27,8 +28,8 @@ class Measured:
 
     instance: str
     pairs: int
-    since: datetime | None
-    until: datetime | None
+    since: float
+    until: float
     failed: int = 0
     """Of the pairs, those in which the control failed and the original did not (at least)."""
 
@@ -54,8 +55,8 @@ class Comparison:
     head_only: int
     """Identical pairs whose bodies could not be compared to their end."""
     endpoints: tuple["EndpointComparison", ...]
-    since: datetime | None
-    until: datetime | None
+    since: float
+    until: float
     control: Measured | None = None
     """None: no control has answered anything so far."""
 
@@ -206,7 +207,7 @@ def measured_by(tallies: Iterable[Tally]) -> Measured | None:
     endpoints = found.endpoints.values()
     pairs = sum(endpoint.pairs for endpoint in endpoints)
     failed = sum(max(0, endpoint.shadow.errors - endpoint.original.errors) for endpoint in endpoints)
-    return Measured(found.instance, pairs, _time(found.since), _time(found.until), failed)
+    return Measured(found.instance, pairs, found.since, found.until, failed)
 
 
 def comparison_of(*versions: Tally, control: Measured | None = None) -> Comparison:
@@ -233,22 +234,18 @@ def comparison_of(*versions: Tally, control: Measured | None = None) -> Comparis
         delayed=tally.counts["delayed"],
         head_only=tally.counts["head_only"],
         endpoints=tuple(found),
-        since=_time(tally.since),
-        until=_time(tally.until),
+        since=tally.since,
+        until=tally.until,
         control=control,
     )
 
 
-def _time(seconds: float) -> datetime | None:
-    return datetime.fromtimestamp(seconds, UTC) if seconds else None
+def _moment(seconds: float) -> str | None:
+    return moment(seconds) if seconds else None
 
 
 def _positive(counts: Counter[str]) -> dict[str, int]:
     return {str(name): count for name, count in sorted(counts.items()) if count > 0}
-
-
-def _moment(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _leg(leg: LegTally) -> dict[str, Any]:
@@ -256,12 +253,13 @@ def _leg(leg: LegTally) -> dict[str, Any]:
         "count": leg.count,
         "errorRate": leg.errors / leg.count if leg.count else 0.0,
         "statuses": dict(sorted(leg.statuses.items())),
-        **_quantiles(leg.response),
-        "lastByte": _quantiles(leg.last_byte),
+        **quantiles(leg.response),
+        "lastByte": quantiles(leg.last_byte),
     }
 
 
-def _quantiles(sketch: Sketch) -> dict[str, float | None]:
+def quantiles(sketch: Sketch) -> dict[str, float | None]:
+    """Return some quantiles as REST shows them."""
     values = sketch.quantiles(QUANTILES)
     return {
         f"p{round(q * 100)}": None if v is None else round(v * 1000, 3) for q, v in zip(QUANTILES, values, strict=True)
@@ -273,27 +271,19 @@ def _difference(field: Field, tally: FieldTally, judgement: Judgement) -> dict[s
     return {
         "field": name,
         "class": kind,
-        "what": tally.what if tally.what != "*" else "",
+        "what": tally.recognised,
         "count": tally.count,
         "nature": str(judgement.nature),
-        "noise": {
-            "shadowRate": judgement.shadow_rate,
-            "controlRate": judgement.control_rate,
-            "evidence": judgement.evidence,
-            "proven": judgement.proven,
-        },
-        "since": _moment(datetime.fromtimestamp(tally.first, UTC)),
-        "until": _moment(datetime.fromtimestamp(tally.last, UTC)),
+        "noise": judgement.as_json(),
+        "since": moment(tally.first),
+        "until": moment(tally.last),
         "example": _excerpt(field, tally.examples[0]) if tally.examples else None,
     }
 
 
 def _excerpt(field: Field, example: Example) -> dict[str, Any]:
     """Return the one difference of an example that a field is about, and where to find the rest."""
-    shown = example.data["differences"]
-    # Fields beyond the bounds are counted as `other`, by class.
-    alike = (d for d in shown if d["class"] == field[1])
-    found = next((d for d in shown if (d["field"], d["class"]) == field), None) or next(alike, shown[0])
+    found = example.difference(field) or example.data["differences"][0]
     return {
         "id": example.id,
         "path": example.data["path"],

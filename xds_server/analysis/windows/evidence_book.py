@@ -162,18 +162,10 @@ class EvidenceBook:
             endpoint = mine.endpoints[name]
             # A version that shows what another has shown before uses its number.
             others = [tally.endpoints[name] for tally in tallies if tally is not mine and name in tally.endpoints]
-            if not endpoint.appeared:
-                endpoint.appeared = _given(others)
-                if not endpoint.appeared:
-                    self._endpoints += 1
-                    endpoint.appeared = self._endpoints
+            self._endpoints = _numbered(endpoint, others, self._endpoints)
             for field in fields:
-                found = endpoint.fields[field]
-                if not found.appeared:
-                    found.appeared = _given(other.fields[field] for other in others if field in other.fields)
-                    if not found.appeared:
-                        self._fields += 1
-                        found.appeared = self._fields
+                alike = (other.fields[field] for other in others if field in other.fields)
+                self._fields = _numbered(endpoint.fields[field], alike, self._fields)
 
     def moved(self, names: Mapping[str, str]) -> None:
         """Take note that endpoints are called otherwise now; the tallies know it already.
@@ -289,30 +281,30 @@ class EvidenceBook:
 
 
 def _endpoint(parts: Sequence[EndpointTally], timed: Sequence[_Timed]) -> EndpointEvidence:
-    evidence = [part.evidence for part in parts]
-    if len(parts) == 1:
-        part = parts[0]
-        return _evidence(evidence, timed, fields=part.fields, appeared=part.appeared)
+    fields = parts[0].fields if len(parts) == 1 else _fields_of(parts)
+    return _evidence([part.evidence for part in parts], timed, fields=fields, appeared=_given(parts))
+
+
+def _fields_of(parts: Iterable[EndpointTally]) -> dict[Field, FieldTally]:
     fields: dict[Field, FieldTally] = {}
     for part in parts:
         for field, tally in part.fields.items():
             fields.setdefault(field, FieldTally()).merge(tally, 0)
-    appeared = min((part.appeared for part in parts if part.appeared), default=0)
-    return _evidence(evidence, timed, fields=fields, appeared=appeared)
+    return fields
 
 
 def _evidence(
     parts: Sequence[Evidence],
     timed: Sequence[_Timed],
     *,
-    fields: Mapping[Field, FieldTally] | None = None,
+    fields: Mapping[Field, FieldTally] = _NO_FIELDS,
     appeared: int = 0,
 ) -> EndpointEvidence:
     timed = _apart(timed)
     outcomes = together([each.outcomes for each in timed])
     return EndpointEvidence(
         evidence=parts[0] if len(parts) == 1 else _together(parts),
-        fields={} if fields is None else fields,
+        fields=fields,
         appeared=appeared,
         times=merged_ratios([each.by_original.ratios for each in timed]),
         control_times=merged_ratios([each.by_control.ratios for each in timed]),
@@ -349,5 +341,13 @@ def _together(parts: Iterable[Evidence]) -> Evidence:
     return whole
 
 
-def _given(others: Iterable[EndpointTally | FieldTally]) -> int:
-    return min((other.appeared for other in others if other.appeared), default=0)
+def _given(parts: Iterable[EndpointTally | FieldTally]) -> int:
+    """Return the number that one of them has already; 0 when none has."""
+    return min((part.appeared for part in parts if part.appeared), default=0)
+
+
+def _numbered(one: EndpointTally | FieldTally, others: Iterable[EndpointTally | FieldTally], last: int) -> int:
+    """Give it the number of others that are the same, or the next one; return the last number that is given."""
+    if not one.appeared:
+        one.appeared = _given(others) or last + 1
+    return max(last, one.appeared)

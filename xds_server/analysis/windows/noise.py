@@ -21,6 +21,7 @@ import math
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
+from typing import Any
 
 from xds_server.analysis.diff.looks import CLOCK
 from xds_server.analysis.kinds import Kind
@@ -76,6 +77,15 @@ class Judgement:
     def proven(self) -> bool:
         """Whether noise is ruled out, at `ALPHA`; a difference that counts need not be (yet)."""
         return self.evidence >= 1 / ALPHA
+
+    def as_json(self) -> dict[str, Any]:
+        """Return why, as REST shows it."""
+        return {
+            "shadowRate": self.shadow_rate,
+            "controlRate": self.control_rate,
+            "evidence": self.evidence,
+            "proven": self.proven,
+        }
 
 
 def judge(field: Field, tally: FieldTally, trios: int) -> Judgement:

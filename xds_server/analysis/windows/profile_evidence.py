@@ -56,18 +56,6 @@ class EndpointEvidence:
         """Return the pairs that came, would be evidence, and are not judged, by `Reason`."""
         return self.evidence.not_judged
 
-    def original_time(self, quantile: float) -> float | None:
-        """Return the original's response time at a quantile, for display."""
-        return self.evidence.times.reference.quantile(quantile)
-
-    def shadow_time(self, quantile: float) -> float | None:
-        """Return the shadow's response time at a quantile, for display."""
-        return self.evidence.times.candidate.quantile(quantile)
-
-    def control_time(self, quantile: float) -> float | None:
-        """Return the control's response time at a quantile, for display."""
-        return self.evidence.control_times.reference.quantile(quantile)
-
 
 @dataclass(frozen=True, slots=True)
 class VersionEvidence:

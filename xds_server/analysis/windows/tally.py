@@ -130,6 +130,11 @@ class FieldTally:
         """All trios in which the field differs, evidence or not."""
         return _sum(_sum((self.both, self.alone, self.control), self.apart), self.found)
 
+    @property
+    def recognised(self) -> str:
+        """The kind of value that was recognised on both sides; empty when none was, or several."""
+        return "" if self.what == "*" else self.what
+
     def restart_evidence(self) -> None:
         """Let what was evidence be none from now on; what the field is taken for does not change."""
         self.apart = _sum(self.apart, (self.both, self.alone, self.control))

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.unit.analysis.work import calls
 from xds_server.analysis.endpoints.endpoints import Endpoints
 from xds_server.analysis.endpoints.patterns import Patterns, problem_of
 
@@ -97,9 +98,9 @@ def test_a_thousand_patterns_and_a_hostile_path_cost_bounded_steps() -> None:
     deep = ["/" + "/".join(("{a}", "x")[i >> bit & 1] for bit in range(10)) for i in reversed(range(1000))]
     parts = "/" + "-".join("{p}" for _ in range(10)) + "!"
     patterns = Patterns([*deep, parts])
-    for _ in range(100):
-        assert patterns.of("GET", "/x" * 9 + "/y") == "GET " + "/x" * 9 + "/{a}"
-        assert patterns.of("GET", "/" + "a-" * 20_000) is None
+    assert patterns.of("GET", "/x" * 9 + "/y") == "GET " + "/x" * 9 + "/{a}"
+    assert patterns.of("GET", "/" + "a-" * 20_000) is None
+    assert calls(lambda: patterns.of("GET", "/x" * 9 + "/y")) < 20_000
 
 
 def test_patterns_win_over_looks_and_over_learning_and_need_no_room() -> None:

@@ -129,8 +129,9 @@ def test_the_evidence_is_by_version_and_endpoint_and_of_all_endpoints_together()
     assert (v2.whole.pairs, v2.whole.evidence.differing, v2.whole.evidence.quiet_up) == (2, 2, 2)
     field = v2.endpoints["GET /items"].fields["$.x", "value"]
     assert (field.alone, field.found, field.appeared) == (1, (0, 1, 0), 1)
-    assert v2.endpoints["GET /items"].original_time(0.5) == pytest.approx(0.01, rel=0.02)
-    assert v2.endpoints["GET /items"].control_time(0.5) == pytest.approx(0.01, rel=0.02)
+    seen = v2.endpoints["GET /items"].evidence
+    assert seen.times.reference.quantile(0.5) == pytest.approx(0.01, rel=0.02)
+    assert seen.control_times.reference.quantile(0.5) == pytest.approx(0.01, rel=0.02)
     assert (found.since, found.until) == (START, START + 1)
 
 

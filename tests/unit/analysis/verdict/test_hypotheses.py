@@ -35,12 +35,12 @@ def test_all_weights_together_are_at_most_one() -> None:
 
 def test_a_lone_hypothesis_has_to_pay_for_its_weight() -> None:
     enough = math.log(1 / ALPHA / (0.5 * order_weight(2)))
-    assert refute([place(ERRORS, "GET /", 2, enough + 0.01)], [ERRORS], ALPHA).places == {0}
-    assert not refute([place(ERRORS, "GET /", 2, enough - 0.01)], [ERRORS], ALPHA).places
+    assert refute([place(ERRORS, "GET /", 2, enough + 0.01)], shares([ERRORS]), ALPHA).places == {0}
+    assert not refute([place(ERRORS, "GET /", 2, enough - 0.01)], shares([ERRORS]), ALPHA).places
 
 
 def test_what_has_not_appeared_yet_is_no_hypothesis() -> None:
-    assert not refute([place(ERRORS, "GET /", 0, 600)], [ERRORS], ALPHA).places
+    assert not refute([place(ERRORS, "GET /", 0, 600)], shares([ERRORS]), ALPHA).places
 
 
 def test_whatever_is_found_carries_its_share_and_the_mean_of_all_is_enough_for_a_latch() -> None:
@@ -49,7 +49,7 @@ def test_whatever_is_found_carries_its_share_and_the_mean_of_all_is_enough_for_a
     for _ in range(200):
         logs = rng.exponential(4, size=12)
         places = [place(ERRORS, f"GET /{i}", i, e) for i, e in enumerate(logs, 1)]
-        found = refute(places, [ERRORS], ALPHA).places
+        found = refute(places, shares([ERRORS]), ALPHA).places
         weights = [0.5 * order_weight(i) for i in range(1, 13)]
         for i in found:
             assert math.log(weights[i]) + logs[i] >= math.log(1 / (ALPHA * len(found))) - 1e-9
@@ -63,12 +63,12 @@ def test_uncritical_discoveries_do_not_lower_the_bar_for_a_critical_one() -> Non
     bar = math.log(1 / ALPHA / 0.25)
     uncritical = [place(LOOSE, "", 0, 600), place(LOOSE, "GET /", 1, 600)]
     below = [place(ERRORS, "", 0, bar - 0.5), *uncritical]
-    assert refute(below, [ERRORS, LOOSE], ALPHA).places == {1, 2}
-    assert refute([place(ERRORS, "", 0, bar + 0.1), *uncritical], [ERRORS, LOOSE], ALPHA).places == {0, 1, 2}
+    assert refute(below, shares([ERRORS, LOOSE]), ALPHA).places == {1, 2}
+    assert refute([place(ERRORS, "", 0, bar + 0.1), *uncritical], shares([ERRORS, LOOSE]), ALPHA).places == {0, 1, 2}
 
 
 def test_critical_discoveries_do_lower_the_bar_for_uncritical_ones() -> None:
     bar = math.log(1 / ALPHA / 0.25)
-    assert not refute([place(LOOSE, "", 0, bar - 0.5)], [ERRORS, LOOSE], ALPHA).places
+    assert not refute([place(LOOSE, "", 0, bar - 0.5)], shares([ERRORS, LOOSE]), ALPHA).places
     both = [place(ERRORS, "", 0, 600), place(LOOSE, "", 0, bar - 0.5)]
-    assert refute(both, [ERRORS, LOOSE], ALPHA).places == {0, 1}
+    assert refute(both, shares([ERRORS, LOOSE]), ALPHA).places == {0, 1}
