@@ -54,7 +54,7 @@ def test_bugs_are_found_noise_is_cancelled_versions_are_judged_and_nothing_is_le
     for number, decision in ((2, "FAIL"), (3, "PASS")):
         page = reports / f"demo-version-{number}.html"
         assert f"The whole report: {page}" in output
-        assert decision in page.read_text()
+        assert f"<title>{decision}: " in page.read_text()
     shutil.rmtree(reports)
     assert "NOT FOUND" not in output
     assert "not planted" not in output

@@ -88,7 +88,7 @@ def test_a_good_version_passes_with_exit_code_0_and_a_page_about_it(home: Home) 
     assert "send your requests to http://127.0.0.1:" in output
     assert "folder removed" in output
     page = (home.folder / "report.html").read_text()
-    assert "PASS" in page
+    assert "<title>PASS: " in page
     assert "GET /api/search" in page
     assert json.loads((home.folder / "all.json").read_text())["decision"] == "PASS"
     home.check_nothing_left()
@@ -101,7 +101,7 @@ def test_a_bad_version_fails_with_exit_code_1_its_reasons_and_what_would_tell_no
     assert re.search(r"^FAIL  new of service", output, re.MULTILINE) is not None
     assert "difference_rate" in output
     assert "--control self asks the original twice" in output
-    assert "FAIL" in (home.folder / "bad.html").read_text()
+    assert "<title>FAIL: " in (home.folder / "bad.html").read_text()
     home.check_nothing_left()
 
 

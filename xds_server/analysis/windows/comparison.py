@@ -281,9 +281,11 @@ def _difference(field: Field, tally: FieldTally, judgement: Judgement) -> dict[s
     }
 
 
-def _excerpt(field: Field, example: Example) -> dict[str, Any]:
-    """Return the one difference of an example that a field is about, and where to find the rest."""
-    found = example.difference(field) or example.data["differences"][0]
+def _excerpt(field: Field, example: Example) -> dict[str, Any] | None:
+    """Return the difference of an example that a field is about, and where to find the rest; None if it shows none."""
+    found = example.difference(field)
+    if found is None:
+        return None
     return {
         "id": example.id,
         "path": example.data["path"],
