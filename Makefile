@@ -1,5 +1,5 @@
 # The same verbs everywhere; CI calls just these. Each works as the first command ever typed.
-.PHONY: help setup demo test apps verdicts browser lint format bench lock clean
+.PHONY: help setup demo test apps chaos verdicts browser lint format bench lock clean
 
 help:            ## list the verbs
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/'
@@ -15,6 +15,9 @@ test: setup      ## unit, conformance and real-Envoy tests
 
 apps: setup      ## judge released versions of real applications from PyPI, in environments of their own
 	@hack/test tests/apps
+
+chaos: setup     ## kill and stop the manager and the engine under traffic, and count what is lost
+	@hack/test tests/chaos
 
 verdicts: setup  ## verdicts, splits, steps and `shadowmesh try` end to end on a real Envoy
 	@hack/test tests/verdicts
