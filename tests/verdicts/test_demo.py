@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -36,9 +37,11 @@ def left_of(folder: Path) -> list[str]:
 
 
 @pytest.fixture
-def folder() -> Path:
+def folder() -> Iterator[Path]:
     # Short, since sockets may be made in it.
-    return Path(tempfile.mkdtemp(prefix="demo-"))
+    made = Path(tempfile.mkdtemp(prefix="demo-"))
+    yield made
+    shutil.rmtree(made)
 
 
 def test_bugs_are_found_noise_is_cancelled_versions_are_judged_and_nothing_is_left(folder: Path) -> None:
