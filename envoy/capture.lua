@@ -6,6 +6,8 @@
 --   h  base64 of the headers as "name: value\n" lines, at most 16 KiB    b  base64 of the first head_bytes of the body
 --   n  size of the body in bytes                                         c  checksum of what lies beyond the head
 --   t  true while the end of the body has not been seen                  k  true if the request carried credentials
+-- On a route of a split the context names a user_header or user_cookie instead, and how many numbers stand for users:
+--   u  the user's number, by a hash of that key
 local bit = require("bit")
 local ffi = require("ffi")
 
@@ -67,7 +69,29 @@ local function note(handle, key, value)
   handle:streamInfo():dynamicMetadata():set(NAMESPACE, key, value)
 end
 
+local function cookie_of(headers, wanted)
+  for part in (headers:get("cookie") or ""):gmatch("[^;]+") do
+    local name, value = part:match("^%s*(.-)%s*=%s*(.-)%s*$")
+    if name == wanted then
+      return value
+    end
+  end
+end
+
+local function note_user(handle, header, cookie, users)
+  local key = header and handle:headers():get(header) or cookie and cookie_of(handle:headers(), cookie)
+  if key and key ~= "" then
+    local hash, carry = add(0, "", key)
+    note(handle, "u", finish(hash, carry, #key) % users)
+  end
+end
+
 function envoy_on_request(handle)
+  local context = handle:filterContext()
+  local users = context:get("users")
+  if users then
+    return note_user(handle, context:get("user_header"), context:get("user_cookie"), users)
+  end
   local headers = handle:headers()
   for _, name in ipairs(CREDENTIALS) do
     if headers:get(name) then
@@ -79,6 +103,9 @@ end
 
 function envoy_on_response(handle)
   local context = handle:filterContext()
+  if context:get("users") then
+    return
+  end
   local wanted = context:get("head_bytes") or 0
   local headers = handle:headers()
   local encoding = headers:get("content-encoding")

@@ -20,7 +20,7 @@ from xds_server.analysis.counting import count_arm
 from xds_server.analysis.ingest.als import _record
 from xds_server.analysis.windows.arms import ArmTally
 from xds_server.config import XdsSettings
-from xds_server.model.names import PAIR_HEADER, split_cluster
+from xds_server.model.names import CAPTURE_METADATA, PAIR_HEADER, USERS, split_cluster
 from xds_server.model.network import Protocol
 from xds_server.model.profile import Match, ShadowingProfile
 from xds_server.model.rollout import Cohort
@@ -271,9 +271,59 @@ async def test_the_share_that_was_asked_for_is_measured_under_the_names_of_the_a
     assert not mesh.sink.copies
     marked = [each for each in (*mesh.original.asked, *mesh.shadow.asked) if PAIR_HEADER in each.headers]
     assert len(marked) == sum(counted.values())
-    assert not mesh.sink.entries[0].common_properties.metadata.filter_metadata
     to_candidate = [each.headers[PAIR_HEADER] for each in mesh.shadow.asked if PAIR_HEADER in each.headers]
+    assert len(to_candidate) == counted["v2"] > 0
     assert all(mark.startswith(f"{split().id}/~v2/") for mark in to_candidate)
+
+
+@pytest.mark.parametrize(
+    ("cohort", "name"),
+    [(Cohort(header="x-user"), "x-user: {}"), (Cohort(cookie="user"), "cookie: other=1; xuser=no; user={} ; more=x")],
+    ids=["header", "cookie"],
+)
+async def test_each_user_has_a_number_in_the_log_and_nothing_else_of_him_is_there(
+    mesh: Mesh, cohort: Cohort, name: str
+) -> None:
+    users = await start(mesh, network_of(mesh, split(cohort=cohort, weights={"v2": 50.0}, percentage=1.0)))
+    users.name = name
+    numbers: list[set[int]] = []
+    for user in ["lovelace", "bob", "lovelace", "x", "a-much-longer-name-than-that=="]:
+        seen = len(mesh.sink.entries)
+        await users.ask([user] * 3)
+        await mesh.sink.until(lambda sink, seen=seen: len(sink.entries) == seen + 3)
+        captured = [each.common_properties.metadata.filter_metadata for each in mesh.sink.entries[seen:]]
+        assert [list(each[CAPTURE_METADATA].fields) for each in captured] == [["u"]] * 3
+        records = [_record(each) for each in mesh.sink.entries[seen:]]
+        numbers.append({each.user for each in records if each is not None and each.user is not None})
+    lovelace, bob, again, *others = numbers
+    assert lovelace == again
+    assert all(len(each) == 1 and each <= set(range(USERS)) for each in numbers)
+    assert len(set.union(lovelace, bob, *others)) == 4
+    assert "lovelace" not in str(mesh.sink.entries)
+    await users.ask([""])
+    await mesh.sink.until(lambda sink: len(sink.entries) == 16)
+    keyless = _record(mesh.sink.entries[-1])
+    assert keyless is not None
+    assert keyless.user is None
+
+
+async def test_numbers_of_users_have_nothing_to_do_with_where_they_are_sent(mesh: Mesh) -> None:
+    users = await start(mesh, network_of(mesh, split(weights={"v2": 50.0}, percentage=1.0)))
+    chosen = at(await users.ask(names(COUNT)), "shadow")
+    assert near(len(chosen), COUNT, 0.5)
+    await log_is_in(mesh)
+    of_candidate, of_original = set[int](), set[int]()
+    for entry in mesh.sink.entries:
+        record = _record(entry)
+        assert record is not None
+        assert record.user is not None
+        (of_candidate if "/~v2/" in record.pair else of_original).add(record.user)
+    for of_arm in (of_candidate, of_original):
+        assert near(sum(user % 2 for user in of_arm), len(of_arm), 0.5)
+        assert near(sum(user < USERS // 2 for user in of_arm), len(of_arm), 0.5)
+    # As many meet as when numbers are drawn: of 4,096, by 750 users a side.
+    drawn = USERS * (1 - (1 - 1 / USERS) ** (COUNT / 2)) ** 2
+    assert abs(len(of_candidate & of_original) - drawn) < 60
 
 
 async def test_a_plain_sample_is_measured_beside_the_mirrored_one(mesh: Mesh) -> None:

@@ -28,6 +28,7 @@ def count_arm(arm: ArmTally, record: Record, name: str) -> None:
     gone = record.ending is Ending.CLIENT_GONE
     if gone and record.status:
         return
+    before = arm.errors
     arm.count += 1
     if record.instead and name not in OF_ORIGINAL:
         if record.instead == ASKED_FIRST:
@@ -42,6 +43,8 @@ def count_arm(arm: ArmTally, record: Record, name: str) -> None:
         took = record.response_time
         if took:  # neither None, nor an answer before the end of the request
             arm.times.add(took)
+    if record.user is not None:
+        arm.met(record.user, record.started, failed=arm.errors > before)
 
 
 def count_missing(evidence: Evidence, original: Record) -> None:

@@ -33,6 +33,8 @@ class ProfileConfig:
     warm: Mapping[str, float] = field(default_factory=dict)
     quantiles: tuple[float, ...] = QUANTILES
     """Of the response time, that are judged."""
+    weights: Mapping[str, int] = field(default_factory=dict)
+    """Of the arms of a split, by which users are sent now; empty when it is not chance that sends them."""
 
     def pack(self) -> dict[str, Any]:
         """Return it for the link and the disk."""
@@ -49,6 +51,7 @@ class ProfileConfig:
             "control": self.control,
             "warm": dict(self.warm),
             "quantiles": list(self.quantiles),
+            "weights": dict(self.weights),
         }
 
 
@@ -67,4 +70,5 @@ def unpack_profile(packed: Mapping[str, Any]) -> ProfileConfig:
         control=str(packed.get("control", "")),
         warm=dict(packed.get("warm", {})),
         quantiles=tuple(packed.get("quantiles", QUANTILES)),
+        weights=dict(packed.get("weights", {})),
     )

@@ -64,6 +64,8 @@ class Record:
     """Bytes of the request's whole body."""
     instead: int = 0
     """Of a split: the original answered in the place of a candidate that was asked (ASKED_FIRST) or not (NOT_ASKED)."""
+    user: int | None = None
+    """Of a split: the number that stands for its user."""
     notes: dict[str, tuple[str, Collection[tuple[str, str]], float | None, bool, bool, bool]] | None = None
     """Of an original that a control answers too: what is known of its judged copies (`ingest.trios`)."""
 

@@ -6,6 +6,7 @@ from xds_server.analysis.profile_config import QUANTILES, ProfileConfig
 from xds_server.model.judging import checks_of
 from xds_server.model.profile import ShadowingProfile
 from xds_server.model.state import ActiveShadow, NetworkState
+from xds_server.translate.splits import chances
 
 __all__ = ["ProfileConfig", "profile_configs"]
 
@@ -32,6 +33,7 @@ def profile_configs(state: NetworkState) -> Iterator[ProfileConfig]:
                     if s.since is not None
                 },
                 quantiles=_quantiles(profile),
+                weights=chances(active),
                 patience=profile.shadow_timeout + max(map(_held_back, active.shadows), default=0.0),
             )
 

@@ -55,7 +55,6 @@ def case_of(inputs: Inputs) -> Case:
         faulted=inputs.faulted,
         settle=profile.shadow_timeout + BOOKS if profile.mode is Mode.SHADOW else 0.0,
         cohort=split.cohort if split else None,
-        weights=inputs.weights if split else {},
         alone=() if gone.keys() & set(alone) else alone,
         gone=gone,
         failed=frozenset(name for name in gone if _newest(inputs)[name].status is InstanceStatus.FAILED),

@@ -137,12 +137,6 @@ class NetworkRecord:
             if i.address is not None
         )
 
-    def unsent(self, profile: ShadowingProfile) -> frozenset[str]:
-        """Return the variants that users are not sent to, whatever their weight: no instance runs on."""
-        of_it = self.instances_of(profile.id)
-        sent = {i.variant for i in of_it if i.status is InstanceStatus.RUNNING and i.id not in self.draining}
-        return frozenset(variant.name for variant in profile.variants) - sent
-
     def surplus(self, profile: ProfileID) -> list[InstanceID]:
         """Return the ended instances of a profile that are too many to keep, oldest first."""
         of_it = self.instances_of(profile)

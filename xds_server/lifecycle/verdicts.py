@@ -26,7 +26,6 @@ from xds_server.lifecycle.clock import Clock
 from xds_server.lifecycle.ruling import Decision, nothing_judged
 from xds_server.model.ids import ProfileID
 from xds_server.model.profile import ShadowingProfile
-from xds_server.model.rollout import Mode
 from xds_server.model.shadow import ShadowInstance
 from xds_server.store.base import Changes, Store
 
@@ -65,8 +64,6 @@ class Inputs:
     """Oldest first."""
     faulted: bool
     """Faults are in force on one of them."""
-    weights: Mapping[str, float]
-    """Of a split, as users were sent by them ever since the evidence began; empty when they were not."""
     evidence: ProfileEvidence
     readings: Mapping[tuple[str, str], Reading]
     """CPU, memory and the user's own metrics."""
@@ -111,8 +108,6 @@ class Subject:
     network: str
     instances: tuple[ShadowInstance, ...]
     faulted: bool = False
-    unsent: frozenset[str] = frozenset()
-    """Variants that users are not sent to, whatever their weight: they start, drain or have ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +138,6 @@ class _Docket(Generic[S]):
     state: S | None = None
     verdict: Verdict | None = None
     acted: Acted = field(default_factory=Acted)
-    weights: dict[str, float] | None = None
-    """Of a split, as users were sent by them ever since the evidence began; empty: they were not, None: not yet."""
     seen: Any = None
     """What it was judged by last."""
     judged_at: float = float("-inf")
@@ -237,7 +230,6 @@ class Verdicts(Generic[S]):
                 state=None if packed["state"] is None else self._judge.unpack(packed["state"]),
                 verdict=packed["verdict"],
                 acted=Acted(frozenset(acted["out"]), acted["reason"], acted["at"]),
-                weights=packed["weights"],
             )
         except Exception as error:
             log.exception("a verdict could not be read and begins anew", profile=profile, error=str(error))
@@ -315,29 +307,16 @@ class Verdicts(Generic[S]):
         if seen == docket.seen and now - docket.judged_at < AGAIN:
             return None
         docket.seen = seen
-        self._weigh(docket, profile, subject.unsent)
         return Inputs(
             profile=profile,
             network=subject.network,
             instances=subject.instances,
             faulted=subject.faulted,
-            weights=docket.weights or {},
             evidence=self._collector.evidence(profile.id, variants={i.id: i.variant for i in subject.instances}),
             readings=readings,
             envoy=envoy,
             now=self._clock.now(),
         )
-
-    @staticmethod
-    def _weigh(docket: _Docket[S], profile: ShadowingProfile, unsent: frozenset[str]) -> None:
-        """Remember the weights that users are sent by, until they change or a version is sent nobody."""
-        now = dict(profile.split.weights) if profile.mode is Mode.SPLIT and profile.split else {}
-        sent = not any(weight > 0.0 and variant in unsent for variant, weight in now.items())
-        if docket.weights is None:
-            if sent:
-                docket.weights, docket.changed = now, True
-        elif docket.weights and (docket.weights != now or not sent):
-            docket.weights, docket.changed = {}, True
 
     def _note(self, docket: _Docket[S], verdict: Verdict, state: S) -> None:
         before = docket.verdict
@@ -365,7 +344,6 @@ class Verdicts(Generic[S]):
             {
                 "state": None if docket.state is None else self._judge.pack(docket.state),
                 "verdict": docket.verdict,
-                "weights": docket.weights,
                 "acted": {"out": sorted(acted.out), "reason": acted.reason, "at": acted.at},
             }
         )

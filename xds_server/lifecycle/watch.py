@@ -63,4 +63,4 @@ def subjects(registry: Registry) -> Iterator[Subject]:
             if profile is not None and not record.ending and profile.id not in record.ending_profiles:
                 instances = tuple(record.instances_of(profile.id))
                 faulted = any(record.faults_of(i.id) for i in instances if not i.ended)
-                yield Subject(profile, record.network.name, instances, faulted, record.unsent(profile))
+                yield Subject(profile, record.network.name, instances, faulted)

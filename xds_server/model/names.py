@@ -95,6 +95,10 @@ def guarded_cluster(instance: InstanceID) -> str:
     return f"split-{instance}-or-original"
 
 
+USERS = 4096
+"""Numbers that stand for the users of a split; more of them than one have the same where there are many."""
+
+
 def arm_pair(profile: ProfileID, arm: str) -> str:
     """Return what the pair header of an arm's requests is made of, in Envoy's format."""
     return f"{profile}/{ARM_MARK}{arm}/%UNIQUE_ID%"

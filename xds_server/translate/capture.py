@@ -28,8 +28,9 @@ from envoy_data_plane.envoy.extensions.http.early_header_mutation.header_mutatio
 )
 from envoy_data_plane.google.protobuf import Any, Struct
 
-from xds_server.model.names import ENGINE_CLUSTER, LOG_NAME, PAIR_HEADER, SHADOW_HEADER
+from xds_server.model.names import ENGINE_CLUSTER, LOG_NAME, PAIR_HEADER, SHADOW_HEADER, USERS
 from xds_server.model.profile import Capture
+from xds_server.model.rollout import Cohort
 from xds_server.translate.assets import asset
 from xds_server.translate.encode import packed, seconds
 
@@ -65,6 +66,14 @@ def switched_on(capture: Capture, *, request: bool = False) -> dict[str, Any]:
     """Return a route's `typed_per_filter_config` that switches capture on, of the request too (on a copy's leg)."""
     more = {"request": True} if request else {}
     context = Struct.from_dict({"checksum": capture.checksum, "head_bytes": capture.head_bytes, **more})
+    return {CAPTURE_FILTER: packed(FilterConfig(config=packed(LuaPerRoute(filter_context=context))))}
+
+
+@lru_cache(maxsize=256)
+def users_noted(cohort: Cohort) -> dict[str, Any]:
+    """Return a route's `typed_per_filter_config` that notes a number for each user, and nothing of the answer."""
+    key = {"user_cookie": cohort.cookie} if cohort.cookie else {"user_header": cohort.header}
+    context = Struct.from_dict({**key, "users": USERS})
     return {CAPTURE_FILTER: packed(FilterConfig(config=packed(LuaPerRoute(filter_context=context))))}
 
 

@@ -44,6 +44,7 @@ from xds_server.model.profile import SAFE_METHODS, ShadowingProfile
 from xds_server.model.rollout import Cohort, Mode
 from xds_server.model.state import ActiveProfile
 from xds_server.translate.actions import to_arms, to_original
+from xds_server.translate.capture import users_noted
 from xds_server.translate.condition import Condition, conditions
 from xds_server.translate.encode import by_runtime, set_header
 from xds_server.translate.matchers import route_match
@@ -104,12 +105,20 @@ def split_weights(active: ActiveProfile, component: Component) -> dict[str, int]
 
     Nobody new is sent to an instance that is draining.
     """
-    draining = {shadow.variant for shadow in active.shadows if shadow.draining}
     running = _running(active)
-    found = lengths(active.profile, {name: each for name, each in running.items() if name not in draining})
+    found = _lengths_now(active)
     clusters = {name: guarded_cluster(instance) for name, instance in running.items()}
     clusters[ORIGINAL_ARM] = component_cluster(component.name)
     return {weight_key(active.profile.id, cluster): found.get(arm, 0) for arm, cluster in clusters.items()}
+
+
+def chances(active: ActiveProfile) -> dict[str, int]:
+    """Return the weight of each arm to which chance sends users now, in millionths; empty when it sends nobody."""
+    split = active.profile.split
+    if split is None or not is_split(active.profile) or split.cohort.values:
+        return {}
+    found = _lengths_now(active)
+    return found if any(weight for arm, weight in found.items() if arm != ORIGINAL_ARM) else {}
 
 
 def split_fractions(profile: ShadowingProfile) -> dict[str, int]:
@@ -139,6 +148,7 @@ def _split_route(component: Component, split: SplitTraffic, condition: Condition
         name=name,
         match=route_match(condition, fraction=fraction, cohort=split.cohort),
         route=_action(component, split, condition, measured=measured),
+        typed_per_filter_config=users_noted(split.cohort) if measured and not split.cohort.values else {},
         request_headers_to_remove=[SHADOW_HEADER] if measured else [PAIR_HEADER, SHADOW_HEADER],
         stat_prefix=name,
     )
@@ -186,6 +196,11 @@ def _salt(profile: ProfileID) -> RouteActionHashPolicy:
     """
     constant = RegexMatchAndSubstitute(pattern=RegexMatcher(regex=".+"), substitution=profile)
     return RouteActionHashPolicy(header=RouteActionHashPolicyHeader(header_name=":method", regex_rewrite=constant))
+
+
+def _lengths_now(active: ActiveProfile) -> dict[str, int]:
+    draining = {shadow.variant for shadow in active.shadows if shadow.draining}
+    return lengths(active.profile, {name: i for name, i in _running(active).items() if name not in draining})
 
 
 def _running(active: ActiveProfile) -> dict[str, InstanceID]:

@@ -35,17 +35,6 @@ def record(mode: Mode) -> NetworkRecord:
     return made
 
 
-def test_users_are_sent_to_what_runs_and_does_not_drain() -> None:
-    made = record(Mode.SPLIT)
-    (profile,) = made.profiles.values()
-    assert made.unsent(profile) == frozenset()
-    made.draining.add(InstanceID("i"))
-    assert made.unsent(profile) == {"v2"}
-    made.draining.clear()
-    made.instances[InstanceID("i")] = replace(made.instances[InstanceID("i")], status=InstanceStatus.PENDING)
-    assert made.unsent(profile) == {"v2"}
-
-
 def test_a_control_has_no_part_in_a_split() -> None:
     for mode, wanted in ((Mode.SHADOW, ["i", "c"]), (Mode.SPLIT, ["i"])):
         [active] = record(mode).state().profiles

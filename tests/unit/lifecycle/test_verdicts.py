@@ -63,7 +63,6 @@ class Bench:
         self.profiles: list[ShadowingProfile] = [a_profile(id=P1)]
         self.acts: list[tuple[str, str]] = []
         self.readings: dict[Any, Any] = {}
-        self.unsent: frozenset[str] = frozenset()
         self.verdicts = self.made()
 
     def made(self) -> Verdicts[Any]:
@@ -73,7 +72,7 @@ class Bench:
             store=store,
             collector=self.collector,
             judge=self.judge,
-            subjects=lambda: [Subject(profile, "shop", (), unsent=self.unsent) for profile in self.profiles],
+            subjects=lambda: [Subject(profile, "shop", ()) for profile in self.profiles],
             act=self.act,
             readings=lambda _: dict(self.readings),
         )
@@ -244,27 +243,6 @@ async def test_a_judgement_that_begins_anew_has_no_verdict_and_no_state(court: B
     assert court.verdicts.acted(P1).out == {"v3"}
 
 
-async def test_weights_are_told_until_they_change(court: Bench) -> None:
-    def split(weight: float) -> ShadowingProfile:
-        return a_profile(id=P1, mode=Mode.SPLIT, split=Split(Cohort(cookie="c"), {"v2": weight}))
-
-    for weight in (10.0, 20.0, 10.0):
-        court.profiles = [split(weight)]
-        await court.look()
-    assert [inputs.weights for inputs in court.judge.asked] == [{"v2": 10.0}, {}, {}]
-    court.verdicts.did(P1, Acted(), anew=True)
-    await court.look()
-    assert court.judge.asked[-1].weights == {"v2": 10.0}
-
-
-async def test_weights_are_not_told_once_a_version_was_sent_nobody(court: Bench) -> None:
-    court.profiles = [a_profile(id=P1, mode=Mode.SPLIT, split=Split(Cohort(cookie="c"), {"v2": 10.0, "v3": 0.0}))]
-    for unsent in ({"v2", "v3"}, {"v3"}, {"v2", "v3"}, {"v3"}):
-        court.unsent = frozenset(unsent)
-        await court.look()
-    assert [inputs.weights for inputs in court.judge.asked] == [{}, {"v2": 10.0, "v3": 0.0}, {}, {}]
-
-
 async def test_the_loop_judges_twice_a_second(court: Bench) -> None:
     running = asyncio.create_task(court.verdicts.run())
     await settle()
@@ -297,7 +275,6 @@ def inputs_of(profile: ShadowingProfile, *instances: ShadowInstance) -> Inputs:
         network="shop",
         instances=instances,
         faulted=False,
-        weights={},
         evidence=nothing,
         readings={},
         envoy={},
@@ -313,14 +290,13 @@ def test_the_court_has_a_case_without_any_evidence_judged(court: Bench) -> None:
         network="shop",
         instances=(),
         faulted=True,
-        weights={"v2": 5.0},
         evidence=nothing,
         readings={},
         envoy={"original": {}},
         now=court.clock.now(),
     )
     case = case_of(inputs)
-    assert (case.variants, case.weights, case.faulted, case.mode) == (("v2",), {"v2": 5.0}, True, Mode.SPLIT)
+    assert (case.variants, case.faulted, case.mode) == (("v2",), True, Mode.SPLIT)
     verdict, state = Court().judge(inputs, None)
     assert verdict["decision"] == "INCONCLUSIVE"
     assert verdict["envoy"] == {"original": {}}

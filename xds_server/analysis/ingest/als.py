@@ -19,7 +19,7 @@ from xds_server.analysis.ingest.ending import ending_of
 from xds_server.analysis.kinds import Ending
 from xds_server.analysis.record import ASKED_FIRST, NOT_ASKED, Record
 from xds_server.analysis.windows.arms import MARK
-from xds_server.model.names import CANDIDATES, CAPTURE_METADATA, LOG_NAME, PAIR_HEADER, SHADOW_HEADER
+from xds_server.model.names import CANDIDATES, CAPTURE_METADATA, LOG_NAME, PAIR_HEADER, SHADOW_HEADER, USERS
 
 DROPPED_HEADER = "x-shadowmesh-dropped"
 """Set to 1 on a copy whose credentials were removed."""
@@ -74,7 +74,7 @@ def read_batch(message: bytes) -> Batch:
     return batch
 
 
-def _record(entry: Any) -> Record | None:  # noqa: C901, PLR0915 - a call costs as much as three fields
+def _record(entry: Any) -> Record | None:  # noqa: C901, PLR0912, PLR0915 - a call costs as much as three fields
     request = entry.request
     headers = request.request_headers
     pair = headers.get(PAIR_HEADER)
@@ -86,7 +86,7 @@ def _record(entry: Any) -> Record | None:  # noqa: C901, PLR0915 - a call costs 
     if not flags.ListFields():
         flags = None
     capture = common.metadata.filter_metadata.get(CAPTURE_METADATA)
-    head = head_headers = checksum = None
+    head = head_headers = checksum = user = None
     size, cut_off, credentials = response.response_body_bytes, False, False
     if capture is not None:
         fields = capture.fields
@@ -103,6 +103,9 @@ def _record(entry: Any) -> Record | None:  # noqa: C901, PLR0915 - a call costs 
                 number = fields["c"].number_value
                 checksum = int(number) if 0 <= number < _LARGEST else None
         credentials = "k" in fields and fields["k"].bool_value
+        if not whole and "u" in fields:
+            number = fields["u"].number_value
+            user = int(number) if 0 <= number < USERS else None
     # To look whether a map has a key costs a third of getting it.
     answer = response.response_headers
     grpc_status = grpc_message = ""
@@ -161,6 +164,7 @@ def _record(entry: Any) -> Record | None:  # noqa: C901, PLR0915 - a call costs 
         details,
         *asked,
         instead=_instead(common) if MARK in pair else 0,
+        user=user,
     )
 
 

@@ -348,6 +348,7 @@ class Collector:
                 length=judging.block,
                 quantiles=QUANTILES if config is None else config.quantiles,
                 warming=warm > 0 and self._clock.now().timestamp() < warm,
+                weights={} if config is None else config.weights,
             )
         profile.revision += 1
         mine = profile.tallies.get(tally.instance)

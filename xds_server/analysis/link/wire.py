@@ -19,7 +19,7 @@ from xds_server.cache.snapshot import Snapshot, make_snapshot
 SERVICE = "shadowmesh.analysis.v1.Manager"
 METHOD = "Attach"
 PATH = f"/{SERVICE}/{METHOD}"
-VERSION = 5
+VERSION = 6
 
 
 def encode(message: Mapping[str, Any]) -> bytes:

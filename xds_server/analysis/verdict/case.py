@@ -40,8 +40,6 @@ class Case:
     """Seconds in which it becomes known that a copy is missing; so long a version has to pass before it is a PASS."""
     cohort: Cohort | None = None
     """Of a split."""
-    weights: Mapping[str, float] = field(default_factory=dict)
-    """Of a split, 0-100, as they were ever since the evidence began; empty: they changed meanwhile."""
     alone: tuple[str, ...] = ()
     """Of a split: versions that all users are sent to by now, so that the original has none."""
     gone: Mapping[str, str] = field(default_factory=dict)

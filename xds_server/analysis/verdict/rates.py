@@ -3,7 +3,8 @@
 A FAIL of a shadow needs both: pairs (at the limit), and whole blocks (that there is an excess at all), in which one bad
 moment of one leg counts once. Either alone is evidence where its assumption holds: that a pair's outcome is due to
 chance whatever came before it, or a block's. The lesser of the two is evidence where either does. A PASS rests on
-pairs, and so does all that is said of arms: their FAIL must be quick.
+pairs, and so does all that is said of arms, whose FAIL must be quick; a split's needs users too, where they are told
+apart: what one user meets, who may meet it at either version, counts once.
 
 Missing copies are counted per place, with the original at hand: as the worst, each failed too where its original did,
 and alone where it did not (or differs); as the best, each did not fail where its original did (or does not differ).
@@ -16,7 +17,7 @@ losses are taken to be independent of the new version.
 """
 
 from functools import partial
-from math import ceil, log
+from math import ceil, inf, log
 
 from xds_server.analysis.statistics import paired as pairs_statistics
 from xds_server.analysis.statistics import proportion as proportions
@@ -67,9 +68,10 @@ def error_rate_of_arms(
     margin: float,
     alpha: float,
     rates: tuple[float | None, float | None],
+    users: float = inf,
     said: str = "",
 ) -> Measured:
-    """Return the same of two arms of an experiment, by pairs alone.
+    """Return the same of two arms of an experiment, by pairs, and by users where they are known.
 
     Args:
         asked: requests that each was asked itself, matched.
@@ -77,9 +79,10 @@ def error_rate_of_arms(
         margin: the limit of the increase.
         alpha: of each end of the interval.
         rates: the error rates of reference and candidate.
+        users: log evidence that the candidate's fare worse at all.
         said: what else there is to say.
     """
-    return _of_pairs(asked, asked, worst, None, margin=margin, alpha=alpha, rates=rates, said=said)
+    return _of_pairs(asked, asked, worst, None, margin=margin, alpha=alpha, rates=rates, users=users, said=said)
 
 
 def difference_rate(
@@ -159,6 +162,7 @@ def _of_pairs(
     alpha: float,
     rates: tuple[float | None, float | None],
     reference: str = ORIGINAL,
+    users: float = inf,
     said: str = "",
 ) -> Measured:
     effect = seen.effect if seen.pairs else None
@@ -166,13 +170,13 @@ def _of_pairs(
         threshold=margin,
         unit=SHARE,
         pairs=round(seen.pairs),
-        log_fail=_both(pairs_statistics.log_evidence_above(best, margin), blocks),
+        log_fail=min(users, _both(pairs_statistics.log_evidence_above(best, margin), blocks)),
         log_pass=pairs_statistics.log_evidence_below(worst, margin),
         original=rates[0],
         shadow=rates[1],
         effect=effect,
         reference=reference,
-        interval=partial(_paired_between, best, worst, blocks, alpha),
+        interval=partial(_paired_between, best, worst, blocks, alpha, users=users),
         needed=partial(_needed, (best, worst), blocks, margin, alpha),
         said=said,
     )
@@ -193,9 +197,11 @@ def _needed(
     return None if passing is None else Need(passing)
 
 
-def _paired_between(best: Paired, worst: Paired, blocks: Symmetric | None, alpha: float) -> Interval:
+def _paired_between(
+    best: Paired, worst: Paired, blocks: Symmetric | None, alpha: float, *, users: float = inf
+) -> Interval:
     low, high = pairs_statistics.interval(best, alpha)
-    if low > 0 and blocks is not None and blocks.log_evidence_above() < log(1 / alpha):
+    if low > 0 and min(users, inf if blocks is None else blocks.log_evidence_above()) < log(1 / alpha):
         low = 0.0  # nothing above it is refuted by both
     return low, high if worst == best else pairs_statistics.interval(worst, alpha)[1]
 

@@ -13,7 +13,7 @@ import orjson
 
 from xds_server.analysis.windows.tally import Tally
 
-DUMP_VERSION = 7
+DUMP_VERSION = 8
 MAX_DUMP = 32 * 1024 * 1024
 """Bytes beyond which examples are left out."""
 _NOTHING: Mapping[str, Any] = MappingProxyType({})

@@ -19,8 +19,9 @@ from typing import Any
 import numpy as np
 
 from xds_server.analysis.windows.arm_pairs import ArmPairs
-from xds_server.analysis.windows.arms import ArmTally
+from xds_server.analysis.windows.arms import ORIGINAL, ArmTally
 from xds_server.analysis.windows.blocks import Blocks, merged_ratios
+from xds_server.analysis.windows.cohorts import Cohorts
 from xds_server.analysis.windows.evidence import Evidence
 from xds_server.analysis.windows.outcomes import Outcomes, together
 from xds_server.analysis.windows.profile_evidence import (
@@ -36,6 +37,7 @@ from xds_server.analysis.windows.tally import EndpointTally, Field, FieldTally, 
 ALL = ""
 """Stands for all endpoints together."""
 _NO_FIELDS: Mapping[Field, FieldTally] = {}
+_NO_WEIGHTS: Mapping[str, int] = {}
 
 
 class _Timed:
@@ -116,16 +118,26 @@ class EvidenceBook:
         self._timed: dict[str, dict[str, _Timed]] = {}
         """By instance and endpoint."""
         self._arm_pairs = ArmPairs()
+        self._cohorts = Cohorts()
         self._lost_before: dict[str, Counter[str]] = {}
 
-    def take(self, window: Tally, *, length: float, quantiles: Sequence[float], warming: bool = False) -> None:
-        """Take in a window, before it is merged with others.
+    def take(
+        self,
+        window: Tally,
+        *,
+        length: float,
+        quantiles: Sequence[float],
+        warming: bool = False,
+        weights: Mapping[str, int] = _NO_WEIGHTS,
+    ) -> None:
+        """Take in a window, before it is merged with others; the users of its arms are the book's from then on.
 
         Args:
             window: with the names that the profile's tallies use.
             length: of a block.
             quantiles: of the response time, that are judged.
             warming: the warm-up of its instance is not over now.
+            weights: of the arms of a split, by which users are sent now.
         """
         if warming and window.lost:
             self._lost_before.setdefault(window.instance, Counter()).update(window.lost)
@@ -134,6 +146,7 @@ class EvidenceBook:
             self._until = max(self._until, window.until)
         if window.arms:
             self._arm_pairs.take(window.arms, window.since, self._generator)
+            self._cohorts.take(window.arms, weights, since=window.since, until=window.until)
         self._arm_pairs.close(window.until, length=length, quantiles=quantiles)
         if window.control or not window.endpoints:
             return
@@ -187,7 +200,7 @@ class EvidenceBook:
             tally.arms = {}
             self._lost_before[tally.instance] = Counter(tally.lost)
         self._since = self._until = 0.0
-        self._whole, self._timed, self._arm_pairs = {}, {}, ArmPairs()
+        self._whole, self._timed, self._arm_pairs, self._cohorts = {}, {}, ArmPairs(), Cohorts()
 
     def pack(self) -> dict[str, Any]:
         """Return it for the disk; `whole` follows from the tallies."""
@@ -199,6 +212,7 @@ class EvidenceBook:
                 instance: {name: each.pack() for name, each in timed.items()} for instance, timed in self._timed.items()
             },
             "arm_pairs": self._arm_pairs.pack(),
+            "cohorts": self._cohorts.pack(),
             "lost_before": {
                 instance: {str(k): n for k, n in lost.items()} for instance, lost in self._lost_before.items()
             },
@@ -214,10 +228,11 @@ class EvidenceBook:
             for instance, of_it in packed["timed"].items()
         }
         arm_pairs = ArmPairs.unpack(packed["arm_pairs"])
+        cohorts = Cohorts.unpack(packed["cohorts"])
         lost_before = {str(instance): Counter(lost) for instance, lost in packed["lost_before"].items()}
         self._endpoints, self._fields = map(int, packed["numbers"])
         self._since, self._until = float(packed["since"]), float(packed["until"])
-        self._timed, self._arm_pairs, self._lost_before = timed, arm_pairs, lost_before
+        self._timed, self._arm_pairs, self._cohorts, self._lost_before = timed, arm_pairs, cohorts, lost_before
         self._whole = {}
         for tally in tallies:
             if not tally.control and tally.endpoints:
@@ -247,7 +262,14 @@ class EvidenceBook:
             versions={variant: self._version(variant, parts) for variant, parts in found.items()},
             arms=arms,
             arm_pairs={
-                (reference, candidate): ArmPair(reference, candidate, each.errors, each.worst, each.blocks.ratios)
+                (reference, candidate): ArmPair(
+                    reference,
+                    candidate,
+                    each.errors,
+                    each.worst,
+                    each.blocks.ratios,
+                    users=self._cohorts.of(candidate) if reference == ORIGINAL else None,
+                )
                 for (reference, candidate), each in self._arm_pairs.found.items()
             },
             lost=lost,

@@ -13,6 +13,7 @@ from xds_server.analysis.statistics.paired import Paired
 from xds_server.analysis.statistics.ratio import Ratios
 from xds_server.analysis.statistics.symmetric import Symmetric
 from xds_server.analysis.windows.arms import ArmTally
+from xds_server.analysis.windows.cohorts import Users
 from xds_server.analysis.windows.evidence import Evidence
 from xds_server.analysis.windows.tally import Field, FieldTally
 
@@ -83,6 +84,8 @@ class ArmPair:
     """Of all: those that the original answered, as the candidate had been ejected, are the candidate's errors."""
     times: Mapping[float, Ratios]
     """By quantile: candidate against reference; a plain request is given `ALLOWANCE` more than a mirrored one."""
+    users: Users | None = None
+    """Of a split's candidate beside the original; None: they are not known."""
 
 
 @dataclass(frozen=True, slots=True)

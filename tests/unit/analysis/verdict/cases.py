@@ -10,6 +10,7 @@ from xds_server.analysis.statistics.ratio import GRID, Ratios
 from xds_server.analysis.statistics.symmetric import Symmetric
 from xds_server.analysis.verdict.case import Case
 from xds_server.analysis.windows.arms import ArmTally
+from xds_server.analysis.windows.cohorts import Users
 from xds_server.analysis.windows.evidence import Evidence, Times
 from xds_server.analysis.windows.profile_evidence import (
     ALLOWANCE,
@@ -183,6 +184,7 @@ def arm_pair(
     ratio: float = 1.0,
     times: int = 0,
     worst: Paired | None = None,
+    users: Users | None = None,
 ) -> ArmPair:
     return ArmPair(
         reference=reference,
@@ -190,6 +192,7 @@ def arm_pair(
         errors=errors,
         worst=errors if worst is None else worst,
         times=timed(ratio, times, ALLOWANCE if reference == "plain" else 0.0),
+        users=users,
     )
 
 

@@ -51,3 +51,12 @@ def test_versions_stand_beside_each_other_and_the_worst_counts() -> None:
     assert found is not None
     assert found.scores == {"a": pytest.approx(0.98), "b": pytest.approx(0.6)}
     assert found.score == pytest.approx(0.6)
+
+
+def test_only_the_version_that_slows_down_is_said_to() -> None:
+    a = version({"GET /": Seen(1000, faulted=(100, 0, 0, 0), slow=0.036)}, name="a")
+    b = version({"GET /": Seen(1000, faulted=(100, 0, 0, 0), slow=0.012)}, name="b")
+    found = resilience_of(case(a, b))
+    assert found is not None
+    said = found.summary.split("under the injected faults ")[1:]
+    assert ["slower is" in each for each in said] == [True, False]

@@ -174,6 +174,17 @@ def test_losses_that_pairing_saw_and_counters_too_count_once() -> None:
     assert verdict_of(version({"GET /": Seen(2000, missing=8)}, lost=lost)).missing.copies == 8
 
 
+def test_losses_of_a_copy_whose_original_is_not_known_all_count() -> None:
+    lost = {"unpaired_shadow": 3, "dropped_waiting": 4}
+    assert verdict_of(version({"GET /": Seen(2000, missing=8)}, lost=lost)).missing.copies == 15
+
+
+@pytest.mark.parametrize(("missing", "judged"), [(40, True), (4, False)])
+def test_an_endpoint_is_judged_by_its_share_of_what_was_due_whatever_is_missing(missing: int, *, judged: bool) -> None:
+    verdict = verdict_of(version({"GET /": Seen(3000), "GET /x": Seen(5, missing=missing)}))
+    assert row(verdict, "error_rate", "GET /x").judged is judged
+
+
 def test_one_missing_copy_is_told_once_and_in_the_singular() -> None:
     lost = {"als_gap": 1, "unpaired_original": 1}
     told = verdict_of(version({"GET /": Seen(90, missing=1)}, lost=lost)).reasons[-1]

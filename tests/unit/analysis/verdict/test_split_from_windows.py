@@ -41,7 +41,7 @@ def verdict_of(
         window.arms = {"original": arm(5 * EACH, errors=int(rng.binomial(5 * EACH, rate))), "v2": candidate}
         book.take(window, length=2.0, quantiles=(0.5,))
         whole.merge(window)
-    facts = {"mode": Mode.SPLIT, "weights": {"v2": 100 / 6}, "cohort": Cohort(header="x-user")}
+    facts = {"mode": Mode.SPLIT, "cohort": Cohort(header="x-user")}
     facts |= {"judging": Judging(min_pairs=1), "evidence": book.view([whole], {})}
     return judge(case(checks=checks, variants=("v2",), **facts), State())[0]
 

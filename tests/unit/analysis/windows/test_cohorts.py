@@ -1,0 +1,177 @@
+"""Users of a split: who counts, when, and what of it is evidence."""
+
+import math
+
+import numpy as np
+import orjson
+import pytest
+
+from xds_server.analysis.statistics.paired import log_evidence_above
+from xds_server.analysis.windows.arms import ArmTally
+from xds_server.analysis.windows.cohorts import EPOCH, SETTLE, Cohorts, Users
+from xds_server.analysis.windows.evidence_book import EvidenceBook
+from xds_server.analysis.windows.tally import Tally
+
+NOW = 1_750_000_000.0
+HALF = {"original": 500_000, "v2": 500_000}
+PROOF = math.log(100)
+
+
+def arm(users: dict[int, float], failed: dict[int, float] | None = None) -> ArmTally:
+    made = ArmTally()
+    for user, moment in users.items():
+        made.count += 1
+        made.met(user, moment, failed=False)
+    for user, moment in (failed or {}).items():
+        made.met(user, moment, failed=True)
+    return made
+
+
+class Book:
+    """Takes windows of a second."""
+
+    def __init__(self, weights: dict[str, int] = HALF) -> None:
+        self.cohorts, self.weights, self.now = Cohorts(), weights, NOW
+        self.take()
+        self.now += SETTLE
+
+    def take(self, **arms: ArmTally) -> Users | None:
+        self.cohorts.take(arms, self.weights, since=self.now, until=self.now + 0.9)
+        self.now += 1
+        return self.cohorts.of("v2")
+
+    def counted(self) -> Users:
+        found = self.cohorts.of("v2")
+        assert found is not None
+        return found
+
+
+def test_each_user_counts_once_however_often_he_asks_and_fails() -> None:
+    book = Book()
+    for second in range(3):
+        moment = NOW + 10 + second
+        book.take(original=arm({1: moment, 2: moment}, {2: moment}), v2=arm({3: moment}, {3: moment}))
+    users = book.counted()
+    assert (users.asked, users.failed, users.requests) == ((1, 3), (1, 1), (3, 9))
+    assert users.share == 0.5
+
+
+def test_the_first_of_several_users_with_one_number_stands_for_all() -> None:
+    book = Book()
+    book.take(original=arm({1: NOW + 9}, {1: NOW + 9}), v2=arm({1: NOW + 8}))
+    book.take(original=arm({1: NOW + 10}, {1: NOW + 10}), v2=arm({1: NOW + 10}, {1: NOW + 9.5}))
+    users = book.counted()
+    assert users.asked == (1, 1)
+    assert users.failed == (1, 0)
+
+
+def test_a_failure_that_is_not_the_first_request_leaves_it_a_good_one() -> None:
+    """So it is evidence of both kinds: 20 users of the original who were served well first."""
+    first, later = Book(), Book()
+    for book, moment in ((first, NOW), (later, NOW + 0.5)):
+        book.take(original=arm(dict.fromkeys(range(20), NOW), dict.fromkeys(range(20), moment)))
+    assert first.counted().failed == later.counted().failed == (20, 0)
+    assert later.counted().log_worse > first.counted().log_worse
+
+
+def test_users_of_the_time_in_which_weights_reach_the_envoys_do_not_count() -> None:
+    book = Book()
+    book.weights = {"original": 900_000, "v2": 100_000}
+    for second in range(4):
+        book.take(v2=arm({second: NOW + 100}))
+    assert book.counted().asked == (0, 0) if book.cohorts.of("v2") else True
+    book.take(v2=arm({9: NOW + 110}))
+    assert (book.counted().asked, book.counted().share) == ((1, 1), 0.1)
+
+
+def test_what_an_epoch_showed_stays_with_its_weight_and_users_count_anew() -> None:
+    book = Book()
+    everybody = dict.fromkeys(range(40), NOW + 5)
+    book.take(original=arm(dict.fromkeys(range(40, 80), NOW + 5)), v2=arm(everybody, everybody))
+    before = book.counted().log_worse
+    assert before > PROOF
+    book.now += EPOCH
+    book.take(original=arm({1: book.now}))
+    after = book.counted()
+    assert (after.epoch, after.asked) == (2, (0, 1))
+    assert after.log_worse == pytest.approx(before, abs=0.01)
+    packed = orjson.loads(orjson.dumps(book.cohorts.pack()))
+    assert Cohorts.unpack(packed).of("v2") == Users(pytest.approx(after.log_worse), (0, 0), (0, 0), (0, 0), 0.0, 2)
+
+
+def test_without_weights_there_are_no_users_and_none_are_kept() -> None:
+    book = Book({})
+    tally = arm({1: NOW}, {1: NOW})
+    assert book.take(original=tally, v2=arm({2: NOW})) is None
+    assert not tally.users
+    assert not tally.failed_users
+
+
+def test_users_survive_the_link_and_the_merging_of_windows_and_go_no_further() -> None:
+    made = arm({1: NOW + 2.5, 7: NOW}, {7: NOW + 1})
+    again = ArmTally.unpack(orjson.loads(orjson.dumps(made.pack())))
+    assert (again.users, again.failed_users) == ({1: NOW + 2.5, 7: NOW}, {7: NOW + 1})
+    other = arm({1: NOW + 1, 8: NOW}, {1: NOW + 3})
+    one, two = ArmTally.unpack(made.pack()), ArmTally.unpack(other.pack())
+    one.merge(other)
+    two.merge(made)
+    assert one.users == two.users == {1: NOW + 1, 7: NOW, 8: NOW}
+    assert one.failed_users == two.failed_users == {1: NOW + 3, 7: NOW + 1}
+    packed = made.pack()
+    packed[4] = [[-1, NOW], [4096, NOW], [4095, NOW]]
+    assert ArmTally.unpack(packed).users == {4095: NOW}
+
+
+def test_users_whose_data_always_fail_are_no_proof_against_a_version_that_serves_them_like_the_original() -> None:
+    """One in a hundred fails always, at either version: requests alone call that a FAIL in a fifth of such runs."""
+    runs, by_requests, by_users = 60, 0, 0
+    for seed in range(runs):
+        requests, users = _fails(seed, weight=0.5, unlucky=0.01)
+        by_requests += requests
+        by_users += users
+    assert by_requests >= 0.1 * runs
+    assert by_users <= 1
+
+
+@pytest.mark.parametrize("weight", [0.1, 0.5, 0.9])
+def test_a_version_that_fails_one_request_in_ten_is_found_all_the_same(weight: float) -> None:
+    assert all(_fails(seed, weight=weight, failing=0.1)[1] for seed in range(5))
+
+
+def _fails(seed: int, *, weight: float, unlucky: float = 0.0, failing: float = 0.001) -> tuple[bool, bool]:
+    """Say whether two minutes of users, who come and go, ever are a FAIL at a limit of 1 %: by requests, and by both.
+
+    Args:
+        seed: of the run.
+        weight: the candidate's.
+        unlucky: share of the users all of whose requests fail.
+        failing: how often the candidate fails the others.
+    """
+    rng, book = np.random.default_rng(seed), EvidenceBook(np.random.default_rng(seed))
+    weights = {"original": 1_000_000 - round(weight * 1e6), "v2": round(weight * 1e6)}
+    here: list[tuple[str, bool, int, int]] = []
+    by_requests = False
+    for second in range(120):
+        for _ in range(rng.poisson(3)):
+            sent = "v2" if rng.random() < weight else "original"
+            here.append((sent, bool(rng.random() < unlucky), int(rng.geometric(1 / 20)), int(rng.integers(4096))))
+        window = Tally("p", "")
+        window.seen(NOW + second)
+        window.seen(NOW + second + 0.9)
+        window.arms = {"original": ArmTally(), "v2": ArmTally()}
+        for sent, fails, _, user in here:
+            rate = 1.0 if fails else failing if sent == "v2" else 0.001
+            failed = bool(rng.random() < rate)
+            window.arms[sent].count += 1
+            window.arms[sent].errors += failed
+            window.arms[sent].met(user, NOW + second + rng.random() * 0.9, failed=failed)
+        here = [(sent, fails, left - 1, user) for sent, fails, left, user in here if left > 1]
+        window.arms = {name: each for name, each in window.arms.items() if each.count}
+        book.take(window, length=2.0, quantiles=(0.5,), weights=weights)
+        pair = book.view([], {}).arm_pairs.get(("original", "v2"))
+        if pair is None or log_evidence_above(pair.errors, 0.01) < PROOF:
+            continue
+        by_requests = True
+        if pair.users is not None and pair.users.log_worse >= PROOF:
+            return True, True
+    return by_requests, False
