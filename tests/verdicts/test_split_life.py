@@ -144,6 +144,7 @@ async def test_a_fail_sends_everybody_back_and_nobody_is_lost_on_the_way(stack: 
         assert "the weight of v2 was set to 0" in now["verdict"]["reasons"][0]
         assert {"status": "Running"}.items() <= now["instances"][0].items()
         # Whoever was answered badly was answered by the version, not by an Envoy that lost its way.
+        assert here.users.bad
         assert all(" 500 " in bad.partition("\r\n")[0] for bad in here.users.bad)
 
 

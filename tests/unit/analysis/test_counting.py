@@ -15,6 +15,7 @@ from xds_server.analysis.windows.arms import MAX_ARMS, ArmTally
 from xds_server.analysis.windows.evidence import Evidence
 from xds_server.analysis.windows.tally import Tally
 from xds_server.config import EngineSettings
+from xds_server.model.names import CAPTURE_METADATA, USERS
 
 RECORDED = Path(__file__).parent / "recorded"
 FAILED: dict[str, Any] = {"status": 503}
@@ -303,3 +304,27 @@ def test_an_answer_of_the_original_in_a_candidates_place_is_no_success_of_the_ca
     arms = arms_of(made.take())
     assert [(arms[a].count, arms[a].errors, arms[a].missing) for a in ("v3", "original")] == [(3, 1, 1), (2, 0, 0)]
     assert (arms["v3"].times.count, arms["original"].times.count) == (1, 2)
+
+
+def user(number: float, **of: Any) -> Any:
+    """Return the entry of a request of a split's version, by the user with that number."""
+    made = entry("~v2/1", body=None, **of)
+    made.common_properties.metadata.filter_metadata[CAPTURE_METADATA]["u"] = number
+    return made
+
+
+def test_users_of_an_arm_are_noted_with_their_first_request_and_their_first_error() -> None:
+    made = engine()
+    well, failed = user(7, started=START + 2), user(7, started=START + 3, status=500)
+    made.feed(batch(well, user(9, started=START), failed, user(7, started=START + 4, status=503)), 0.0)
+    arm = arms_of(made.take())["v2"]
+    assert (arm.count, arm.errors) == (4, 2)
+    assert arm.users == {7: pytest.approx(START + 2), 9: pytest.approx(START)}
+    assert arm.failed_users == {7: pytest.approx(START + 3)}
+
+
+@pytest.mark.parametrize("number", [-1, USERS, 1e300, float("nan"), float("inf")])
+def test_a_number_that_stands_for_no_user_is_none(number: float) -> None:
+    (record,) = read_batch(batch(user(number))).records
+    assert record.user is None
+    assert read_batch(batch(user(USERS - 1))).records[0].user == USERS - 1

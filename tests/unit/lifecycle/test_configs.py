@@ -1,14 +1,17 @@
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
-from tests.envoy.values import active, component, fault, profile, shadow, state
+from tests.envoy.values import active, component, fault, profile, shadow, split, state
 from xds_server.analysis.profile_config import QUANTILES, unpack_profile
 from xds_server.lifecycle.configs import profile_configs
 from xds_server.model.analysis import Analysis
 from xds_server.model.judging import Check, Judging, Metric
-from xds_server.model.profile import Abort, Delay
+from xds_server.model.profile import Abort, Delay, ShadowingProfile
+from xds_server.model.rollout import Cohort
+from xds_server.model.state import ActiveShadow
 
 
 def test_a_copy_is_waited_for_as_long_as_its_timeout_and_the_faults_allow() -> None:
@@ -49,3 +52,20 @@ def test_the_quantiles_are_those_that_the_checks_name(
     (config,) = profile_configs(state(component(), profiles=(active(judged, shadow(1)),)))
     assert config.quantiles == quantiles
     assert unpack_profile(config.pack()) == config
+
+
+def test_the_weights_of_a_split_are_those_that_users_are_sent_by_now() -> None:
+    """So not those of an instance that drains, nor when what the key says decides, nor of a profile that mirrors."""
+
+    def told(each: ShadowingProfile, *shadows: ActiveShadow) -> Mapping[str, int]:
+        (config,) = profile_configs(state(component(), profiles=(active(each, *shadows),)))
+        assert unpack_profile(config.pack()) == config
+        return config.weights
+
+    running = shadow(1, variant="v2")
+    assert told(split(weights={"v2": 12.5}), running) == {"v2": 125_000, "original": 875_000}
+    assert told(split(weights={"v2": 12.5}), replace(running, draining=True)) == {}
+    assert told(split(weights={"v2": 0.0}), running) == {}
+    assert told(split(weights={"v2": 12.5})) == {}
+    assert told(split(weights={"v2": 1.0}, cohort=Cohort(header="x-team", values=("a",))), running) == {}
+    assert told(profile(), running) == {}

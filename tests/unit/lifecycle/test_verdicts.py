@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import orjson
@@ -24,7 +25,7 @@ from xds_server.analysis.verdict.case import State
 from xds_server.analysis.windows.profile_evidence import ProfileEvidence
 from xds_server.errors import StoreError
 from xds_server.lifecycle.controller import Controller
-from xds_server.lifecycle.court import Court, case_of
+from xds_server.lifecycle.court import BOOKS, Court, case_of
 from xds_server.lifecycle.verdicts import Acted, Inputs, Subject, Verdicts
 from xds_server.lifecycle.views import ProfileChange
 from xds_server.model.analysis import Analysis
@@ -280,6 +281,17 @@ def inputs_of(profile: ShadowingProfile, *instances: ShadowInstance) -> Inputs:
         envoy={},
         now=START,
     )
+
+
+def test_a_case_is_warm_when_its_youngest_shadow_is_and_waits_for_what_may_hang() -> None:
+    times = [START + timedelta(seconds=seconds) for seconds in (0, 40, 90)]
+    made = [replace(an_instance(f"i{n}"), created_at=at) for n, at in enumerate(times)]
+    ended = replace(made[2], status=InstanceStatus.STOPPED)
+    case = case_of(inputs_of(a_profile(id=P1, shadow_timeout=20.0), *made[:2], ended))
+    assert case.started == times[1].timestamp()
+    assert case.settle == 20.0 + BOOKS
+    split = a_profile(id=P1, mode=Mode.SPLIT, split=Split(Cohort(cookie="c"), {"v2": 5.0}))
+    assert case_of(inputs_of(split)).settle == 0
 
 
 def test_the_court_has_a_case_without_any_evidence_judged(court: Bench) -> None:

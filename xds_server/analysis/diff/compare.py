@@ -26,6 +26,9 @@ _TURNED_AWAY = frozenset({301, 302, 303, 307, 308, 401, 403})
 _GRPC_TURNED_AWAY = frozenset({"7", "16"})
 """PERMISSION_DENIED and UNAUTHENTICATED."""
 _CONDITIONAL = frozenset({206, 304})
+_CONDITIONS = frozenset(
+    {b"range", b"if-range", b"if-none-match", b"if-match", b"if-modified-since", b"if-unmodified-since"}
+)
 _TIMED_OUT = "response_timeout"
 _LENGTH_END = 5
 
@@ -135,11 +138,19 @@ def _different_status(original: Record, shadow: Record, rules: Rules) -> Outcome
     if shadow.status in _TURNED_AWAY and _without_credentials(original, shadow, rules):
         return Outcome(Reason.CREDENTIALS_DROPPED)
     statuses = {original.status, shadow.status}
-    if 200 in statuses and statuses & _CONDITIONAL:  # noqa: PLR2004 - OK
+    if 200 in statuses and statuses & _CONDITIONAL and _conditionally(shadow):  # noqa: PLR2004 - OK
         return Outcome(Reason.CONDITIONAL)
     if original.status // 100 == shadow.status // 100 and not (original.by_envoy or shadow.by_envoy):
         return None
     return _differing(Difference("status", Kind.STATUS, original.status, shadow.status), rules)
+
+
+def _conditionally(copy: Record) -> bool:
+    """Tell whether it was asked for a part, or for what is newer; without the request's headers, it may have been."""
+    if copy.request_headers is None:
+        return True
+    lines = unbase64(copy.request_headers).lower().split(b"\n")
+    return any(line.partition(b":")[0] in _CONDITIONS for line in lines)
 
 
 def _with_status_code(outcome: Outcome, original: Record, shadow: Record, rules: Rules) -> Outcome:

@@ -13,7 +13,7 @@ from math import log
 
 from xds_server.analysis.counting import COUNTED_MISSING
 from xds_server.analysis.diff.looks import CLOCK
-from xds_server.analysis.kinds import Kind, Lost
+from xds_server.analysis.kinds import Kind, Lost, Reason
 from xds_server.analysis.statistics.paired import Paired, log_evidence_above
 from xds_server.analysis.statistics.proportion import Proportion
 from xds_server.analysis.verdict.case import Case
@@ -41,8 +41,8 @@ BROKEN = 0.5
 """Share of the pairs in which the original may fail itself for a PASS."""
 PRESENT = 0.9
 """Share of the pairs that the control has to answer too for a PASS beside it."""
-JUDGED = 0.05
-"""Share of an endpoint's pairs that has to be judged for a PASS there."""
+JUDGED = 0.5
+"""Share of the pairs that has to be judged for a PASS, at an endpoint and over all traffic."""
 HINTS = 3
 """Fields, or reasons for which pairs are not judged, that a reason names."""
 _NOTHING: Mapping[str, int] = {}
@@ -97,9 +97,10 @@ def _left_out(endpoint: EndpointEvidence) -> int:
 
 
 def _unjudged(endpoint: EndpointEvidence) -> str:
-    """Return that (nearly) nothing of an endpoint was judged, and why; empty when enough was."""
-    judged, left = endpoint.pairs, endpoint.not_judged
-    came = judged + endpoint.evidence.missing + _left_out(endpoint)
+    """Return that not enough of what came was judged, and why; empty when it was. What a fault answered is left out."""
+    judged = endpoint.pairs
+    left = {reason: number for reason, number in endpoint.not_judged.items() if reason != Reason.INJECTED}
+    came = judged + endpoint.evidence.missing + sum(n for reason, n in left.items() if reason not in COUNTED_MISSING)
     if not left or judged >= JUDGED * came:
         return ""
     how = (
@@ -132,7 +133,7 @@ def _place(
     by_field = check.metric is Metric.DIFFERENCE_RATE and case.controlled
     fields = _fields(check, variant, name, endpoint, missing=missing) if by_field else ()
     hints = _hints(endpoint, controlled=case.controlled) if check.metric is Metric.DIFFERENCE_RATE else ()
-    unjudged = _unjudged(endpoint) if name else ""
+    unjudged = _unjudged(endpoint)
     doubt = unjudged or _broken(endpoint)
     if not doubt and case.controlled and check.metric is not Metric.ERROR_RATE:
         doubt = _absent(endpoint) or (_hidden(check, endpoint) if by_field else "")

@@ -47,6 +47,18 @@ def test_conditional_and_range_answers_are_not_judged(status: int, other: int) -
     assert outcome({"status": status}, {"status": other}).reason is Reason.CONDITIONAL
 
 
+@pytest.mark.parametrize(
+    ("asked", "judged"),
+    [({"accept": "*/*"}, True), ({"a": "1", "If-None-Match": "x"}, False), ({"range": "bytes=0-5"}, False)],
+)
+def test_an_answer_304_to_a_request_that_asked_for_no_such_thing_is_a_difference(
+    asked: Mapping[str, str], *, judged: bool
+) -> None:
+    told = outcome({}, {"status": 304, "body": b"", "asked": asked})
+    assert (told.reason is None) is judged
+    assert [(d.field, str(d.kind)) for d in told.differences] == ([("status", "status")] if judged else [])
+
+
 def test_two_answers_304_are_judged() -> None:
     assert found({"status": 304, "body": b""}, {"status": 304, "body": b""}) == []
 

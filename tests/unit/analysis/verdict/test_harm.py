@@ -1,10 +1,12 @@
 """Does mirroring hurt the original?"""
 
 from dataclasses import replace
+from math import log
 
 from tests.unit.analysis.verdict.cases import NOW, Seen, arm_pair, case, profile, version
-from xds_server.analysis.statistics.paired import Paired
+from xds_server.analysis.statistics.paired import Paired, log_evidence_above
 from xds_server.analysis.verdict.case import Case, State
+from xds_server.analysis.verdict.harm import INCREASE
 from xds_server.analysis.verdict.judge import judge
 from xds_server.analysis.verdict.verdict import Decision, HarmDecision
 
@@ -52,3 +54,12 @@ def test_little_is_undecided_and_it_is_said_what_is_missing() -> None:
     harm = judge(mirrored(Paired(50, 0, 0), times=0), State())[0].harm
     assert harm.decision is HarmDecision.UNDECIDED
     assert "more requests would tell" in harm.reason
+
+
+def test_each_of_the_three_metrics_of_harm_pays_for_its_share_of_the_weight() -> None:
+    counts = [Paired(5000, up, 10) for up in range(10, 200)]
+    enough, for_three = (
+        next(c for c in counts if log_evidence_above(c, INCREASE) >= log(each / 0.01)) for each in (1, 3)
+    )
+    assert judge(mirrored(enough), State())[0].harm.decision is HarmDecision.UNDECIDED
+    assert judge(mirrored(for_three), State())[0].harm.decision is HarmDecision.HARM

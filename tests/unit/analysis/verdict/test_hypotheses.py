@@ -7,8 +7,9 @@ import numpy as np
 
 from tests.unit.analysis.verdict.cases import ERRORS, P99
 from xds_server.analysis.statistics.family import order_weight, weighted_mean
-from xds_server.analysis.verdict.hypotheses import Place, refute, shares
+from xds_server.analysis.verdict.hypotheses import FIELDS, Found, Place, refute, shares
 from xds_server.analysis.verdict.measured import Measured
+from xds_server.analysis.verdict.verdict import Difference
 from xds_server.model.judging import Check
 
 ALPHA = 0.01
@@ -72,3 +73,15 @@ def test_critical_discoveries_do_lower_the_bar_for_uncritical_ones() -> None:
     assert not refute([place(LOOSE, "", 0, bar - 0.5)], shares([ERRORS, LOOSE]), ALPHA).places
     both = [place(ERRORS, "", 0, 600), place(LOOSE, "", 0, bar - 0.5)]
     assert refute(both, shares([ERRORS, LOOSE]), ALPHA).places == {0, 1}
+
+
+def test_a_field_pays_for_its_order_of_appearance() -> None:
+    def with_field(log_e: float) -> Place:
+        return replace(
+            place(ERRORS, "GET /", 1, 0.0),
+            fields=(Found(Difference("v2", "GET /", "$.price", "value", 0.1, log_e), order=5),),
+        )
+
+    bar = math.log(1 / ALPHA / (FIELDS * order_weight(5)))
+    assert refute([with_field(bar + 0.01)], shares([ERRORS]), ALPHA).fields.keys() == {0}
+    assert not refute([with_field(bar - 0.01)], shares([ERRORS]), ALPHA).fields

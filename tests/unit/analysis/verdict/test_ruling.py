@@ -444,7 +444,14 @@ def test_a_fail_stays_when_its_endpoint_is_no_longer_told_apart() -> None:
     assert folded.reasons[0].startswith("GET /bad: ")
 
 
-@pytest.mark.parametrize(("judged", "said"), [(0, "none of 2,000 pairs was"), (20, "only 20 of 2,020 pairs were")])
+@pytest.mark.parametrize(
+    ("judged", "said"),
+    [
+        (0, "none of 2,000 pairs was"),
+        (20, "only 20 of 2,020 pairs were"),
+        (1900, "only 1,900 of 3,900 pairs were"),
+    ],
+)
 def test_an_endpoint_with_enough_traffic_of_which_nothing_is_judged_makes_no_pass(judged: int, said: str) -> None:
     left_out = Seen(judged, not_judged={"conditional": 2000})
     verdict = verdict_of(version({"GET /": Seen(3000, times=60), "GET /x": left_out}), checks=(ERRORS, DIFFERENCES))
@@ -452,6 +459,19 @@ def test_an_endpoint_with_enough_traffic_of_which_nothing_is_judged_makes_no_pas
     assert verdict.reasons[0] == f"GET /x: {said} judged: conditional 2,000"
     assert not any("would tell" in reason for reason in verdict.reasons)
     assert {r.judged for r in verdict.checks if r.endpoint == "GET /x"} == {True}
+
+
+def test_when_most_of_all_traffic_is_not_judged_nothing_passes_however_many_endpoints_it_is_of() -> None:
+    """Each of them has less than 1 % of it."""
+    small = {f"GET /{n}": Seen(not_judged={"conditional": 90}) for n in range(120)}
+    verdict = verdict_of(version({"GET /": Seen(9000), **small}))
+    assert verdict.decision is Decision.INCONCLUSIVE
+    assert verdict.reasons[0].startswith("all traffic: only 9,000 of 19,800 pairs were judged: conditional 10,800")
+
+
+def test_half_of_the_pairs_are_enough_and_those_that_a_fault_answered_are_none() -> None:
+    half = Seen(3000, not_judged={"conditional": 2900, "injected": 50_000})
+    assert verdict_of(version({"GET /": half})).decision is Decision.PASS
 
 
 def test_an_endpoint_with_little_traffic_of_which_nothing_is_judged_is_listed_and_hinders_no_pass() -> None:
