@@ -8,6 +8,7 @@
 - PASS: pairs until it is shown that nothing exceeds the default margins; and how often that is said of a version that
   lies exactly on one.
 - Three series that canary judges have got wrong.
+- Splits, whose users come and go: false alarms where some users always fail, and seconds until a worse version fails.
 """
 
 import math
@@ -23,6 +24,7 @@ from tests.bench import _judges as judges
 from tests.bench._judges import NEVER
 from tests.bench._scale import quick
 from tests.bench._table import show
+from tests.bench._users import VISIT, Crowd, judged
 from tests.bench._worlds import BLOCK, LIMITS, WORLDS, Drawn, Effect, Floats, World
 from xds_server.model.judging import Metric
 
@@ -43,6 +45,7 @@ def run() -> dict[str, Any]:
         "detection": _detection(runs=20 if quick() else 300),
         "pass": _passing(runs=20 if quick() else 400, pairs=1500 if quick() else 8000),
         "known_misses": _known_misses(),
+        "splits": _splits(runs=20 if quick() else 500),
     }
     figures["seconds"] = round(time.monotonic() - began, 1)
     return figures
@@ -275,6 +278,52 @@ def _known_misses() -> dict[str, Any]:
     rows = [[name, unpaired, _verdict(drawn), right] for name, unpaired, drawn, right in cases]
     show("Series that canary judges have got wrong", ["series", "Mann-Whitney at the end", "ours", "right"], rows)
     return {row[0]: {"mann_whitney": row[1], "ours": row[2], "right": row[3]} for row in rows}
+
+
+# Splits.
+
+ALIKE = (
+    Crowd("nobody fails"),
+    Crowd("1 % of the users fail in half of their requests", unlucky=0.01, unluckily=0.5),
+    Crowd("1 % of the users fail always", unlucky=0.01),
+    Crowd("the same, weight 10 %", unlucky=0.01, weight=0.1),
+)
+WORSE_SPLITS = (
+    Crowd("fails always", failing=1.0),
+    Crowd("fails always, weight 5 %", failing=1.0, weight=0.05),
+    Crowd("fails always, weight 95 %", failing=1.0, weight=0.95),
+    Crowd("fails 5 % of the requests", failing=0.05),
+    Crowd("fails 5 % of the requests, weight 10 %", failing=0.05, weight=0.1),
+)
+
+
+def _splits(*, runs: int) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    rows = []
+    for crowd in (*ALIKE, *WORSE_SPLITS):
+        seen = [judged(crowd, SEED + seed) for seed in range(runs if crowd in ALIKE else max(10, runs // 5))]
+        sides = [[each.by_requests for each in seen], [each.by_both for each in seen]]
+        cells, figures = [], {}
+        for side, seconds in zip(("requests", "users_too"), sides, strict=True):
+            failed = [each for each in seconds if each is not None]
+            figures[side] = {"failed": len(failed), "median_seconds": _median_of(failed)}
+            cells.append(_share(len(failed), len(seen)))
+            cells.append("-" if not failed or crowd in ALIKE else f"{_median_of(failed):.0f} s")
+        found[crowd.name] = {"runs": len(seen), **figures}
+        rows.append(["even" if crowd in ALIKE else "worse", crowd.name, *cells])
+    show(
+        f"Splits, two minutes, {ALIKE[0].a_second:g} new users a second who ask {VISIT} times: FAIL at a limit of 1 %",
+        ["version", "world", "by requests", "after", "by users too", "after"],
+        rows,
+        notes=[
+            "by users too: what is used; a false alarm is a FAIL of a version that is even; our goal is 1 % or less"
+        ],
+    )
+    return found
+
+
+def _median_of(values: list[int]) -> float | None:
+    return float(np.median(values)) if values else None
 
 
 def _with_errors(

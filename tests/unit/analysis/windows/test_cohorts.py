@@ -2,15 +2,12 @@
 
 import math
 
-import numpy as np
 import orjson
 import pytest
 
-from xds_server.analysis.statistics.paired import log_evidence_above
+from tests.bench._users import Crowd, judged
 from xds_server.analysis.windows.arms import ArmTally
 from xds_server.analysis.windows.cohorts import EPOCH, SETTLE, Cohorts, Users
-from xds_server.analysis.windows.evidence_book import EvidenceBook
-from xds_server.analysis.windows.tally import Tally
 
 NOW = 1_750_000_000.0
 HALF = {"original": 500_000, "v2": 500_000}
@@ -124,54 +121,11 @@ def test_users_survive_the_link_and_the_merging_of_windows_and_go_no_further() -
 
 def test_users_whose_data_always_fail_are_no_proof_against_a_version_that_serves_them_like_the_original() -> None:
     """One in a hundred fails always, at either version: requests alone call that a FAIL in a fifth of such runs."""
-    runs, by_requests, by_users = 60, 0, 0
-    for seed in range(runs):
-        requests, users = _fails(seed, weight=0.5, unlucky=0.01)
-        by_requests += requests
-        by_users += users
-    assert by_requests >= 0.1 * runs
-    assert by_users <= 1
+    found = [judged(Crowd("unlucky", unlucky=0.01), seed) for seed in range(60)]
+    assert sum(each.by_requests is not None for each in found) >= 6
+    assert sum(each.by_both is not None for each in found) <= 1
 
 
 @pytest.mark.parametrize("weight", [0.1, 0.5, 0.9])
 def test_a_version_that_fails_one_request_in_ten_is_found_all_the_same(weight: float) -> None:
-    assert all(_fails(seed, weight=weight, failing=0.1)[1] for seed in range(5))
-
-
-def _fails(seed: int, *, weight: float, unlucky: float = 0.0, failing: float = 0.001) -> tuple[bool, bool]:
-    """Say whether two minutes of users, who come and go, ever are a FAIL at a limit of 1 %: by requests, and by both.
-
-    Args:
-        seed: of the run.
-        weight: the candidate's.
-        unlucky: share of the users all of whose requests fail.
-        failing: how often the candidate fails the others.
-    """
-    rng, book = np.random.default_rng(seed), EvidenceBook(np.random.default_rng(seed))
-    weights = {"original": 1_000_000 - round(weight * 1e6), "v2": round(weight * 1e6)}
-    here: list[tuple[str, bool, int, int]] = []
-    by_requests = False
-    for second in range(120):
-        for _ in range(rng.poisson(3)):
-            sent = "v2" if rng.random() < weight else "original"
-            here.append((sent, bool(rng.random() < unlucky), int(rng.geometric(1 / 20)), int(rng.integers(4096))))
-        window = Tally("p", "")
-        window.seen(NOW + second)
-        window.seen(NOW + second + 0.9)
-        window.arms = {"original": ArmTally(), "v2": ArmTally()}
-        for sent, fails, _, user in here:
-            rate = 1.0 if fails else failing if sent == "v2" else 0.001
-            failed = bool(rng.random() < rate)
-            window.arms[sent].count += 1
-            window.arms[sent].errors += failed
-            window.arms[sent].met(user, NOW + second + rng.random() * 0.9, failed=failed)
-        here = [(sent, fails, left - 1, user) for sent, fails, left, user in here if left > 1]
-        window.arms = {name: each for name, each in window.arms.items() if each.count}
-        book.take(window, length=2.0, quantiles=(0.5,), weights=weights)
-        pair = book.view([], {}).arm_pairs.get(("original", "v2"))
-        if pair is None or log_evidence_above(pair.errors, 0.01) < PROOF:
-            continue
-        by_requests = True
-        if pair.users is not None and pair.users.log_worse >= PROOF:
-            return True, True
-    return by_requests, False
+    assert all(judged(Crowd("worse", weight=weight, failing=0.1), seed).by_both for seed in range(5))
