@@ -36,8 +36,8 @@ from xds_server.model.judging import Check, Metric
 
 TOLERANCE = 0.02
 """Of a group's share of the users, relative to the smaller group: beyond it chance does not send them as it should."""
-LOOSE, TIGHT = 0.5, 0.1
-"""The same of its share of the requests: few users may make many. Between the two it depends on how many users came."""
+TIGHT = 0.1
+"""The same of its share of the requests, at the least: few users may make many."""
 SPREAD = 10.0
 """Standard deviations of a share that a group of users may be off by its requests: some ask for ten times as much."""
 FEW = 0.01
@@ -90,13 +90,13 @@ def mismatch(case: Case, variant: str, target: float) -> str:
         return ""
     enough = target - log(order_weight(users.epoch))
     smaller = min(users.share, 1 - users.share)
-    by_chance = SPREAD * sqrt(users.share * (1 - users.share) / users.asked[1]) / smaller
+    by_chance = max(TIGHT, SPREAD * sqrt(users.share * (1 - users.share) / users.asked[1]) / smaller)
     for what, (inside, every), tolerance, hint in (
         ("users", users.asked, TOLERANCE, ""),
-        ("requests", users.requests, min(LOOSE, max(TIGHT, by_chance)), ", or few users make most of the requests"),
+        ("requests", users.requests, by_chance, ", or few users make most of the requests"),
     ):
         counts = inside, every - inside
-        if log_evidence_mismatch(counts, users.share, tolerance * smaller / users.share) >= enough:
+        if tolerance < 1 and log_evidence_mismatch(counts, users.share, tolerance * smaller / users.share) >= enough:
             return (
                 f"sample-ratio mismatch: {share(inside / every)} of the {what} with {cohort_name(case)} went to "
                 f"{variant}, its weight is {share(users.share)}: the groups are not alike{hint}"

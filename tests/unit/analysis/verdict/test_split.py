@@ -104,6 +104,8 @@ def test_groups_of_the_wrong_size_make_no_pass_and_it_is_said_why(users: Users, 
         users_of((800, 4000), (3000, 15_000)),
         users_of((840, 4000), (3000, 15_000)),  # one chance in ten
         users_of((40, 200), (8500, 30_000)),  # a few users who ask for much
+        users_of((33, 58), (33, 58), share=0.57),
+        users_of((90, 100), (570, 1000), share=0.9),  # one of the original's asks for nearly half of it
         users_of((0, 0), (0, 100)),
         users_of((1000, 4000), (3000, 15_000), epoch=10**6),  # so many looks that one of them had to come out like it
     ],
