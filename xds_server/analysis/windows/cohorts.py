@@ -7,8 +7,9 @@ as much a matter of chance as each. Users count anew in each epoch: after a chan
 sum to 1, for all time; it is a mean of wealths, so that the same users may bet in each of them.
 
 Guarantees: bounded. What was packed goes on in a new epoch: nobody knows what was sent where in between.
-Not guaranteed: that users of the first `SETTLE` seconds of an epoch are counted in it, while weights reach the Envoys;
-anything about windows that were later than that on their way.
+While weights reach the Envoys (`SETTLE` seconds) only failures are counted, and those only where no version's share gets
+less: if fewer are at a version yet than should be, its failures are less evidence, not more.
+Not guaranteed: anything about windows that are longer than that on their way.
 Units: seconds.
 """
 
@@ -48,11 +49,12 @@ class Users:
 class _Epoch:
     """The users of a time in which weights were the same."""
 
-    __slots__ = ("asked", "begun", "failed", "requests", "seen", "weights", "well", "went_wrong")
+    __slots__ = ("asked", "begun", "failed", "failing_from", "requests", "seen", "weights", "well", "went_wrong")
 
-    def __init__(self, weights: Mapping[str, int], begun: float) -> None:
+    def __init__(self, weights: Mapping[str, int], begun: float, failing_from: float) -> None:
         self.weights = dict(weights)
         self.begun = begun
+        self.failing_from = failing_from
         self.seen: set[int] = set()
         self.went_wrong: set[int] = set()
         self.asked: Counter[str] = Counter()
@@ -60,7 +62,14 @@ class _Epoch:
         self.failed: Counter[str] = Counter()
         self.requests: Counter[str] = Counter()
 
-    def take(self, arms: Mapping[str, ArmTally]) -> None:
+    def take(self, arms: Mapping[str, ArmTally], since: float) -> None:
+        if since >= self.failing_from:
+            for user, (_, arm) in _first((arm, tally.failed_users) for arm, tally in arms.items()).items():
+                if user not in self.went_wrong:
+                    self.went_wrong.add(user)
+                    self.failed[arm] += 1
+        if since < self.begun:
+            return
         for arm, tally in arms.items():
             self.requests[arm] += tally.count
         for user, (moment, arm) in _first((arm, tally.users) for arm, tally in arms.items()).items():
@@ -68,19 +77,12 @@ class _Epoch:
                 self.seen.add(user)
                 self.asked[arm] += 1
                 self.well[arm] += arms[arm].failed_users.get(user) != moment
-        for user, (_, arm) in _first((arm, tally.failed_users) for arm, tally in arms.items()).items():
-            if user not in self.went_wrong:
-                self.went_wrong.add(user)
-                self.failed[arm] += 1
 
     def log_worse(self, variant: str) -> float:
-        both = self.weights.get(variant, 0) + self.weights.get(ORIGINAL, 0)
-        if not both:
-            return 0.0
         failed, well = (
             Proportion(counts[variant] + counts[ORIGINAL], counts[variant]) for counts in (self.failed, self.well)
         )
-        return log_evidence_worse(failed, well, self.weights.get(variant, 0) / both)
+        return log_evidence_worse(failed, well, _share(self.weights, variant))
 
 
 class Cohorts:
@@ -91,6 +93,8 @@ class Cohorts:
         self._epoch: _Epoch | None = None
         self._ended: dict[str, float] = {}
         """By variant: the log of the weighted wealth that the ended epochs left."""
+        self._before: Mapping[str, int] | None = {}
+        """The weights before the present ones; None: nobody knows."""
 
     def take(self, arms: Mapping[str, ArmTally], weights: Mapping[str, int], *, since: float, until: float) -> None:
         """Take in a window's arms, and take their users from them.
@@ -104,12 +108,14 @@ class Cohorts:
         epoch = self._epoch
         if not weights:
             self._end()
+            self._before = {}
         elif epoch is None or epoch.weights != dict(weights):
-            self._begin(weights, until + SETTLE)
+            settled = until + SETTLE
+            self._begin(weights, settled, failing_from=since if self._grows(weights) else settled)
         elif until - epoch.begun >= EPOCH:
-            self._begin(weights, since)
-        if self._epoch is not None and since >= self._epoch.begun:
-            self._epoch.take({arm: tally for arm, tally in arms.items() if arm in weights})
+            self._begin(weights, since, failing_from=since)
+        if self._epoch is not None:
+            self._epoch.take({arm: tally for arm, tally in arms.items() if arm in weights}, since)
         for tally in arms.values():
             tally.users, tally.failed_users = {}, {}
 
@@ -118,7 +124,7 @@ class Cohorts:
         left = self._left()
         if variant not in left:
             return None
-        epoch = self._epoch or _Epoch({}, 0.0)
+        epoch = self._epoch or _Epoch({}, 0.0, 0.0)
         return Users(
             log_worse=left[variant],
             failed=(epoch.failed[ORIGINAL], epoch.failed[variant]),
@@ -137,13 +143,21 @@ class Cohorts:
         """Return what `pack` described. Raises: TypeError, ValueError when it is something else."""
         made = cls()
         number, ended = packed
+        made._before = None
         made._number, made._ended = int(number), {str(variant): float(log) for variant, log in ended.items()}
         return made
 
-    def _begin(self, weights: Mapping[str, int], begun: float) -> None:
+    def _grows(self, weights: Mapping[str, int]) -> bool:
+        """Tell whether no variant's share gets less than it was."""
+        before = self._before if self._epoch is None else self._epoch.weights
+        if before is None:
+            return False
+        return all(_share(weights, v) >= _share(before, v) for v in {*weights, *before} - {ORIGINAL})
+
+    def _begin(self, weights: Mapping[str, int], begun: float, *, failing_from: float) -> None:
         self._end()
         self._number += 1
-        self._epoch = _Epoch(weights, begun)
+        self._epoch = _Epoch(weights, begun, failing_from)
 
     def _end(self) -> None:
         self._ended = self._left()
@@ -151,7 +165,7 @@ class Cohorts:
 
     def _left(self) -> dict[str, float]:
         left = dict(self._ended)
-        if self._epoch is not None and self._epoch.asked.total():
+        if self._epoch is not None and (self._epoch.asked.total() or self._epoch.failed.total()):
             for variant in self._epoch.weights:
                 if variant != ORIGINAL:
                     now = self._weighted(self._epoch, variant)
@@ -171,6 +185,12 @@ def _first(of_arms: Iterable[tuple[str, Mapping[int, float]]]) -> dict[int, tupl
             if user not in found or here < found[user]:
                 found[user] = here
     return found
+
+
+def _share(weights: Mapping[str, int], variant: str) -> float:
+    """Return the variant's share of the users that are at it or at the original."""
+    its = weights.get(variant, 0)
+    return its / (its + weights.get(ORIGINAL, 0)) if its else 0.0
 
 
 def _sum(logs: list[float]) -> float:

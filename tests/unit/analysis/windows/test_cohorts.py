@@ -81,6 +81,28 @@ def test_users_of_the_time_in_which_weights_reach_the_envoys_do_not_count() -> N
     assert (book.counted().asked, book.counted().share) == ((1, 1), 0.1)
 
 
+@pytest.mark.parametrize(("share", "counted"), [(0.9, 5), (0.1, 1)])
+def test_failures_count_at_once_unless_a_share_gets_less(share: float, counted: int) -> None:
+    """Then users whom the old weights sent to the version would be more of its failures than the new ones explain."""
+    book = Book()
+    book.weights = {"original": round((1 - share) * 1e6), "v2": round(share * 1e6)}
+    for second in range(5):
+        moment = NOW + 10 + second
+        book.take(v2=arm({second: moment}, {second: moment}))
+    users = book.counted()
+    assert users.failed == (0, counted)
+    assert users.asked == (1, 1)
+
+
+def test_after_a_restart_nobody_knows_what_weights_were_before() -> None:
+    book = Book()
+    book.cohorts = Cohorts.unpack(orjson.loads(orjson.dumps(book.cohorts.pack())))
+    for second in range(5):
+        moment = NOW + 10 + second
+        book.take(v2=arm({second: moment}, {second: moment}))
+    assert book.counted().failed == (0, 1)
+
+
 def test_what_an_epoch_showed_stays_with_its_weight_and_users_count_anew() -> None:
     book = Book()
     everybody = dict.fromkeys(range(40), NOW + 5)
