@@ -19,7 +19,8 @@ pytestmark = [pytest.mark.envoy, pytest.mark.timeout(180)]
 
 EVERYBODY = names(40)
 CROWD = names(400)
-"""Enough users for each group to make about its share of the requests, whoever is in it: else no PASS comes."""
+"""Enough users for each group to make about its share of the requests, whoever is in it: else no PASS comes. And
+enough who fail for the first time each time that the guard lets a version in which always fails."""
 HALF: dict[str, Any] = {"mode": "split", "split": {"cohort": {"header": "x-user"}, "weights": {"v2": 50}}}
 
 
@@ -124,7 +125,7 @@ async def test_a_fail_sends_everybody_back_and_nobody_is_lost_on_the_way(stack: 
     # Most users of a version that always fails are turned away by the guard of the split, long before the verdict;
     # those of one that now and then does not are not.
     version = Failing("v2", good=good)
-    async with place(stack, version) as here:
+    async with place(stack, version, everybody=CROWD) as here:
         made = await here.profile(**HALF)
 
         async def failed() -> str | None:

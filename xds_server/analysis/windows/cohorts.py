@@ -7,8 +7,9 @@ as much a matter of chance as each. Users count anew in each epoch: after a chan
 sum to 1, for all time; it is a mean of wealths, so that the same users may bet in each of them.
 
 Guarantees: bounded. What was packed goes on in a new epoch: nobody knows what was sent where in between.
-While weights reach the Envoys (`SETTLE` seconds) only failures are counted, and those only where no version's share gets
-less: if fewer are at a version yet than should be, its failures are less evidence, not more.
+While weights reach the Envoys (`SETTLE` seconds) only failures are counted, and those only where no version's share
+gets less: if fewer are at a version yet than should be, its failures are less evidence, not more. Who was served well
+in a window in which the original answered for an ejected version is no evidence, whoever served him.
 Not guaranteed: anything about windows that are longer than that on their way.
 Units: seconds.
 """
@@ -70,13 +71,14 @@ class _Epoch:
                     self.failed[arm] += 1
         if since < self.begun:
             return
+        ejected = any(tally.missing for tally in arms.values())
         for arm, tally in arms.items():
             self.requests[arm] += tally.count
         for user, (moment, arm) in _first((arm, tally.users) for arm, tally in arms.items()).items():
             if user not in self.seen:
                 self.seen.add(user)
                 self.asked[arm] += 1
-                self.well[arm] += arms[arm].failed_users.get(user) != moment
+                self.well[arm] += not ejected and arms[arm].failed_users.get(user) != moment
 
     def log_worse(self, variant: str) -> float:
         failed, well = (

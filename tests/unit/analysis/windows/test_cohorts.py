@@ -6,6 +6,7 @@ import orjson
 import pytest
 
 from tests.bench._users import Crowd, judged
+from xds_server.analysis.statistics.family import order_weight
 from xds_server.analysis.windows.arms import ArmTally
 from xds_server.analysis.windows.cohorts import EPOCH, SETTLE, Cohorts, Users
 
@@ -69,6 +70,16 @@ def test_a_failure_that_is_not_the_first_request_leaves_it_a_good_one() -> None:
         book.take(original=arm(dict.fromkeys(range(20), NOW), dict.fromkeys(range(20), moment)))
     assert first.counted().failed == later.counted().failed == (20, 0)
     assert later.counted().log_worse > first.counted().log_worse
+
+
+def test_who_is_served_well_while_a_version_is_ejected_is_no_evidence() -> None:
+    served, ejected = Book(), Book()
+    ejected_arm = arm({50: NOW + 5})
+    ejected_arm.missing = 1
+    served.take(original=arm(dict.fromkeys(range(20), NOW + 5)), v2=arm({50: NOW + 5}))
+    ejected.take(original=arm(dict.fromkeys(range(20), NOW + 5)), v2=ejected_arm)
+    assert served.counted().log_worse > ejected.counted().log_worse == pytest.approx(math.log(order_weight(1)))
+    assert served.counted().asked == ejected.counted().asked == (1, 21)
 
 
 def test_users_of_the_time_in_which_weights_reach_the_envoys_do_not_count() -> None:
