@@ -10,7 +10,7 @@ mirrored.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import log
 
 from xds_server.analysis.statistics.family import e_bh
@@ -96,8 +96,7 @@ def _metrics(case: Case) -> list[_Metric]:
 
 
 def _row(metric: _Metric, alpha: float, of: int, *, found: bool) -> HarmMetric:
-    seen = metric.measured
-    interval = seen.interval()
+    seen, interval = metric.measured.shown()
     if found:
         decision = HarmDecision.HARM
     else:
@@ -114,7 +113,7 @@ def _row(metric: _Metric, alpha: float, of: int, *, found: bool) -> HarmMetric:
         unit=seen.unit,
         requests=seen.pairs,
         decision=decision,
-        reason=_reason(metric, decision, interval, log(of / alpha)),
+        reason=_reason(replace(metric, measured=seen), decision, interval, log(of / alpha)),
     )
 
 

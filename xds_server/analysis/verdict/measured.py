@@ -4,7 +4,7 @@ Guarantees: frozen; `interval` and `needed` cost most and are worked out only wh
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from xds_server.analysis.verdict.verdict import Interval
 
@@ -60,3 +60,15 @@ class Measured:
     def limit(self) -> float:
         """Return the limit on the scale of effect and interval."""
         return self.threshold * self.scale
+
+    def shown(self) -> tuple["Measured", Interval | None]:
+        """Return it as it is shown, and its interval.
+
+        An effect that is worked out another way than the interval can lie just beside it (times with an allowance: the
+        quotient of both quantiles, and ratios of blocks on a grid): then the interval's nearer end is the effect.
+        """
+        interval = self.interval() if self.possible and self.effect is not None else None
+        if interval is None or self.effect is None:
+            return self, None
+        low, high = interval
+        return replace(self, effect=min(max(self.effect, low), high)), interval

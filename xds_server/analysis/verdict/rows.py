@@ -87,8 +87,8 @@ def _summary(rest: Sequence[Decided]) -> str:
 
 
 def _result(case: Case, variant: str, each: Decided, weight: float, pairs: int) -> CheckResult:
-    where, seen, check = each.place, each.place.measured, each.place.check
-    interval = seen.interval() if seen.possible and seen.effect is not None else None
+    seen, interval = each.place.measured.shown()
+    where, check = replace(each.place, measured=seen), each.place.check
     needed = None
     if each.decision is Decision.INCONCLUSIVE and where.judged and seen.possible and not stuck(case, variant):
         own = weight_of(where, weight)

@@ -10,7 +10,8 @@ read off them.
 
 Guarantees: pure; one that has no evidence yet passes nothing. Not guaranteed: that a version which fails quickly is
 called slow: errors are the other check. The originals of missing copies are taken to be like the others.
-With an allowance, that the effect is within its interval: it is of all times together, the interval of their blocks.
+With an allowance, that the effect is within the interval: it is of all times together, the interval of their blocks
+(`Measured.shown` brings them together).
 """
 
 import math

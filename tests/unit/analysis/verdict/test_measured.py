@@ -9,6 +9,7 @@ from xds_server.analysis.statistics.paired import Paired, log_evidence_above
 from xds_server.analysis.statistics.proportion import Proportion
 from xds_server.analysis.statistics.ratio import Ratios
 from xds_server.analysis.statistics.symmetric import Symmetric
+from xds_server.analysis.verdict.measured import Measured
 from xds_server.analysis.verdict.rates import difference_rate, error_rate, field_evidence, unexplained_rate
 from xds_server.analysis.verdict.readings import Reading, reading
 from xds_server.analysis.verdict.reasons import limit_of
@@ -189,6 +190,25 @@ def test_the_decision_can_be_read_off_interval_and_limit(ratio: float) -> None:
     low, high = seen.interval() or (0, 0)
     enough = math.log(100)
     assert (low >= seen.limit, high <= seen.limit) == (seen.log_fail >= enough, seen.log_pass >= enough)
+
+
+@pytest.mark.parametrize("shadow", [0.0042, 0.0048, 0.0055])
+def test_an_effect_is_never_shown_beside_its_interval(shadow: float) -> None:
+    measured = response_time(
+        blocks(1.2, 40),
+        quantile=0.5,
+        margin=1.25,
+        alpha=0.01,
+        pairs=3000,
+        original=0.003,
+        shadow=shadow,
+        allowance=0.001,
+    )
+    seen, interval = measured.shown()
+    low, high = interval or (0, 0)
+    assert seen.effect == min(max(shadow / 0.003, low), high)
+    assert (measured.effect == seen.effect) == (shadow == 0.0048)
+    assert Measured(1.25, "ratio", 0).shown() == (Measured(1.25, "ratio", 0), None)
 
 
 def test_for_a_fail_a_missing_copy_did_not_fail_where_its_original_did() -> None:
