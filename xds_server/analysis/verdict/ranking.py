@@ -63,11 +63,11 @@ def _compared(a: CheckResult, b: CheckResult) -> Between:
         if a.interval and b.interval:
             interval = a.interval[0] - b.interval[1], a.interval[1] - b.interval[0]
     else:
+        # Each as a share of its limit: an allowance scales both, by what the original took beside either.
+        scale = b.limit / a.limit
         if a.effect is not None and b.effect:
-            effect = a.effect / b.effect
+            effect = a.effect * scale / b.effect
         if a.interval and b.interval:
-            # Each as a share of its limit: an allowance scales both, by what the original took beside either.
-            scale = b.limit / a.limit
             interval = _over(a.interval[0] * scale, b.interval[1]), _over(a.interval[1] * scale, b.interval[0])
     return Between(a.variant, b.variant, a.name, "", effect, interval, _better(interval, a.unit))
 

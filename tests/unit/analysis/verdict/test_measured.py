@@ -208,7 +208,11 @@ def test_an_effect_is_never_shown_beside_its_interval(shadow: float) -> None:
     low, high = interval or (0, 0)
     assert seen.effect == min(max(shadow / 0.003, low), high)
     assert (measured.effect == seen.effect) == (shadow == 0.0048)
-    assert Measured(1.25, "ratio", 0).shown() == (Measured(1.25, "ratio", 0), None)
+
+
+def test_what_was_not_measured_is_shown_as_it_is_and_without_an_interval() -> None:
+    nothing = Measured(1.25, "ratio", 0)
+    assert nothing.shown() == (nothing, None)
 
 
 def test_for_a_fail_a_missing_copy_did_not_fail_where_its_original_did() -> None:

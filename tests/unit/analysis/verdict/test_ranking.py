@@ -1,10 +1,11 @@
 """Several versions in one profile."""
 
-from tests.unit.analysis.verdict.cases import ERRORS, P50, Seen, arm_pair, case, profile, version
+from tests.unit.analysis.verdict.cases import ERRORS, P50, Seen, arm_pair, case, profile, sketch, version
 from xds_server.analysis.statistics.paired import Paired
 from xds_server.analysis.verdict.case import State
 from xds_server.analysis.verdict.judge import judge
 from xds_server.analysis.verdict.verdict import Better, Decision, Verdict
+from xds_server.analysis.windows.evidence import Times
 from xds_server.analysis.windows.profile_evidence import VersionEvidence
 from xds_server.model.rollout import Mode
 
@@ -52,6 +53,15 @@ def test_versions_are_compared_with_each_other() -> None:
     assert errors.interval is not None
     assert errors.interval[0] > 0
     assert times.decision is Better.UNDECIDED
+
+
+def test_the_effect_between_two_versions_is_within_its_interval_also_where_their_originals_took_otherwise() -> None:
+    quick = version({"GET /": GOOD}, name="a")
+    quick.whole.evidence.times = Times.of(sketch(0.003, 3000), sketch(0.003, 3000))
+    _, times = judged(quick, version({"GET /": GOOD}, name="b")).between
+    low, high = times.interval or (0.0, 0.0)
+    assert times.effect is not None
+    assert low <= times.effect <= high
 
 
 def test_in_a_split_groups_are_compared_directly() -> None:
