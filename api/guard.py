@@ -41,16 +41,16 @@ def is_loopback(address: str) -> bool:
     return address == "localhost"
 
 
-def starts_processes(settings: HttpSettings) -> bool:
-    """Tell whether those who reach the API may have it start processes."""
+def runs_programs(settings: HttpSettings) -> bool:
+    """Tell whether those who reach the API may have it run programs of their choice: processes, containers."""
     return settings.token is not None or is_loopback(settings.address)
 
 
-def refuse_process(settings: HttpSettings, field: str) -> NoReturn:
-    """Refuse a process that a stranger could have asked for. Raises: RefusedError."""
+def refuse_program(settings: HttpSettings, field: str) -> NoReturn:
+    """Refuse a program that a stranger could have asked for. Raises: RefusedError."""
     hint = "start the manager with --http-token, or let it listen on 127.0.0.1; endpoint variants are allowed"
     raise RefusedError(
-        f"the API listens on {settings.address} without a token, so it starts no processes", field=field, hint=hint
+        f"the API listens on {settings.address} without a token, so it starts nothing", field=field, hint=hint
     )
 
 

@@ -40,7 +40,7 @@ from xds_server.placement.local import LocalInventory
 from xds_server.protocol.board import StatusBoard
 from xds_server.protocol.fetch import fetch
 from xds_server.protocol.server import XdsServer
-from xds_server.runtime.factory import make_runtimes
+from xds_server.runtime.factory import make_fleet
 from xds_server.store.sqlite import SqliteStore
 from xds_server.translate.render import as_any
 
@@ -103,10 +103,11 @@ async def manager(settings: Settings) -> AsyncIterator[dict[str, int]]:
         board = StatusBoard()
         collector = Collector(clock=clock, settings=settings.engine)
         publisher = Publisher(cache=cache, board=board, collector=collector, settings=settings)
+        fleet = make_fleet(settings)
         controller = Controller(
             store=SqliteStore(settings.state / "shadowmesh.db"),
-            runtimes=make_runtimes(settings),
-            inventory=LocalInventory(settings.node),
+            fleet=fleet,
+            inventory=LocalInventory(settings.node, runtimes=fleet.kinds(settings.node.name)),
             publisher=publisher,
             collector=collector,
             board=board,

@@ -9,7 +9,7 @@ from api import examples, openapi
 from api.body import document
 from api.conditions import etag, required_revision
 from api.depends import Desk, IfMatch, NetworkRef, Reach
-from api.guard import refuse_process, starts_processes
+from api.guard import refuse_program, runs_programs
 from api.schemas.network import NetworkBody
 from api.schemas.views import NetworkView
 from xds_server.config import HttpSettings
@@ -71,5 +71,6 @@ async def delete_network(network_id: NetworkRef, desk: Desk, if_match: IfMatch =
 
 def _check_reach(body: NetworkBody, settings: HttpSettings) -> None:
     for index, component in enumerate(body.components):
-        if component.version is not None and component.version.process is not None and not starts_processes(settings):
-            refuse_process(settings, f"components[{index}].version.process")
+        program = component.version.program if component.version is not None else None
+        if program is not None and not runs_programs(settings):
+            refuse_program(settings, f"components[{index}].version.{program}")

@@ -10,12 +10,12 @@ from api import examples, openapi
 from api.body import document
 from api.conditions import etag, required_revision
 from api.depends import Desk, IfMatch, NetworkRef, ProfileRef, Reach
-from api.guard import refuse_process, starts_processes
+from api.guard import refuse_program, runs_programs
 from api.schemas.profile import ProfileBody, ProfileChangeBody
 from api.schemas.rollout import RolloutBody
 from api.schemas.views import ProfileView
 from xds_server.config import HttpSettings
-from xds_server.model.profile import Control, ProcessSpec
+from xds_server.model.profile import Control, DockerSpec, ProcessSpec
 
 router = APIRouter(tags=["shadowing"], responses=openapi.PROBLEMS)
 _Body = Annotated[ProfileBody, Depends(document(ProfileBody))]
@@ -133,16 +133,16 @@ async def delete_profile(network_id: NetworkRef, profile_id: ProfileRef, desk: D
 
 
 async def _check_reach(body: ProfileBody, network: str, desk: Desk, settings: HttpSettings) -> None:
-    if starts_processes(settings):
+    if runs_programs(settings):
         return
     for index, variant in enumerate(body.variants):
-        if variant.process is not None:
-            refuse_process(settings, f"variants[{index}].process")
+        if variant.program is not None:
+            refuse_program(settings, f"variants[{index}].{variant.program}")
     control = body.control.to_model() if body.control else Control()
     component = (await desk.network(network)).component(body.component_name)
     version = component.version if component else None
-    if isinstance(control.resolved(version).spec, ProcessSpec):
-        refuse_process(settings, "control.process" if control.spec else "control")
+    if isinstance(control.resolved(version).spec, ProcessSpec | DockerSpec):
+        refuse_program(settings, f"control.{body.control.program}" if control.spec and body.control else "control")
 
 
 def _digest(body: ProfileBody) -> str:

@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from api.schemas.base import OMITTED, Document, refuse, shown
-from api.schemas.control import VersionBody
 from api.schemas.values import (
     AnyText,
     Duration,
@@ -18,6 +17,7 @@ from api.schemas.values import (
     Port,
     Text,
 )
+from api.schemas.variant import VersionBody
 from xds_server.model.ids import NetworkID
 from xds_server.model.network import Address, Component, Endpoint, Protocol, UpstreamTLS, VirtualNetwork
 
@@ -122,7 +122,7 @@ class ComponentBody(Document):
             retries=self.retries,
             upgrades=tuple(self.upgrades),
             tls=self.tls.to_model() if self.tls else None,
-            version=self.version.to_model() if self.version else None,
+            version=self.version.runs() if self.version else None,
         )
 
     @classmethod
@@ -139,7 +139,9 @@ class ComponentBody(Document):
             retries=component.retries,
             upgrades=list(component.upgrades),
             tls=TLSBody.of(component.tls) if component.tls else None,
-            version=VersionBody.of(component.version) if component.version else None,
+            version=VersionBody.model_construct(**VersionBody.fields_of(component.version))
+            if component.version
+            else None,
         )
 
 

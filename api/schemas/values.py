@@ -16,6 +16,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
 from api.schemas.base import kind_of, refuse, shown
+from xds_server.model.quantity import MEMORY_HINT, format_bytes, parse_bytes
 
 HOUR = 3600.0
 MOST_NAME = 63
@@ -182,6 +183,34 @@ def is_ip(text: str) -> bool:
     return "%" not in text
 
 
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Marks a field as an amount of memory between two bounds (bytes)."""
+
+    least: int
+    most: int
+
+    def check(self, value: Any) -> int:
+        """Return the bytes of what was given."""
+        if isinstance(value, bool) or not isinstance(value, (int, str)):
+            refuse(f"{shown(value)} is not an amount of memory", MEMORY_HINT)
+        amount = parse_bytes(str(value))
+        if amount is None:
+            refuse(f"{shown(value)} is not an amount of memory", MEMORY_HINT)
+        if not self.least <= amount <= self.most:
+            told = "too little" if amount < self.least else "too much"
+            refuse(f"{shown(value)} is {told}", f"from {format_bytes(self.least)} to {format_bytes(self.most)}")
+        return amount
+
+    def __get_pydantic_core_schema__(self, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            self.check, serialization=core_schema.plain_serializer_function_ser_schema(format_bytes)
+        )
+
+    def __get_pydantic_json_schema__(self, _core: CoreSchema, _handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?(|k|M|G|T|Ki|Mi|Gi|Ti)$", "examples": ["512Mi", "4Gi"]}
+
+
 def _ip(value: Any) -> str:
     if not isinstance(value, str) or not is_ip(value):
         refuse(f"{shown(value)} is not an IP address", 'like "127.0.0.1", or "0.0.0.0" for all interfaces')
@@ -226,6 +255,7 @@ Reference = Annotated[str, Text(_REFERENCE, "a name or an id", most=MOST_NAME)]
 """Name or id of something that exists."""
 AnyText = Annotated[str, Text(".*", "text without control characters", most=8192)]
 """Text that somebody else gives a meaning to: an argument, a value of the environment."""
+EnvName = Annotated[str, Text("[A-Za-z_][A-Za-z0-9_]*", "the name of an environment variable", most=255)]
 Port = Annotated[int, Number(1, 65535, "a TCP port", whole=True)]
 IPAddress = Annotated[str, _Checked(_ip, "ip")]
 HostAddress = Annotated[str, _Checked(_host, "hostname")]

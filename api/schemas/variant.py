@@ -5,37 +5,17 @@ from typing import Annotated, Any
 from pydantic import Field, model_validator
 
 from api.schemas.base import OMITTED, Document, refuse
-from api.schemas.values import AnyText, Duration, HostAddress, Name, Port, Text
-from xds_server.model.profile import EndpointSpec, ProcessSpec, Readiness, Variant, VariantSpec
+from api.schemas.docker import DockerBody
+from api.schemas.readiness import ReadinessBody
+from api.schemas.values import AnyText, Duration, EnvName, HostAddress, Name, Port
+from xds_server.model.profile import DockerSpec, EndpointSpec, ProcessSpec, Variant, VariantSpec
 
-LATER = ("docker", "kubernetes")
+LATER = ("kubernetes",)
 """Kinds that the design names and this version cannot run."""
+KINDS = ("process", "docker", "endpoint")
+"""Fields of which one says how a version runs."""
 _PORT = "{port}"
-_READY_TIMEOUT = 30.0
-_READY_INTERVAL = 0.1
 _STOP_TIMEOUT = 5.0
-
-EnvName = Annotated[str, Text("[A-Za-z_][A-Za-z0-9_]*", "the name of an environment variable", most=255)]
-
-
-class ReadinessBody(Document):
-    """When a shadow is taken to be up."""
-
-    path: Annotated[str, Text("(/\\S*)?", 'a path that begins with "/"', most=2048)] = ""
-    """HTTP GET of this path answers 200-399; a TCP connect is enough when left out."""
-    timeout: Annotated[float, Duration(0.1, 600.0)] = _READY_TIMEOUT
-    """When it counts as failed."""
-    interval: Annotated[float, Duration(0.01, 60.0)] = _READY_INTERVAL
-    """Time between two tries."""
-
-    def to_model(self) -> Readiness:
-        """Return the condition."""
-        return Readiness(path=self.path, timeout=self.timeout, interval=self.interval)
-
-    @classmethod
-    def of(cls, readiness: Readiness) -> "ReadinessBody":
-        """Return the document of a condition."""
-        return cls.model_construct(path=readiness.path, timeout=readiness.timeout, interval=readiness.interval)
 
 
 class ProcessBody(Document):
@@ -61,6 +41,27 @@ class ProcessBody(Document):
             refuse(f"{_PORT} is missing, so the version would not know where to listen", hint, at="command")
         return self
 
+    def to_model(self) -> ProcessSpec:
+        """Return what it runs."""
+        return ProcessSpec(
+            command=tuple(self.command),
+            env=dict(self.env),
+            working_directory=self.working_directory,
+            readiness=self.readiness.to_model(),
+            stop_timeout=self.stop_timeout,
+        )
+
+    @classmethod
+    def of(cls, spec: ProcessSpec) -> "ProcessBody":
+        """Return the document of what it runs."""
+        return cls.model_construct(
+            command=list(spec.command),
+            env=dict(spec.env),
+            working_directory=spec.working_directory,
+            readiness=ReadinessBody.of(spec.readiness),
+            stop_timeout=spec.stop_timeout,
+        )
+
 
 class EndpointVariantBody(Document):
     """A version that already runs; nothing is started or stopped."""
@@ -72,14 +73,23 @@ class EndpointVariantBody(Document):
     readiness: ReadinessBody = ReadinessBody()
     """When it is taken to be up."""
 
+    def to_model(self) -> EndpointSpec:
+        """Return where it runs."""
+        return EndpointSpec(self.address, self.port, self.readiness.to_model())
 
-class VariantBody(Document):
-    """A version to shadow with: exactly one of `process`, `endpoint`."""
+    @classmethod
+    def of(cls, spec: EndpointSpec) -> "EndpointVariantBody":
+        """Return the document of where it runs."""
+        return cls.model_construct(address=spec.address, port=spec.port, readiness=ReadinessBody.of(spec.readiness))
 
-    name: Name
-    """Name, unique in its profile."""
+
+class KindsBody(Document):
+    """One field a runtime, of which one at most is given."""
+
     process: ProcessBody | None = OMITTED
     """Start it as a process on the node."""
+    docker: DockerBody | None = OMITTED
+    """Start it as a container on the node."""
     endpoint: EndpointVariantBody | None = OMITTED
     """It already runs."""
 
@@ -88,53 +98,64 @@ class VariantBody(Document):
     def _known_kinds(cls, value: Any) -> Any:
         for kind in LATER:
             if isinstance(value, dict) and kind in value:
-                refuse("is not available in this version", "process or endpoint", at=kind)
+                refuse("is not available in this version", f"{', '.join(KINDS[:-1])} or {KINDS[-1]}", at=kind)
         return value
 
+    @property
+    def given(self) -> list[str]:
+        """Names of the fields that are there."""
+        return [kind for kind in KINDS if getattr(self, kind) is not None]
+
+    @property
+    def program(self) -> str | None:
+        """Name of the field that has us run a program; None when there is none."""
+        return next((kind for kind in ("process", "docker") if getattr(self, kind) is not None), None)
+
+    def spec(self) -> VariantSpec | None:
+        """Return what it runs; None when nothing is given."""
+        body = self.process or self.docker or self.endpoint
+        return body.to_model() if body else None
+
+    @staticmethod
+    def fields_of(spec: VariantSpec | None) -> dict[str, Any]:
+        """Return these fields of the document of what a version runs."""
+        return {
+            "process": ProcessBody.of(spec) if isinstance(spec, ProcessSpec) else None,
+            "docker": DockerBody.of(spec) if isinstance(spec, DockerSpec) else None,
+            "endpoint": EndpointVariantBody.of(spec) if isinstance(spec, EndpointSpec) else None,
+        }
+
+
+class VersionBody(KindsBody):
+    """How to run a version: exactly one of `process`, `docker`, `endpoint`."""
+
     @model_validator(mode="after")
-    def _one_kind(self) -> "VariantBody":
-        if (self.process is None) == (self.endpoint is None):
-            told = "has no kind" if self.process is None else "has two kinds, process and endpoint"
-            refuse(told, "exactly one of process, endpoint")
+    def _one_kind(self) -> "VersionBody":
+        if len(self.given) != 1:
+            told = f"has {len(self.given)} kinds, {' and '.join(self.given)}" if self.given else "has no kind"
+            refuse(told, f"exactly one of {', '.join(KINDS)}")
         return self
+
+    def runs(self) -> VariantSpec:
+        """Return what it runs."""
+        spec = self.spec()
+        assert spec is not None  # noqa: S101 - `_one_kind` holds it
+        return spec
+
+
+class _Named(Document):
+    name: Name
+    """Name, unique in its profile."""
+
+
+class VariantBody(VersionBody, _Named):
+    """A version to shadow with: exactly one of `process`, `docker`, `endpoint`."""
 
     def to_model(self) -> Variant:
         """Return the variant."""
-        return Variant(name=self.name, spec=spec_of(self.process, self.endpoint))
+        return Variant(name=self.name, spec=self.runs())
 
     @classmethod
     def of(cls, variant: Variant) -> "VariantBody":
         """Return the document of a variant."""
-        return cls.model_construct(name=variant.name, **body_of(variant.spec))
-
-
-def spec_of(process: ProcessBody | None, endpoint: EndpointVariantBody | None) -> ProcessSpec | EndpointSpec:
-    """Return what a version runs; exactly one of the two is given."""
-    if process is not None:
-        return ProcessSpec(
-            command=tuple(process.command),
-            env=dict(process.env),
-            working_directory=process.working_directory,
-            readiness=process.readiness.to_model(),
-            stop_timeout=process.stop_timeout,
-        )
-    assert endpoint is not None  # noqa: S101 - the documents hold it
-    return EndpointSpec(endpoint.address, endpoint.port, endpoint.readiness.to_model())
-
-
-def body_of(spec: VariantSpec) -> dict[str, Any]:
-    """Return the fields `process` and `endpoint` of the document of what a version runs."""
-    if isinstance(spec, EndpointSpec):
-        readiness = ReadinessBody.of(spec.readiness)
-        endpoint = EndpointVariantBody.model_construct(address=spec.address, port=spec.port, readiness=readiness)
-        return {"process": None, "endpoint": endpoint}
-    if isinstance(spec, ProcessSpec):
-        process = ProcessBody.model_construct(
-            command=list(spec.command),
-            env=dict(spec.env),
-            working_directory=spec.working_directory,
-            readiness=ReadinessBody.of(spec.readiness),
-            stop_timeout=spec.stop_timeout,
-        )
-        return {"process": process, "endpoint": None}
-    return {"process": None, "endpoint": None}
+        return cls.model_construct(name=variant.name, **cls.fields_of(variant.spec))

@@ -48,7 +48,7 @@ from xds_server.model.profile import Fault, FaultParameters, ShadowingProfile
 from xds_server.placement.choice import Choice
 from xds_server.placement.node import Inventory, Node
 from xds_server.protocol.board import StatusBoard
-from xds_server.runtime.base import Runtime
+from xds_server.runtime.fleet import Fleet
 from xds_server.store.base import Changes, Store
 
 log = structlog.get_logger(__name__)
@@ -66,7 +66,7 @@ class Controller:
 
     Args:
         store: opened by `start`, closed by `stop`.
-        runtimes: by kind.
+        fleet: the runtimes of each node.
         inventory: the nodes.
         publisher: serves the Envoys.
         collector: the comparisons.
@@ -84,7 +84,7 @@ class Controller:
         self,
         *,
         store: Store,
-        runtimes: Mapping[str, Runtime],
+        fleet: Fleet,
         inventory: Inventory,
         publisher: Publisher,
         collector: Collector,
@@ -101,7 +101,7 @@ class Controller:
         self._deadlines = Deadlines(clock=clock, due=self._due)
         parts = Parts(
             store=store,
-            runtimes=runtimes,
+            fleet=fleet,
             publisher=publisher,
             board=board,
             clock=clock,

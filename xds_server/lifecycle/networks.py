@@ -17,7 +17,6 @@ from xds_server.lifecycle.validation import check_network, check_replacement
 from xds_server.model.ids import NetworkID
 from xds_server.model.network import VirtualNetwork
 from xds_server.model.state import NetworkState
-from xds_server.runtime.factory import runtime_for
 from xds_server.store.base import Changes
 
 
@@ -55,7 +54,7 @@ class Networks:
             if version is None:
                 continue
             try:
-                runtime_for(version, self._parts.runtimes).check(version)
+                self._parts.fleet.check(version)
             except InvalidError as error:
                 where = f"components[{index}].version" + (f".{error.field}" if error.field else "")
                 raise InvalidError(error.detail, field=where, hint=error.hint) from error

@@ -13,7 +13,7 @@ from xds_server.model.network import Component
 from xds_server.model.profile import VariantSpec
 from xds_server.placement.choice import Choice, Demand, select
 from xds_server.placement.node import Inventory, Node
-from xds_server.runtime.factory import kind_of
+from xds_server.runtime.fleet import kind_of
 
 
 class Places:

@@ -33,7 +33,6 @@ from xds_server.model.profile import CONTROL, Fault, SelfSpec, ShadowingProfile,
 from xds_server.model.rollout import Split
 from xds_server.model.shadow import InstanceStatus, ShadowInstance
 from xds_server.model.state import ActiveProfile, ActiveShadow, NetworkState
-from xds_server.runtime.factory import runtime_for
 from xds_server.store.base import Changes, IdempotencyRecord
 from xds_server.translate import check_profile
 
@@ -238,7 +237,7 @@ class Profiles:
         check_new_profile(record.network, others, profile, names=names)
         for index, variant in enumerate(profile.versions):
             try:
-                runtime_for(variant.spec, self._parts.runtimes).check(variant.spec)
+                self._parts.fleet.check(variant.spec)
             except InvalidError as error:
                 of_it = CONTROL if profile.is_control(variant.name) else f"variants[{index}]"
                 where = of_it + (f".{error.field}" if error.field else "")

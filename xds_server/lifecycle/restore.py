@@ -18,7 +18,7 @@ from xds_server.lifecycle.transitions import Event
 from xds_server.model.ids import InstanceID, NetworkID
 from xds_server.model.shadow import InstanceStatus, ShadowInstance
 from xds_server.runtime.base import Condition, Life
-from xds_server.runtime.factory import kind_of, runtime_for
+from xds_server.runtime.fleet import kind_of
 from xds_server.store.base import Changes, Contents
 
 log = structlog.get_logger(__name__)
@@ -95,9 +95,10 @@ async def _give_up_strangers(parts: Parts) -> None:
     """Fail what ran in a runtime that this manager does not have; it can neither be looked at nor ended from here."""
     for record in parts.registry:
         for instance in list(record.instances.values()):
-            if kind_of(record.spec_of(instance)) in parts.runtimes or (instance.ended and not instance.handle):
+            spec = record.spec_of(instance)
+            if parts.fleet.find(instance.node, spec) is not None or (instance.ended and not instance.handle):
                 continue
-            reason = f"this manager has no {kind_of(record.spec_of(instance))} runtime"
+            reason = f'this manager has no {kind_of(spec)} runtime on node "{instance.node}"'
             log.warning("shadow: given up", instance=instance.id, reason=reason)
             status = instance.status if instance.ended else InstanceStatus.FAILED
             now = record.update(
@@ -126,7 +127,7 @@ async def _look(
         return None
     async with looks:
         try:
-            runtime = runtime_for(record.spec_of(instance), parts.runtimes)
+            runtime = parts.fleet.of(instance.node, record.spec_of(instance))
             async with asyncio.timeout(LOOK_TIMEOUT):
                 return await runtime.adopt(instance.handle)
         except TimeoutError:
@@ -137,12 +138,12 @@ async def _look(
 
 
 async def _sweep(parts: Parts, known: list[InstanceID]) -> None:
-    for kind, runtime in parts.runtimes.items():
+    for node, runtime in parts.fleet.all():
         try:
             async with asyncio.timeout(SWEEP_TIMEOUT):
                 ended = await runtime.sweep(known)
         except (TimeoutError, ShadowmeshError, OSError) as error:
-            log.warning("orphans could not be swept", runtime=kind, error=str(error) or "too slow")
+            log.warning("orphans could not be swept", node=node, runtime=runtime.kind, error=str(error) or "too slow")
         else:
             if ended:
-                log.info("orphans ended", runtime=kind, instances=ended)
+                log.info("orphans ended", node=node, runtime=runtime.kind, instances=ended)

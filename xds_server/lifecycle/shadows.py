@@ -7,7 +7,7 @@ shadow is ended all the same.
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +26,7 @@ from xds_server.model.shadow import InstanceStatus, ShadowInstance
 from xds_server.placement.choice import Demand
 from xds_server.protocol.board import StatusBoard
 from xds_server.runtime.base import Runtime
-from xds_server.runtime.factory import kind_of, runtime_for
+from xds_server.runtime.fleet import Fleet, kind_of
 from xds_server.store.base import Changes, Store
 
 DRAIN = 3.0
@@ -40,7 +40,7 @@ class Parts:
     """What the life cycle is put together from."""
 
     store: Store
-    runtimes: Mapping[str, Runtime]
+    fleet: Fleet
     publisher: Publisher
     board: StatusBoard
     clock: Clock
@@ -68,7 +68,7 @@ class Shadows:
     def take(self, record: NetworkRecord, instance: ShadowInstance) -> Actor:
         """Return the new actor of an instance; it does nothing until something is posted and it is launched."""
         spec = record.spec_of(instance)
-        site = Site(runtime_for(spec, self._parts.runtimes), spec)
+        site = Site(self._parts.fleet.of(instance.node, spec), spec)
         actor = Actor(instance.id, site=site, desk=self, clock=self._parts.clock)
         self._actors[instance.id] = actor
         self._home[instance.id] = record
@@ -195,4 +195,4 @@ class Shadows:
                 continue
             instance = record.instances[instance_id]
             if instance.status is InstanceStatus.RUNNING:
-                yield instance, runtime_for(record.spec_of(instance), self._parts.runtimes)
+                yield instance, self._parts.fleet.of(instance.node, record.spec_of(instance))

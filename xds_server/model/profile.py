@@ -131,6 +131,76 @@ class ProcessSpec:
     """Seconds from TERM to KILL."""
 
 
+class EgressMode(StrEnum):
+    """Where a shadow may open connections to."""
+
+    NONE = "none"
+    ALLOW = "allow"
+    OPEN = "open"
+
+
+@dataclass(frozen=True, slots=True)
+class Egress:
+    """What a shadow may reach beyond the answers that it gives.
+
+    `allow` holds `host:port`, `host`, `network/bits:port` or `network/bits`, for ALLOW alone. A host is an address or a
+    name; names are looked up once, when the shadow starts.
+    """
+
+    mode: EgressMode = EgressMode.NONE
+    allow: tuple[str, ...] = ()
+
+
+class Pull(StrEnum):
+    """When an image is pulled."""
+
+    ALWAYS = "always"
+    MISSING = "missing"
+    NEVER = "never"
+
+
+DEFAULT_CPUS = 1.0
+"""Processors that a container may use."""
+DEFAULT_MEMORY = 512 * 1024 * 1024
+"""Bytes of memory that a container may use; it has no swap."""
+DEFAULT_PIDS = 256
+"""Processes and threads that a container may have."""
+
+
+@dataclass(frozen=True, slots=True)
+class DockerSpec:
+    """A shadow that is a container on the node. `{port}` in an argument or a value of `env` becomes `port`.
+
+    Confined unless it says otherwise: root read-only, no capability, no new privileges, not root, no egress.
+    """
+
+    image: str
+    port: int
+    command: tuple[str, ...] = ()
+    """Replaces the image's own command; its entrypoint stays."""
+    entrypoint: tuple[str, ...] = ()
+    """Replaces the image's entrypoint."""
+    env: dict[str, str] = field(default_factory=dict)
+    working_directory: str = ""
+    cpus: float = DEFAULT_CPUS
+    memory: int = DEFAULT_MEMORY
+    """Bytes."""
+    pids: int = DEFAULT_PIDS
+    read_only: bool = True
+    writable: tuple[str, ...] = ("/tmp",)  # noqa: S108 - a folder inside the container
+    """Folders that are writable all the same, in memory."""
+    user: str = ""
+    """`uid`, `uid:gid` or a name in the image; empty: the image's own, or nobody (65534) where that is root."""
+    capabilities: tuple[str, ...] = ()
+    """What it has back of all that were dropped, like `NET_BIND_SERVICE`."""
+    new_privileges: bool = False
+    egress: Egress = Egress()
+    pull: Pull = Pull.MISSING
+    readiness: Readiness = Readiness()
+    stop_timeout: float = 5.0
+    """Seconds from TERM to KILL."""
+
+
 @dataclass(frozen=True, slots=True)
 class EndpointSpec:
     """A version that already runs somewhere; we start and stop nothing."""
@@ -145,8 +215,8 @@ class SelfSpec:
     """The original itself, for a control alone: it answers a second time. Nothing is started, stopped or asked."""
 
 
-VariantSpec = ProcessSpec | EndpointSpec | SelfSpec
-"""One class a runtime; Docker and Kubernetes add theirs here."""
+VariantSpec = ProcessSpec | DockerSpec | EndpointSpec | SelfSpec
+"""One class a runtime; Kubernetes adds its own here."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,31 +1,28 @@
 """The one place that knows which runtimes there are.
 
-A new one: its spec class in model/profile.py, its file here, a line in `KINDS` and one in `make_runtimes`.
+A new one: its spec class in model/profile.py, its file here, a line in `fleet.KINDS` and one in `make_fleet`.
 """
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from xds_server.config import Settings
 from xds_server.errors import InvalidError
-from xds_server.model.profile import EndpointSpec, ProcessSpec, SelfSpec, VariantSpec
 from xds_server.runtime.base import Runtime
 from xds_server.runtime.endpoint import MAX_PORT, EndpointRuntime
+from xds_server.runtime.fleet import Fleet
 from xds_server.runtime.original import OriginalRuntime
 from xds_server.runtime.ports import Ports
 from xds_server.runtime.process import ProcessRuntime
 
-KINDS: dict[type[VariantSpec], str] = {
-    ProcessSpec: ProcessRuntime.kind,
-    EndpointSpec: EndpointRuntime.kind,
-    SelfSpec: OriginalRuntime.kind,
-}
-"""Which runtime takes which spec."""
 
+def make_fleet(settings: Settings, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Fleet:
+    """Return the runtimes of all nodes. Nothing is started or written.
 
-def make_runtimes(settings: Settings, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> dict[str, Runtime]:
-    """Return the runtimes of this machine by kind. Nothing is started or written."""
+    Raises:
+        InvalidError: settings that cannot be right.
+    """
     first, last = settings.node.ports
     if not 0 < first <= last <= MAX_PORT:
         raise InvalidError(
@@ -34,25 +31,9 @@ def make_runtimes(settings: Settings, *, now: Callable[[], datetime] = lambda: d
             hint="--node-ports FIRST-LAST, like 20000-29999",
         )
     ports = Ports(first, last, start=secrets.randbelow(last - first + 1))
-    return {
+    local: dict[str, Runtime] = {
         ProcessRuntime.kind: ProcessRuntime(settings.state / "shadows", ports=ports, now=now),
         EndpointRuntime.kind: EndpointRuntime(),
         OriginalRuntime.kind: OriginalRuntime(),
     }
-
-
-def kind_of(spec: VariantSpec) -> str:
-    """Return the kind of runtime that takes `spec`."""
-    return KINDS[type(spec)]
-
-
-def runtime_for(spec: VariantSpec, runtimes: Mapping[str, Runtime]) -> Runtime:
-    """Return the runtime that takes `spec`.
-
-    Raises:
-        InvalidError: this node has none of that kind.
-    """
-    kind = kind_of(spec)
-    if kind not in runtimes:
-        raise InvalidError(f"no {kind} runtime here", field=kind, hint=f"one of: {', '.join(sorted(runtimes))}")
-    return runtimes[kind]
+    return Fleet({settings.node.name: local})

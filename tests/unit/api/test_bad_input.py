@@ -11,6 +11,7 @@ from tests.unit.api.fake import FakeController
 
 CREATE = "/networks/shop/shadowing/create"
 PROCESS = {"command": ["python", "app.py", "{port}"]}
+DOCKER = {"image": "shop/catalog:2.1", "port": 8080}
 ENDPOINT = {"address": "127.0.0.1", "port": 9002}
 
 
@@ -39,10 +40,19 @@ PROFILES: list[tuple[dict[str, Any], str, str]] = [
     ({"componentName": "nope"}, "componentName", ""),
     ({"variants": []}, "variants", "at least 1"),
     ({"variants": ...}, "variants", "at least one"),
-    (variant(), "variants[0]", "exactly one of process, endpoint"),
-    (variant(process=PROCESS, endpoint=ENDPOINT), "variants[0]", "exactly one of process, endpoint"),
-    (variant(docker={"image": "x"}), "variants[0].docker", "process or endpoint"),
-    (variant(kubernetes={}), "variants[0].kubernetes", "process or endpoint"),
+    (variant(), "variants[0]", "exactly one of process, docker, endpoint"),
+    (variant(process=PROCESS, endpoint=ENDPOINT), "variants[0]", "exactly one of process, docker, endpoint"),
+    (variant(docker={"image": "x"}), "variants[0].docker.port", "Port that it listens on"),
+    (variant(docker={"image": "x:", "port": 80}), "variants[0].docker.image", "shop/catalog:2.1"),
+    (variant(docker=DOCKER | {"memory": "1Mi"}), "variants[0].docker.memory", "from 6Mi to 16Ti"),
+    (variant(docker=DOCKER | {"memory": "much"}), "variants[0].docker.memory", '"512Mi"'),
+    (variant(docker=DOCKER | {"cpus": 0}), "variants[0].docker.cpus", "from 0.01"),
+    (variant(docker=DOCKER | {"egress": "all"}), "variants[0].docker.egress", '"none", "open" or a list'),
+    (variant(docker=DOCKER | {"egress": ["db:5432", "db:x"]}), "variants[0].docker.egress[1]", "db.shop.svc:5432"),
+    (variant(docker=DOCKER | {"writable": ["tmp"]}), "variants[0].docker.writable[0]", '"/tmp"'),
+    (variant(docker=DOCKER | {"capabilities": ["CAP!"]}), "variants[0].docker.capabilities[0]", "NET_BIND_SERVICE"),
+    (variant(docker=DOCKER | {"privileged": True}), "variants[0].docker.privileged", ""),
+    (variant(kubernetes={}), "variants[0].kubernetes", "process, docker or endpoint"),
     (variant(process={"command": ["python", "app.py"]}), "variants[0].process.command", "{port}"),
     (variant(process={"command": []}), "variants[0].process.command", "at least 1"),
     (variant(process={"command": "python {port}"}), "variants[0].process.command", "list"),
@@ -59,9 +69,9 @@ PROFILES: list[tuple[dict[str, Any], str, str]] = [
         ({"variants": [{"name": name, "endpoint": ENDPOINT}]}, "variants[0].name", "another name, none of")
         for name in ("original", "keyless", "plain", "mirrored")
     ),
-    ({"control": {"process": PROCESS, "endpoint": ENDPOINT}}, "control", "one of process, endpoint, self"),
-    ({"control": {"endpoint": ENDPOINT, "self": True}}, "control", "one of process, endpoint, self"),
-    ({"control": {"docker": {}}}, "control.docker", "process or endpoint"),
+    ({"control": {"process": PROCESS, "endpoint": ENDPOINT}}, "control", "one of process, docker, endpoint, self"),
+    ({"control": {"endpoint": ENDPOINT, "self": True}}, "control", "one of process, docker, endpoint, self"),
+    ({"control": {"kubernetes": {}}}, "control.kubernetes", "process, docker or endpoint"),
     ({"control": {"self": "yes"}}, "control.self", "answers each sampled request twice"),
     ({"control": {"itself": True}}, "control.itself", "did you mean self?"),
     ({"control": {"duration": "10m", "enabled": False}}, "control.duration", "enabled: false alone"),
@@ -158,7 +168,7 @@ NETWORKS: list[tuple[dict[str, Any], str, str]] = [
     ({"components": [CATALOG | {"endpoints": []}]}, "components[0].endpoints", "at least 1"),
     ({"components": [CATALOG | {"protocol": "http3"}]}, "components[0].protocol", "'http1'"),
     ({"components": [CATALOG | {"retries": 1.5}]}, "components[0].retries", "a whole number"),
-    ({"components": [CATALOG | {"version": {}}]}, "components[0].version", "exactly one of process, endpoint"),
+    ({"components": [CATALOG | {"version": {}}]}, "components[0].version", "exactly one of process, docker, endpoint"),
     ({"components": [CATALOG | {"version": {"self": True}}]}, "components[0].version.self", ""),
     ({"components": {"catalog": CATALOG}}, "components", ""),
 ]

@@ -16,6 +16,7 @@ from xds_server.model.ids import InstanceID
 from xds_server.model.shadow import ShadowInstance
 from xds_server.model.state import NetworkState
 from xds_server.runtime.base import Runtime
+from xds_server.runtime.fleet import Fleet
 from xds_server.store.sqlite import SqliteStore
 
 
@@ -57,7 +58,7 @@ class Managers:
         self.publisher.world = self.world
         self.controller = Controller(
             store=self.store,
-            runtimes=self.runtimes,
+            fleet=Fleet({"here": self.runtimes}),
             inventory=self.inventory,
             publisher=self.publisher,
             collector=collector,

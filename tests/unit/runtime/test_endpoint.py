@@ -13,7 +13,8 @@ from xds_server.model.network import Address
 from xds_server.model.profile import EndpointSpec, ProcessSpec, Readiness, SelfSpec
 from xds_server.runtime.base import Life
 from xds_server.runtime.endpoint import MISSES, EndpointRuntime
-from xds_server.runtime.factory import kind_of, make_runtimes, runtime_for
+from xds_server.runtime.factory import make_fleet
+from xds_server.runtime.fleet import Fleet, kind_of
 from xds_server.runtime.probe import problem
 
 
@@ -97,14 +98,16 @@ async def test_whatever_answers_a_probe_says_why_it_is_not_ready(server: asyncio
 
 
 def test_the_factory_knows_a_runtime_for_each_spec() -> None:
-    runtimes = make_runtimes(Settings())
+    fleet = make_fleet(Settings())
     for spec in (ProcessSpec(command=("x",)), EndpointSpec("x", 1), SelfSpec()):
-        assert runtime_for(spec, runtimes).kind == kind_of(spec)
-    with pytest.raises(InvalidError, match="no process runtime here"):
-        runtime_for(ProcessSpec(command=("x",)), {})
+        assert fleet.of("local", spec).kind == kind_of(spec)
+    with pytest.raises(InvalidError, match='no process runtime on node "elsewhere"'):
+        fleet.of("elsewhere", ProcessSpec(command=("x",)))
+    with pytest.raises(InvalidError, match="no node here has a process runtime"):
+        Fleet({"local": {}}).check(ProcessSpec(command=("x",)))
 
 
 @pytest.mark.parametrize("ports", [(5, 4), (0, 4), (1, 70000)])
 def test_a_range_that_is_none_is_refused(ports: tuple[int, int]) -> None:
     with pytest.raises(InvalidError, match="no range of ports"):
-        make_runtimes(Settings(node=NodeSettings(ports=ports)))
+        make_fleet(Settings(node=NodeSettings(ports=ports)))
