@@ -229,6 +229,30 @@ class NodeSettings(_Part):
         return first, last
 
 
+class DockerSettings(_Part):
+    """The Docker engine of the machine that the manager runs on."""
+
+    host: str = "auto"
+    """Engine that containers are started on: `unix:///path`, `tcp://host:port`, `ssh://user@host`; `none` for none;
+    `auto` is the one that the `docker` command would use (DOCKER_HOST, or /var/run/docker.sock if that is there)."""
+    address: str = ""
+    """Address at which Envoys reach published ports; containers are reached themselves when left out, as Envoys on the
+    engine's own machine can."""
+    tls_ca: Path | None = None
+    """Authority that signed the engine's certificate, with a `tcp://` host."""
+    tls_cert: Path | None = None
+    """Our own certificate, which the engine trusts."""
+    tls_key: Path | None = None
+    """Its key."""
+
+    @field_validator("host")
+    @classmethod
+    def _known(cls, given: str) -> str:
+        if given not in {"auto", "none"} and not re.fullmatch(r"(unix:///|tcp://|ssh://)\S+", given):
+            raise ValueError("should be unix:///path, tcp://host:port, ssh://user@host, auto or none")
+        return given
+
+
 class Settings(BaseSettings):
     """All settings of a Shadowmesh process."""
 
@@ -250,6 +274,7 @@ class Settings(BaseSettings):
     http: HttpSettings = HttpSettings()
     engine: EngineSettings = EngineSettings()
     node: NodeSettings = NodeSettings()
+    docker: DockerSettings = DockerSettings()
     alerts: AlertSettings = AlertSettings()
     prometheus: PrometheusSettings = PrometheusSettings()
     envoy: EnvoySettings = EnvoySettings()

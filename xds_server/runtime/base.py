@@ -101,11 +101,37 @@ class Condition:
 
 
 @dataclass(frozen=True, slots=True)
+class Denied:
+    """What an instance wanted to connect to and may not: `host:port`, `tcp` or `udp`, and how often it tried."""
+
+    destination: str
+    protocol: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class Usage:
-    """What an instance used: CPU seconds since its start (never falls), resident bytes now, over all its processes."""
+    """What an instance used: CPU seconds since its start (never falls), resident bytes now, over all its processes.
+
+    The rest is None where a runtime cannot tell it.
+    """
 
     cpu_seconds: float
     rss_bytes: int
+    received_bytes: int | None = None
+    """Over the network, since its start."""
+    sent_bytes: int | None = None
+    throttled_seconds: float | None = None
+    """Time that it waited for its CPU limit, since its start."""
+    cpu_limit: float | None = None
+    """Processors that it may use now."""
+    memory_limit: int | None = None
+    """Bytes that it may use now."""
+    restarts: int | None = None
+    oom_kills: int | None = None
+    """Processes of it that were killed because it was at its memory limit."""
+    denied: tuple[Denied, ...] | None = None
+    """Connections that its egress does not allow."""
 
 
 class Runtime(Protocol):

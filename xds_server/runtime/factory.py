@@ -10,8 +10,12 @@ from datetime import UTC, datetime
 from xds_server.config import Settings
 from xds_server.errors import InvalidError
 from xds_server.runtime.base import Runtime
+from xds_server.runtime.docker.engine import Engine
+from xds_server.runtime.docker.hosts import local_host
+from xds_server.runtime.docker.runtime import DockerRuntime
 from xds_server.runtime.endpoint import MAX_PORT, EndpointRuntime
 from xds_server.runtime.fleet import Fleet
+from xds_server.runtime.identity import Identity
 from xds_server.runtime.original import OriginalRuntime
 from xds_server.runtime.ports import Ports
 from xds_server.runtime.process import ProcessRuntime
@@ -36,4 +40,8 @@ def make_fleet(settings: Settings, *, now: Callable[[], datetime] = lambda: date
         EndpointRuntime.kind: EndpointRuntime(),
         OriginalRuntime.kind: OriginalRuntime(),
     }
+    host = local_host(settings.docker)
+    if host is not None:
+        engine = Engine(host, node=settings.node.name)
+        local[DockerRuntime.kind] = DockerRuntime(engine, manager=Identity(settings.state), now=now)
     return Fleet({settings.node.name: local})

@@ -7,7 +7,6 @@ a shadow cannot play with the terminal of whoever reads its status.
 
 import json
 import os
-import re
 import shutil
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,12 +15,12 @@ from typing import Any
 
 from xds_server.model.ids import InstanceID
 from xds_server.private_files import make_folder
-from xds_server.runtime.base import LOG_LINE_LIMIT, LOG_LINES, Condition, Ending, Life
+from xds_server.runtime.base import LOG_LINES, Condition, Ending, Life
+from xds_server.runtime.log_lines import last_lines
 from xds_server.runtime.processes import Identity
 from xds_server.runtime.supervisor import boot_id
 
 TAIL_BYTES = 32 * 1024
-_ESCAPES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|[^\t\x20-\x7e\xa0-\U0010ffff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +114,7 @@ class Folder:
         for name in ("log", "log.1"):
             if data.count(b"\n") < LOG_LINES and len(data) < TAIL_BYTES:
                 data = self._end_of(name) + data
-        lines = [_ESCAPES.sub("", line).rstrip() for line in data.decode("utf-8", "replace").splitlines()]
-        return tuple(_cut(line) for line in lines if line)[-LOG_LINES:]
+        return last_lines(data)
 
     def _end_of(self, name: str) -> bytes:
         try:
@@ -157,7 +155,3 @@ def condition(folder: Folder, status: Status | None) -> Condition:
 def _identity(raw: dict[str, Any], name: str) -> Identity | None:
     pid, start = raw.get(name), raw.get(f"{name}_start")
     return Identity(pid, start) if isinstance(pid, int) and isinstance(start, int) else None
-
-
-def _cut(line: str) -> str:
-    return line if len(line) <= LOG_LINE_LIMIT else f"{line[:LOG_LINE_LIMIT]}…"

@@ -1,0 +1,208 @@
+"""Real Docker engines, each with a socket, a data root and a bridge of its own, and images made without a registry.
+
+Needs root, `dockerd` (Debian: docker.io) and an `ip` command; `why_not()` says what is missing.
+"""
+
+import functools
+import io
+import itertools
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import docker
+
+from xds_server.runtime.docker.guard_image import PATH, _libraries
+
+READY = 30.0
+"""Seconds that an engine has to answer."""
+_NUMBERS = itertools.count()
+
+
+def why_not() -> str:
+    """Return why no engine can be started here; empty when one can."""
+    if os.geteuid() != 0:
+        return "a Docker engine of our own needs root"
+    missing = [name for name in ("dockerd", "ip", "iptables", "nft") if shutil.which(name, path=PATH) is None]
+    return f"{', '.join(missing)} not found (Debian: apt-get install docker.io nftables iproute2)" if missing else ""
+
+
+class DockerEngine:
+    """One engine; `start` and `kill` may follow each other.
+
+    Args:
+        folder: a short path (its socket is in there).
+        number: its bridge's; unlike those of all engines at the same time.
+        tcp: extra arguments, like those for TLS.
+    """
+
+    def __init__(self, folder: Path, number: int, *arguments: str) -> None:
+        self.folder = folder
+        self.bridge = f"smtest{os.getpid() % 10000}n{number}"[:15]
+        self.subnet = f"10.{200 + number % 50}.{os.getpid() % 250}.1/24"
+        self.url = f"unix://{folder}/d.sock"
+        self._arguments = arguments
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """Return the id of dockerd's process."""
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        command = [
+            "dockerd",
+            f"--host={self.url}",
+            f"--data-root={self.folder}/data",
+            f"--exec-root={self.folder}/exec",
+            f"--pidfile={self.folder}/pid",
+            f"--bridge={self.bridge}",
+            "--exec-opt=native.cgroupdriver=cgroupfs",
+            "--log-level=warn",
+            *self._arguments,
+        ]
+        (self.folder / "pid").unlink(missing_ok=True)
+        with (self.folder / "log").open("ab") as log:
+            environment = {**os.environ, "PATH": PATH}
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, env=environment, start_new_session=True)
+        end = time.monotonic() + READY
+        while not self._answers():
+            if self._process.poll() is not None or time.monotonic() > end:
+                raise RuntimeError((self.folder / "log").read_text()[-2000:])
+            time.sleep(0.05)
+
+    def _answers(self) -> bool:
+        with socket.socket(socket.AF_UNIX) as one:
+            one.settimeout(2.0)
+            try:
+                one.connect(self.url.removeprefix("unix://"))
+                one.sendall(b"GET /_ping HTTP/1.0\r\n\r\n")
+                return b" 200 " in one.recv(100)
+            except OSError:
+                return False
+
+    @contextmanager
+    def client(self) -> Iterator[docker.APIClient]:
+        """Return a client of our own."""
+        client = docker.APIClient(base_url=self.url, version="1.41", timeout=30)
+        try:
+            yield client
+        finally:
+            client.close()
+
+    def kill(self) -> None:
+        """End dockerd as kill -9 does; its containerd goes with it, containers do not."""
+        self.send(signal.SIGKILL)
+        assert self._process is not None
+        self._process.wait()
+
+    def send(self, number: int) -> None:
+        """Send dockerd a signal."""
+        os.kill(self.pid, number)
+
+    def containers(self) -> list[dict[str, object]]:
+        """Return all containers there are."""
+        with self.client() as client:
+            return list(client.containers(all=True))
+
+    def stop(self) -> None:
+        """End it with all its containers."""
+        if self._process is None:
+            return
+        with suppress(Exception), self.client() as client:
+            for one in client.containers(all=True):
+                client.remove_container(one["Id"], force=True)
+        if self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(20.0)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        self._process = None
+
+
+@contextmanager
+def engine(*arguments: str) -> Iterator[DockerEngine]:
+    """Run an engine for the length of a `with`."""
+    folder = Path(tempfile.mkdtemp(prefix="smd"))
+    one = DockerEngine(folder, next(_NUMBERS), *arguments)
+    _ip("link", "add", one.bridge, "type", "bridge")
+    try:
+        _ip("addr", "add", one.subnet, "dev", one.bridge)
+        _ip("link", "set", one.bridge, "up")
+        one.start()
+        yield one
+    finally:
+        one.stop()
+        _ip("link", "del", one.bridge)
+        _unmount(folder)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _ip(*words: str) -> None:
+    subprocess.run(["ip", *words], check=True, env={**os.environ, "PATH": PATH}, capture_output=True)
+
+
+def _unmount(folder: Path) -> None:
+    mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
+    for mount in sorted((m for m in mounts if m.startswith(f"{folder}/")), reverse=True):
+        subprocess.run(["umount", "-l", mount], check=False, capture_output=True)
+
+
+def load(one: DockerEngine, name: str, files: dict[str, bytes], *, changes: list[str] | None = None) -> None:
+    """Import an image: this machine's Python, and `files`."""
+    with one.client() as client:
+        repository, _, tag = name.partition(":")
+        client.import_image_from_data(_python() + _files(files), repository=repository, tag=tag, changes=changes)
+
+
+@functools.cache
+def _python() -> bytes:
+    """Return a tar (without its end) of Python with its library and what they load."""
+    real = Path(sys.executable).resolve()
+    library = Path(sysconfig.get_path("stdlib"))
+    wanted = {str(real)}
+    for each in (real, *library.glob("lib-dynload/*.so")):
+        wanted |= set(_libraries(str(each)))
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.GNU_FORMAT) as archive:
+        for path in sorted(wanted):
+            archive.add(Path(path).resolve(), path.lstrip("/"))
+        archive.add(library, str(library).lstrip("/"), filter=_needed)
+        link = tarfile.TarInfo("usr/bin/python3")
+        link.type, link.linkname = tarfile.SYMTYPE, str(real)
+        archive.addfile(link)
+        for folder in ("tmp", "etc", "run"):
+            entry = tarfile.TarInfo(folder)
+            entry.type, entry.mode = tarfile.DIRTYPE, 0o755
+            archive.addfile(entry)
+        end = out.tell()
+    return out.getvalue()[:end]
+
+
+def _needed(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
+    skipped = {"site-packages", "test", "tests", "__pycache__", "idlelib", "tkinter", "ensurepip", "lib2to3"}
+    return None if skipped & set(Path(entry.name).parts) else entry
+
+
+def _files(files: dict[str, bytes]) -> bytes:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as archive:
+        for path, data in files.items():
+            entry = tarfile.TarInfo(path.lstrip("/"))
+            entry.size, entry.mode = len(data), 0o755
+            archive.addfile(entry, io.BytesIO(data))
+    return out.getvalue()

@@ -1,0 +1,1 @@
+"""Shadows that are containers of a Docker engine, on this machine or another."""

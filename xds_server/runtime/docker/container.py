@@ -1,0 +1,126 @@
+"""The container of a shadow: how it is confined, and what its state means. Pure.
+
+Guarantees: nothing is loosened that the variant does not loosen: read-only root, all capabilities dropped, no new
+privileges, not root, limits of CPU, memory (no swap) and processes, no volume, no device, no port.
+"""
+
+from collections.abc import Mapping
+from signal import SIGKILL
+from typing import Any
+
+import docker
+from docker.types import LogConfig
+
+from xds_server.errors import InvalidError, RuntimeFailedError
+from xds_server.model.profile import DockerSpec
+from xds_server.model.quantity import format_bytes
+from xds_server.runtime.base import Condition, Ending, Life
+from xds_server.runtime.docker import guard
+
+PLACEHOLDER = "{port}"
+NOBODY = "65534:65534"
+LOG_SIZE, LOG_FILES = "1m", "2"
+"""Log kept of each container, by the engine."""
+_WRITABLE = "rw,nosuid,nodev,size=64m,mode=1777"
+_SIGNALLED = 128
+
+
+def options(
+    client: docker.APIClient,
+    spec: DockerSpec,
+    image: Mapping[str, Any],
+    *,
+    name: str,
+    labels: Mapping[str, str],
+    owner: str,
+    instance: str,
+) -> dict[str, Any]:
+    """Return the arguments of `create_container` for a shadow.
+
+    Args:
+        client: makes the host's part.
+        spec: what to run.
+        image: configuration of its image.
+        name: of the container.
+        labels: that find it again.
+        owner: id of its guard.
+        instance: id of the instance, for its environment.
+    """
+    if not (spec.command or spec.entrypoint or image.get("Cmd") or image.get("Entrypoint")):
+        raise RuntimeFailedError(
+            f'"{spec.image}" says nothing of what to run', field="docker.command", hint="give the command, as a list"
+        )
+    port = str(spec.port)
+    environment = {"PORT": port, "SHADOW_INSTANCE": instance}
+    environment |= {key: value.replace(PLACEHOLDER, port) for key, value in spec.env.items()}
+    return {
+        "image": spec.image,
+        "name": name,
+        "command": [word.replace(PLACEHOLDER, port) for word in spec.command] or None,
+        "entrypoint": [word.replace(PLACEHOLDER, port) for word in spec.entrypoint] or None,
+        "environment": environment,
+        "working_dir": spec.working_directory or None,
+        "user": user_of(spec, image),
+        "labels": dict(labels),
+        "host_config": client.create_host_config(
+            network_mode=f"container:{owner}",
+            pid_mode=f"container:{owner}",
+            ipc_mode="private",
+            cap_drop=["ALL"],
+            cap_add=list(spec.capabilities) or None,
+            security_opt=None if spec.new_privileges else ["no-new-privileges:true"],
+            read_only=spec.read_only,
+            tmpfs=dict.fromkeys(spec.writable, _WRITABLE) or None,
+            nano_cpus=round(spec.cpus * 1e9),
+            mem_limit=spec.memory,
+            memswap_limit=spec.memory,
+            pids_limit=spec.pids,
+            log_config=LogConfig(type="json-file", config={"max-size": LOG_SIZE, "max-file": LOG_FILES}),
+        ),
+    }
+
+
+def user_of(spec: DockerSpec, image: Mapping[str, Any]) -> str:
+    """Return the user that a shadow runs as: the image's own unless that is root.
+
+    Raises:
+        InvalidError: it is the guard's.
+    """
+    if spec.user:
+        if spec.user.split(":")[0] == guard.USER.split(":")[0]:
+            raise InvalidError(f"{spec.user} is the guard's user", field="docker.user", hint="another one")
+        return spec.user
+    own = str(image.get("User") or "")
+    return NOBODY if own.split(":", maxsplit=1)[0] in {"", "0", "root"} else own
+
+
+def condition(
+    shadow: Mapping[str, Any], owner: Mapping[str, Any] | None, *, memory: int, log: tuple[str, ...]
+) -> Condition:
+    """Say what the `State` of a shadow and that of its guard mean.
+
+    Args:
+        shadow: state of the container.
+        owner: state of its guard; None when that is gone.
+        memory: its limit in bytes, for words about it; 0: not known.
+        log: its last lines.
+    """
+    if shadow.get("Running"):
+        return Condition(Life.ALIVE, log=log)
+    if shadow.get("Status") == "created":
+        return Condition(Life.UNKNOWN, detail="it was made and never started")
+    code = int(shadow.get("ExitCode", 0))
+    signal = code - _SIGNALLED if code > _SIGNALLED else None
+    if shadow.get("OOMKilled"):
+        limit = f" of {format_bytes(memory)}" if memory else ""
+        detail = f"out of memory: it needs more than its limit{limit} (docker.memory)"
+        return Condition(Life.EXITED, Ending.OWN, signal=signal or SIGKILL, detail=detail, log=log)
+    over = owner is None or not owner.get("Running")
+    if over and owner is not None and owner.get("ExitCode") == guard.OVER:
+        return Condition(Life.EXITED, Ending.DEADLINE, log=log)
+    if over and signal == SIGKILL:
+        detail = "its guard was killed, or its engine ended"
+        return Condition(Life.EXITED, Ending.LOST, signal=signal, detail=detail, log=log)
+    code_or_none = None if signal is not None else code
+    detail = str(shadow.get("Error") or "")
+    return Condition(Life.EXITED, Ending.OWN, exit_code=code_or_none, signal=signal, detail=detail, log=log)

@@ -1,0 +1,176 @@
+"""One Docker engine: calls to it in threads of its own, each bounded in time, its errors in our words.
+
+Guarantees: an engine that hangs holds at most `THREADS` threads and keeps no caller waiting beyond its timeout; while
+it does not answer, calls fail at once but for one a `RETRY` that tries whether it is back. Other engines are untouched.
+Not guaranteed: that a call which timed out had no effect.
+"""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import docker
+import requests
+import urllib3
+from docker.errors import APIError, DockerException
+from docker.tls import TLSConfig
+
+from xds_server.errors import UnavailableError, cut
+from xds_server.model.docker_host import DockerHost
+
+THREADS = 8
+"""Calls to one engine at once."""
+CALL = 10.0
+"""Seconds for a call that should be quick."""
+CONNECT = 5.0
+"""Seconds to connect, and for the first answer."""
+RETRY = 1.0
+"""Seconds between two tries of an engine that does not answer."""
+_FULL = "no space left on device"
+
+_T = TypeVar("_T")
+Work = Callable[[docker.APIClient], _T]
+
+
+class Engine:
+    """See the module.
+
+    Args:
+        host: where it is.
+        node: name of its node, for the errors.
+        clock: monotonic seconds.
+    """
+
+    def __init__(self, host: DockerHost, *, node: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self.host = host
+        self.node = node
+        self._clock = clock
+        self._own = threading.local()
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix=f"docker {node}")
+        self._away_since: float | None = None
+        self._tried = 0.0
+        self._why = ""
+
+    @property
+    def away(self) -> str:
+        """Say why it does not answer; empty when it does, as far as is known."""
+        return self._why if self._away_since is not None else ""
+
+    async def call(self, work: "Work[_T]", *, timeout: float = CALL) -> _T:  # noqa: ASYNC109 -- its result, not an error
+        """Return what `work` returns, given a client.
+
+        Raises:
+            UnavailableError: the engine does not answer, or its disk is full.
+            APIError: it answered that it will not; for the caller to put into words.
+        """
+        now = self._clock()
+        if self._away_since is not None:
+            if now - self._tried < RETRY:
+                raise self._unavailable(self._why)
+            self._tried = now
+        run = asyncio.get_running_loop().run_in_executor(self._threads, self._run, work)
+        try:
+            async with asyncio.timeout(timeout):
+                result = await asyncio.shield(run)
+        except TimeoutError as error:
+            run.add_done_callback(_retrieve)
+            raise self._gone(f"no answer within {timeout:g} s") from error
+        except asyncio.CancelledError:
+            run.add_done_callback(_retrieve)
+            raise
+        except APIError as error:
+            self._away_since = None
+            if _FULL in str(error):
+                raise UnavailableError(
+                    f'the disk of node "{self.node}" is full: {reason_of(error)}', hint="make room there"
+                ) from error
+            raise
+        except (requests.RequestException, urllib3.exceptions.HTTPError, DockerException, OSError) as error:
+            raise self._gone(_plain(error)) from error
+        self._away_since = None
+        return result
+
+    def close(self) -> None:
+        """Let go of the threads; what they are at ends by its own timeout."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _run(self, work: "Work[_T]") -> _T:
+        client = getattr(self._own, "client", None)
+        if client is None:
+            client = self._own.client = self._connect()
+        try:
+            return work(client)
+        except APIError:
+            raise
+        except Exception:
+            # A connection that broke is not used again.
+            self._own.client = None
+            client.close()
+            raise
+
+    def _connect(self) -> docker.APIClient:
+        host, tls = self.host, self.host.tls
+        config: TLSConfig | bool = False
+        if tls is not None:
+            pair = (tls.cert, tls.key) if tls.cert else None
+            config = TLSConfig(client_cert=pair, ca_cert=tls.ca or None, verify=True)
+        return docker.APIClient(
+            base_url=host.url,
+            version="auto",
+            tls=config,
+            timeout=int(CALL),
+            use_ssh_client=host.url.startswith("ssh://"),
+        )
+
+    def _gone(self, why: str) -> UnavailableError:
+        now = self._clock()
+        if self._away_since is None:
+            self._away_since = now
+        self._tried, self._why = now, why
+        return self._unavailable(why)
+
+    def _unavailable(self, why: str) -> UnavailableError:
+        return UnavailableError(
+            f'the Docker engine of node "{self.node}" at {self.host.url} does not answer: {why}', hint=_hint(why)
+        )
+
+
+def reason_of(error: APIError) -> str:
+    """Return what the engine said, cut."""
+    said = error.explanation
+    return cut(str(said or error).strip(), 300)
+
+
+def _retrieve(run: "asyncio.Future[Any]") -> None:
+    if not run.cancelled():
+        run.exception()
+
+
+def _plain(error: BaseException) -> str:
+    """Return the innermost reason of a nest of errors: `Connection refused` of six lines."""
+    inner: BaseException | None = error
+    text = str(error)
+    while inner is not None:
+        if isinstance(inner, OSError) and inner.strerror:
+            text = inner.strerror
+        inner = inner.__cause__ or inner.__context__
+    return cut(text.strip() or type(error).__name__, 300)
+
+
+_HINTS: Mapping[str, str] = {
+    "certificate": "docker.tls.ca must hold the authority that signed the engine's certificate",
+    "ssl": "docker.tls.ca must hold the authority that signed the engine's certificate",
+    "bad_certificate": "docker.tls.cert and key must be those that the engine trusts",
+    "no such file": "is the engine running, and is docker.host its socket?",
+    "permission denied": "the manager's user must be allowed to use the socket",
+    "refused": "is the engine running, and is docker.host where it listens?",
+    "name or service not known": "docker.host names no host that is known here",
+}
+
+
+def _hint(why: str) -> str:
+    low = why.lower()
+    return next((hint for part, hint in _HINTS.items() if part in low), "is the engine running?")

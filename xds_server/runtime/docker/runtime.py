@@ -1,0 +1,438 @@
+"""Shadows that are containers, each beside its guard (guard.py).
+
+Guarantees: as `Runtime`; all that a restart needs is in the handle and in the containers' labels, so that orphans of
+this manager are found (and those of another one on the same engine are left alone). A container ends at its deadline
+whether there is a manager, or an engine, or not. While the engine does not answer, an instance is what its port says.
+Not guaranteed: that an end is known at once; it is within `POLL`, and a second more.
+"""
+
+import asyncio
+import ipaddress
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import docker
+from docker.errors import APIError, NotFound
+
+from xds_server.errors import InvalidError, RuntimeFailedError, ShadowmeshError, UnavailableError
+from xds_server.model.ids import InstanceID
+from xds_server.model.network import Address
+from xds_server.model.profile import DockerSpec, EgressMode, VariantSpec
+from xds_server.runtime.base import LOG_LINES, Condition, Denied, Ending, Life, Started, Usage, expect
+from xds_server.runtime.command import check_readiness
+from xds_server.runtime.docker import container, egress, guard, images, stats
+from xds_server.runtime.docker.engine import Engine, reason_of
+from xds_server.runtime.docker.guard_image import guard_image
+from xds_server.runtime.docker.oom_kills import OomKills
+from xds_server.runtime.log_lines import last_lines
+from xds_server.runtime.probe import problem, until_ready
+
+MANAGER, INSTANCE, ROLE = "io.shadowmesh.manager", "io.shadowmesh.instance", "io.shadowmesh.role"
+"""Labels of what is ours."""
+POLL = 0.5
+"""Seconds between two looks at the containers of an engine, while an end is waited for."""
+MISSES = 3
+"""Looks in a row at which neither the engine nor the shadow answered, after which it counts as ended."""
+DENIED_EVERY = 3.0
+"""Seconds between two looks at what egress denied, of each instance."""
+START = 60.0
+"""Seconds to make and start the two containers."""
+_GONE = 404
+_BUSY = 409
+
+
+class DockerRuntime:
+    """Runs `docker` variants on one engine.
+
+    Args:
+        engine: where.
+        manager: gives the id of this manager, which tells its containers from those of others.
+        now: wall clock (aware); deadlines are measured from it once, at `start` and `extend`.
+        clock: monotonic seconds.
+    """
+
+    kind = "docker"
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        manager: Callable[[], str],
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._engine = engine
+        self._manager = manager
+        self._now = now
+        self._clock = clock
+        self._starting: set[InstanceID] = set()
+        self._running = _Running(self, clock=clock)
+        self._denied: dict[str, tuple[float, tuple[Denied, ...]]] = {}
+        self._restarts: Counter[str] = Counter()
+        self._kills = OomKills(engine, label=lambda: f"{MANAGER}={manager()}", clock=clock)
+
+    def check(self, spec: VariantSpec) -> None:
+        """See `Runtime.check`. Whether there is such an image is not looked at."""
+        own = expect(spec, DockerSpec)
+        check_readiness(own.readiness, kind="docker")
+        container.user_of(own, {})
+        for name, value in own.env.items():
+            if not name or "=" in name or "\0" in name + value:
+                raise InvalidError(f"{name!r} cannot be set", field="docker.env", hint="a name without = and NUL")
+
+    async def start(self, instance_id: InstanceID, spec: VariantSpec, *, deadline: datetime) -> Started:
+        """See `Runtime.start`. Images are pulled when the variant says so, which may take minutes."""
+        own = expect(spec, DockerSpec)
+        self.check(own)
+        if instance_id in self._starting:
+            raise RuntimeFailedError(f"instance {instance_id} is being started already")
+        self._starting.add(instance_id)
+        try:
+            image = await images.ensure(self._engine, own)
+            tag = (await asyncio.to_thread(guard_image))[0]
+            await images.ensure_guard(self._engine, tag)
+            rules = await egress.look_up(own.egress)
+            await self._remove(instance_id)
+            try:
+                return await self._launch(instance_id, own, image, rules=rules, tag=tag, deadline=deadline)
+            except BaseException:  # also when cancelled: nothing half-started may stay
+                with suppress(ShadowmeshError):
+                    await asyncio.shield(self._remove(instance_id))
+                raise
+        finally:
+            self._starting.discard(instance_id)
+
+    async def _launch(
+        self,
+        instance: InstanceID,
+        spec: DockerSpec,
+        image: Mapping[str, Any],
+        *,
+        rules: egress.Rules,
+        tag: str,
+        deadline: datetime,
+    ) -> Started:
+        labels = {MANAGER: self._manager(), INSTANCE: instance}
+        host = self._engine.host
+        publish = (spec.port, _bindable(host.address)) if host.address else None
+        name = f"shadowmesh-{instance}"
+
+        def work(client: docker.APIClient) -> Started:
+            seconds = (deadline - self._now()).total_seconds()
+            owner = client.create_container(
+                **guard.options(
+                    client,
+                    tag=tag,
+                    name=f"{name}-guard",
+                    labels=labels | {ROLE: "guard"},
+                    seconds=seconds,
+                    hosts=rules.hosts,
+                    publish=publish,
+                )
+            )["Id"]
+            client.start(owner)
+            seen = client.inspect_container(owner)
+            network = seen["NetworkSettings"]
+            script = egress.script(rules, gateway=network.get("Gateway") or "")
+            if script is not None:
+                guard.allow(client, owner, script)
+            shadow = client.create_container(
+                **container.options(
+                    client, spec, image, name=name, labels=labels | {ROLE: "shadow"}, owner=owner, instance=instance
+                )
+            )["Id"]
+            client.start(shadow)
+            address = _address(network, spec.port, reached_at=host.address)
+            handle = {
+                "runtime": self.kind,
+                "instance": instance,
+                "container": shadow,
+                "guard": owner,
+                "address": address.address,
+                "port": str(address.port),
+                "memory": str(spec.memory),
+                "guarded": "" if script is None else "yes",
+            }
+            return Started(address, handle)
+
+        try:
+            return await self._engine.call(work, timeout=START)
+        except APIError as error:
+            raise _refused(error, spec, self._engine.node) from error
+
+    async def ready(self, started: Started, spec: VariantSpec) -> None:
+        """See `Runtime.ready`."""
+        own = expect(spec, DockerSpec)
+        ended = asyncio.create_task(self.wait(started.handle), name="shadow-ended")
+        probe = asyncio.create_task(until_ready(started.address, own.readiness), name="shadow-ready")
+        try:
+            await asyncio.wait({ended, probe}, return_when=asyncio.FIRST_COMPLETED)
+            if not ended.done() and probe.exception() is not None:
+                # An end that is only just not known yet says more than a port that does not answer.
+                await asyncio.wait({ended}, timeout=2 * POLL)
+            if ended.done():
+                raise _ended_early(ended.result(), own)
+            if error := probe.exception():
+                raise await self._not_ready(started, own, str(error)) from error
+        finally:
+            for task in (ended, probe):
+                task.cancel()
+            await asyncio.gather(ended, probe, return_exceptions=True)
+
+    async def inspect(self, handle: Mapping[str, str]) -> Condition:
+        """See `Runtime.inspect`.
+
+        Raises:
+            UnavailableError: the engine does not answer.
+        """
+        if not handle.get("container"):
+            return Condition(Life.UNKNOWN)
+
+        def work(client: docker.APIClient) -> Condition:
+            try:
+                shadow = client.inspect_container(handle["container"])
+            except NotFound:
+                return Condition(Life.UNKNOWN, detail="its container was removed")
+            try:
+                owner = client.inspect_container(handle["guard"])["State"]
+            except NotFound:
+                owner = None
+            written = client.logs(handle["container"], tail=LOG_LINES, stdout=True, stderr=True)
+            memory = int(handle.get("memory") or 0)
+            return container.condition(shadow["State"], owner, memory=memory, log=last_lines(written))
+
+        return await self._engine.call(work)
+
+    async def wait(self, handle: Mapping[str, str]) -> Condition:
+        """See `Runtime.wait`. An engine that is away is no end, as long as the shadow itself answers."""
+        misses = 0
+        while True:
+            try:
+                if await self._running.lacks(handle.get("container", "")):
+                    now = await self.inspect(handle)
+                    if not now.alive:
+                        return now
+                misses = 0
+            except UnavailableError as error:
+                why = await problem(Address(handle.get("address", ""), int(handle.get("port", 0))))
+                misses = misses + 1 if why else 0
+                if misses >= MISSES:
+                    return Condition(Life.EXITED, Ending.LOST, detail=f"{error.detail}; nor does the shadow: {why}")
+            await asyncio.sleep(POLL)
+
+    async def adopt(self, handle: Mapping[str, str]) -> Condition:
+        """See `Runtime.adopt`."""
+        return await self.inspect(handle)
+
+    async def stop(self, handle: Mapping[str, str], spec: VariantSpec) -> None:
+        """See `Runtime.stop`. Raises: UnavailableError (the engine does not answer)."""
+        patience = expect(spec, DockerSpec).stop_timeout
+        shadow = handle.get("container", "")
+
+        def work(client: docker.APIClient) -> None:
+            try:
+                with suppress(APIError):  # it is not paused
+                    client.unpause(shadow)
+                client.stop(shadow, timeout=max(0, round(patience)))
+            except NotFound:
+                pass
+
+        if shadow:
+            with suppress(APIError):  # the removal says what is wrong
+                await self._engine.call(work, timeout=patience + 15.0)
+        await self._remove(InstanceID(handle["instance"]))
+        self._denied.pop(shadow, None)
+        self._restarts.pop(shadow, None)
+
+    async def usage(self, handle: Mapping[str, str]) -> Usage | None:
+        """See `Runtime.usage`."""
+        shadow, owner = handle.get("container", ""), handle.get("guard", "")
+        if not shadow or self._engine.away:
+            return None
+
+        def work(client: docker.APIClient) -> Usage | None:
+            return stats.usage(
+                client.stats(shadow, stream=False, one_shot=True), client.stats(owner, stream=False, one_shot=True)
+            )
+
+        try:
+            found = await self._engine.call(work)
+            denied = await self._denials(handle)
+        except (UnavailableError, APIError):
+            return None
+        if found is None:
+            return None
+        return replace(found, denied=denied, restarts=self._restarts[shadow], oom_kills=await self._kills.of(shadow))
+
+    async def extend(self, handle: Mapping[str, str], deadline: datetime) -> None:
+        """See `Runtime.extend`."""
+        seconds = (deadline - self._now()).total_seconds()
+        try:
+            await self._engine.call(lambda client: guard.extend(client, handle["guard"], seconds))
+        except APIError as error:
+            raise RuntimeFailedError(f"the deadline could not be moved: {reason_of(error)}") from error
+
+    async def sweep(self, known: Collection[InstanceID]) -> list[InstanceID]:
+        """See `Runtime.sweep`. Raises: UnavailableError (the engine does not answer)."""
+        mine = await self._engine.call(lambda client: _ours(client, self._manager()))
+        found = {InstanceID(one["Labels"].get(INSTANCE, "")) for one in mine}
+        orphans = sorted(found - set(known) - self._starting)
+        for instance in orphans:
+            await self._remove(instance)
+        return orphans
+
+    def listed(self, client: docker.APIClient) -> set[str]:
+        """Return the ids of our containers that run. Raises: APIError."""
+        return {one["Id"] for one in _ours(client, self._manager(), all=False)}
+
+    async def look(self) -> set[str]:
+        """Return the ids of our containers that run. Raises: UnavailableError."""
+        try:
+            return await self._engine.call(self.listed)
+        except APIError as error:
+            raise UnavailableError(f"the engine does not list its containers: {reason_of(error)}") from error
+
+    async def _denials(self, handle: Mapping[str, str]) -> tuple[Denied, ...] | None:
+        if not handle.get("guarded"):
+            return None
+        shadow = handle["container"]
+        at, found = self._denied.get(shadow, (float("-inf"), ()))
+        if self._clock() - at >= DENIED_EVERY:
+            with suppress(RuntimeFailedError):
+                found = await self._engine.call(lambda client: guard.denied(client, handle["guard"]))
+            self._denied[shadow] = self._clock(), found
+        return found
+
+    async def _remove(self, instance: InstanceID) -> None:
+        """Remove shadow and guard of an instance, whatever is there of them."""
+
+        def work(client: docker.APIClient) -> None:
+            for one in _ours(client, self._manager(), instance=instance):
+                try:
+                    client.remove_container(one["Id"], force=True, v=True)
+                except APIError as error:
+                    if error.status_code not in {_GONE, _BUSY}:
+                        raise
+            if left := _ours(client, self._manager(), instance=instance):
+                raise UnavailableError(f"{len(left)} containers of instance {instance} are still being removed")
+
+        try:
+            await self._engine.call(work, timeout=30.0)
+        except APIError as error:
+            raise UnavailableError(f"its containers could not be removed: {reason_of(error)}") from error
+
+    async def _not_ready(self, started: Started, spec: DockerSpec, why: str) -> RuntimeFailedError:
+        """Make the error of a shadow that runs and does not answer; say where it listens instead, if it does."""
+        hint = ""
+        log: tuple[str, ...] = ()
+        with suppress(ShadowmeshError, APIError):
+            found = await self._engine.call(lambda client: guard.listening(client, started.handle["guard"]))
+            if elsewhere := [place for place in found if not place.endswith(f":{spec.port}")]:
+                hint = f"it listens on {', '.join(elsewhere[:3])}: is docker.port right?"
+            elif inside := [place for place in found if ipaddress.ip_address(_host(place)).is_loopback]:
+                hint = f"it listens on {inside[0]} alone: it must listen on all addresses (0.0.0.0)"
+            log = (await self.inspect(started.handle)).log
+        at = f"{started.address.address}:{started.address.port}"
+        return RuntimeFailedError(
+            f"not ready on {at} after {spec.readiness.timeout:g} s: {why}",
+            field="docker.readiness",
+            hint=hint or "it must listen on docker.port, or needs a longer readiness timeout, or more cpus",
+            log=log,
+        )
+
+
+class _Running:
+    """The ids of our running containers, looked up at most once a `POLL` for all that wait."""
+
+    def __init__(self, runtime: DockerRuntime, *, clock: Callable[[], float]) -> None:
+        self._runtime = runtime
+        self._clock = clock
+        self._ids: set[str] = set()
+        self._at = float("-inf")
+        self._lock = asyncio.Lock()
+
+    async def lacks(self, container_id: str) -> bool:
+        """Tell whether a container is not among those that run. Raises: UnavailableError."""
+        asked = self._clock()
+        async with self._lock:
+            if self._at < asked - POLL / 2:
+                started = self._clock()
+                self._ids = await self._runtime.look()
+                self._at = started
+        return container_id not in self._ids
+
+
+def _ours(
+    client: docker.APIClient,
+    manager: str,
+    *,
+    instance: str = "",
+    all: bool = True,  # noqa: A002 - Docker's own word
+) -> list[dict[str, Any]]:
+    labels = [f"{MANAGER}={manager}", *([f"{INSTANCE}={instance}"] if instance else [])]
+    return list(client.containers(all=all, filters={"label": labels}))
+
+
+def _bindable(address: str) -> str:
+    try:
+        return str(ipaddress.ip_address(address))
+    except ValueError:  # a name is for others; here it is every address of the node
+        return "0.0.0.0"  # noqa: S104 - a port has to be published somewhere
+
+
+def _address(network: Mapping[str, Any], port: int, *, reached_at: str) -> Address:
+    if not reached_at:
+        return Address(network["IPAddress"], port)
+    return Address(reached_at, int(network["Ports"][f"{port}/tcp"][0]["HostPort"]))
+
+
+def _host(place: str) -> str:
+    return place.rpartition(":")[0].strip("[]")
+
+
+_WORDS: tuple[tuple[str, str, str], ...] = (
+    ("executable file not found", "docker.command", "its first word must be a program in the image"),
+    ("no such file or directory", "docker.command", "its first word must be a program in the image"),
+    ("permission denied", "docker.command", "it must be executable by docker.user"),
+    ("exec format error", "docker.image", "it is for another kind of processor"),
+    ("unable to find user", "docker.user", "a user that the image knows, or a number"),
+    ("no matching entries in passwd", "docker.user", "a user that the image knows, or a number"),
+    ("range of cpus", "docker.cpus", "at most what the node has"),
+    ("memory limit", "docker.memory", "more memory"),
+    ("capability", "docker.capabilities", 'like "NET_BIND_SERVICE"'),
+    ("no such image", "docker.image", "was it removed just now?"),
+)
+"""Part of what an engine says, the field it is about, and what would be right."""
+
+
+def _refused(error: APIError, spec: DockerSpec, node: str) -> RuntimeFailedError:
+    said = reason_of(error)
+    low = said.lower()
+    for part, field, hint in _WORDS:
+        if part in low:
+            return RuntimeFailedError(f'could not be started on node "{node}": {said}', field=field, hint=hint)
+    return RuntimeFailedError(f'"{spec.image}" could not be started on node "{node}": {said}', field="docker")
+
+
+def _ended_early(end: Condition, spec: DockerSpec) -> RuntimeFailedError:
+    hint = "its last log lines say why" if end.log else "it wrote nothing"
+    low = "\n".join(end.log).lower()
+    if end.exit_code == 0:
+        hint = "it must stay in the foreground"
+    elif "exec format error" in low:
+        hint = "it is for another kind of processor, or a script without #!"
+    elif "read-only file system" in low:
+        hint = "its root is read-only: docker.writable for a folder, or readOnly: false"
+    elif "permission denied" in low or "operation not permitted" in low:
+        hint = "it runs confined: docker.user, capabilities and newPrivileges loosen that, one by one"
+    elif spec.egress.mode is not EgressMode.OPEN and any(word in low for word in _UNREACHED):
+        hint = "it may connect to nothing but what docker.egress lists"
+    return RuntimeFailedError(f"{end.describe()} before it was ready", field="docker.command", hint=hint, log=end.log)
+
+
+_UNREACHED = ("no route to host", "host unreachable", "network is unreachable", "name resolution", "getaddrinfo")
