@@ -5,17 +5,19 @@ it sends back), CPU in cores and in core-milliseconds a request, memory in bytes
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from xds_server.analysis.windows.comparison import QUANTILES, Comparison
 from xds_server.analysis.windows.tally import LegTally
 from xds_server.lifecycle.views import Gauge, Jsonable, Performance
+from xds_server.runtime.base import Usage
 
 JSON = dict[str, Any]
 
 
 def performance_data(performance: Performance, comparison: Jsonable | None, metrics: Sequence[str]) -> JSON:
-    """Return an entry for each metric that was asked for and measured; of the rest nothing."""
+    """Return an entry for each metric that was asked for and measured, and what a container's runtime tells beside."""
     data: JSON = {}
     gauges = {
         "cpu": [("cpu", performance.cpu, "cores"), ("cpuPerRequest", performance.cpu_per_request, "core-milliseconds")],
@@ -29,7 +31,27 @@ def performance_data(performance: Performance, comparison: Jsonable | None, metr
                     data[name] = _gauge(gauge, unit)
         elif compared is not None and metric in _COMPARED:
             data[metric] = _COMPARED[metric](compared)
-    return data
+    return data | _told(performance.usage)
+
+
+def _told(usage: Usage | None) -> JSON:
+    """Return what a runtime tells beside the metrics: of containers."""
+    if usage is None:
+        return {}
+    told: JSON = {}
+    if usage.received_bytes is not None and usage.sent_bytes is not None:
+        told["network"] = {"unit": "bytes", "received": usage.received_bytes, "sent": usage.sent_bytes}
+    if usage.throttled_seconds is not None:
+        told["cpuThrottled"] = {"unit": "seconds", "total": round(usage.throttled_seconds, 3)}
+    if usage.memory_limit is not None:
+        told["memoryLimit"] = {"unit": "bytes", "latest": usage.memory_limit}
+    if usage.restarts is not None:
+        told["restarts"] = usage.restarts
+    if usage.oom_kills is not None:
+        told["oomKills"] = usage.oom_kills
+    if usage.denied is not None:
+        told["deniedEgress"] = [asdict(one) for one in usage.denied]
+    return told
 
 
 def _gauge(gauge: Gauge, unit: str) -> JSON:

@@ -68,7 +68,7 @@ def _instance(one: JSON) -> Sequence[Any]:
         one["instanceID"],
         one["componentName"],
         one["variant"],
-        one["status"] + (f" ({one['reason']})" if one["reason"] else ""),
+        one["status"] + (f" ({'; '.join(remarks)})" if (remarks := _remarks(one)) else ""),
         one["node"],
         f"{address['address']}:{address['port']}" if address else "",
         since(one["expiresAt"]) if living else "",
@@ -76,6 +76,20 @@ def _instance(one: JSON) -> Sequence[Any]:
         number(data.get("memory", {}).get("latest"), "bytes"),
         "; ".join(fault["summary"] for fault in one["faults"]),
     )
+
+
+def _remarks(one: JSON) -> list[str]:
+    """Return why it ended, and what went on in its container."""
+    data = one["performanceData"]
+    denied = data.get("deniedEgress") or []
+    named = ", ".join(f"{d['destination']}/{d['protocol']} x{d['count']}" for d in denied[:3])
+    more = f" and {len(denied) - 3} more" if len(denied) > 3 else ""  # noqa: PLR2004 - as many as are named
+    return [
+        *([one["reason"]] if one["reason"] else []),
+        *([f"egress denied: {named}{more}"] if denied else []),
+        *([f"{data['oomKills']} killed for want of memory"] if data.get("oomKills") else []),
+        *([f"{data['restarts']} restarts"] if data.get("restarts") else []),
+    ]
 
 
 def faults(items: Iterable[JSON]) -> Table:

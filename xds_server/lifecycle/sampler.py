@@ -4,6 +4,7 @@ Guarantees: memory does not grow with time: a latest, a mean and a maximum an in
 Not guaranteed: figures from before the manager's last start.
 """
 
+import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -48,7 +49,9 @@ class _Seen:
     memory: _Series = field(default_factory=_Series)
     per_request: _Series = field(default_factory=_Series)
     usage: Usage | None = None
-    """The newest."""
+    """The newest; None when it could not be known."""
+    known: Usage | None = None
+    """The newest that was known."""
     last: tuple[float, float] | None = None
     """Monotonic time and CPU seconds of the sample before."""
     samples: int = 0
@@ -77,6 +80,7 @@ class Sampler:
             cpu=seen.cpu.gauge(),
             memory=seen.memory.gauge(),
             cpu_per_request=seen.per_request.gauge(),
+            usage=seen.known,
         )
 
     def usage(self, instance: InstanceID) -> Usage | None:
@@ -102,22 +106,25 @@ class Sampler:
 
     async def sample(self) -> None:
         """Take one sample of each instance."""
-        for instance, runtime in list(self._running()):
-            try:
-                usage = await runtime.usage(instance.handle)
-            except Exception:
-                log.exception("shadow: its usage could not be read", instance=instance.id)
-                usage = None
-            if usage is not None:
-                self._add(instance.id, usage)
-            elif (seen := self._seen.get(instance.id)) is not None:
-                seen.usage = None
+        # Side by side: one engine that is slow to answer keeps no other shadow waiting.
+        await asyncio.gather(*(self._look(instance, runtime) for instance, runtime in list(self._running())))
+
+    async def _look(self, instance: ShadowInstance, runtime: Runtime) -> None:
+        try:
+            usage = await runtime.usage(instance.handle)
+        except Exception:
+            log.exception("shadow: its usage could not be read", instance=instance.id)
+            usage = None
+        if usage is not None:
+            self._add(instance.id, usage)
+        elif (seen := self._seen.get(instance.id)) is not None:
+            seen.usage = None
 
     def _add(self, instance: InstanceID, usage: Usage) -> None:
         now = self._clock.monotonic()
         seen = self._seen.setdefault(instance, _Seen())
         seen.samples += 1
-        seen.usage = usage
+        seen.usage = seen.known = usage
         seen.memory.add(float(usage.rss_bytes))
         if seen.last is not None and now > seen.last[0]:
             seen.cpu.add(max(0.0, usage.cpu_seconds - seen.last[1]) / (now - seen.last[0]))

@@ -15,6 +15,7 @@ from xds_server.model.network import VirtualNetwork
 from xds_server.model.profile import Fault, FaultParameters, ShadowingProfile
 from xds_server.model.shadow import ShadowInstance
 from xds_server.protocol.board import EnvoyStatus
+from xds_server.runtime.base import Usage
 from xds_server.store.base import ArchiveRecord
 
 
@@ -45,6 +46,8 @@ class Performance:
     """Resident bytes."""
     cpu_per_request: Gauge | None = None
     """Core-milliseconds, over the requests that the Envoys counted."""
+    usage: Usage | None = None
+    """What the last sample said; None while there was none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from xds_server.analysis.windows.comparison import Comparison, comparison_of
 from xds_server.analysis.windows.tally import Tally
 from xds_server.config import EngineSettings
 from xds_server.lifecycle.views import Gauge, Performance
+from xds_server.runtime.base import Denied, Usage
 
 ALL = ("cpu", "memory", "response_time", "error_rate", "difference_rate")
 
@@ -44,3 +45,26 @@ def test_what_was_measured_of_all_endpoints_is_told_for_each_leg_in_its_unit() -
 def test_what_was_not_asked_for_or_not_measured_is_left_out() -> None:
     assert performance_data(Performance(), comparison_of(Tally("p", "")), ALL) == {}
     assert list(performance_data(Performance(), compared(), ("error_rate", "cpu"))) == ["error_rate"]
+
+
+def test_what_a_containers_runtime_tells_is_there_whatever_the_profile_names() -> None:
+    told = Usage(
+        cpu_seconds=1.0,
+        rss_bytes=10,
+        received_bytes=5,
+        sent_bytes=7,
+        throttled_seconds=0.25,
+        memory_limit=100,
+        restarts=1,
+        oom_kills=2,
+        denied=(Denied("10.0.0.1:443", "tcp", 3),),
+    )
+    assert performance_data(Performance(usage=told), None, ()) == {
+        "network": {"unit": "bytes", "received": 5, "sent": 7},
+        "cpuThrottled": {"unit": "seconds", "total": 0.25},
+        "memoryLimit": {"unit": "bytes", "latest": 100},
+        "restarts": 1,
+        "oomKills": 2,
+        "deniedEgress": [{"destination": "10.0.0.1:443", "protocol": "tcp", "count": 3}],
+    }
+    assert performance_data(Performance(usage=Usage(1.0, 10)), None, ()) == {}
