@@ -7,8 +7,8 @@ help:            ## list the verbs
 setup:           ## make .venv with the locked dependencies (seconds when it is there already)
 	@hack/bootstrap
 
-demo: setup      ## run the main job on a real Envoy and print what the new version does differently
-	@hack/demo
+demo: setup      ## run the main job on a real Envoy, tell what the new version does differently (RUNTIME=docker: in containers)
+	@hack/demo $(if $(RUNTIME),--runtime $(RUNTIME)) $(ARGS)
 
 test: setup      ## unit, conformance and real-Envoy tests
 	@hack/test

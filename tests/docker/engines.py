@@ -3,17 +3,12 @@
 Needs root, `dockerd` (Debian: docker.io) and an `ip` command; `why_not()` says what is missing.
 """
 
-import functools
-import io
 import itertools
 import os
 import shutil
 import signal
 import socket
 import subprocess
-import sys
-import sysconfig
-import tarfile
 import tempfile
 import time
 from collections.abc import Iterator
@@ -22,7 +17,7 @@ from pathlib import Path
 
 import docker
 
-from xds_server.runtime.docker.guard_image import PATH, _libraries
+from xds_server.runtime.docker.root_fs import PATH, python
 
 READY = 30.0
 """Seconds that an engine has to answer."""
@@ -166,43 +161,4 @@ def load(one: DockerEngine, name: str, files: dict[str, bytes], *, changes: list
     """Import an image: this machine's Python, and `files`."""
     with one.client() as client:
         repository, _, tag = name.partition(":")
-        client.import_image_from_data(_python() + _files(files), repository=repository, tag=tag, changes=changes)
-
-
-@functools.cache
-def _python() -> bytes:
-    """Return a tar (without its end) of Python with its library and what they load."""
-    real = Path(sys.executable).resolve()
-    library = Path(sysconfig.get_path("stdlib"))
-    wanted = {str(real)}
-    for each in (real, *library.glob("lib-dynload/*.so")):
-        wanted |= set(_libraries(str(each)))
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w", format=tarfile.GNU_FORMAT) as archive:
-        for path in sorted(wanted):
-            archive.add(Path(path).resolve(), path.lstrip("/"))
-        archive.add(library, str(library).lstrip("/"), filter=_needed)
-        link = tarfile.TarInfo("usr/bin/python3")
-        link.type, link.linkname = tarfile.SYMTYPE, str(real)
-        archive.addfile(link)
-        for folder in ("tmp", "etc", "run"):
-            entry = tarfile.TarInfo(folder)
-            entry.type, entry.mode = tarfile.DIRTYPE, 0o755
-            archive.addfile(entry)
-        end = out.tell()
-    return out.getvalue()[:end]
-
-
-def _needed(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
-    skipped = {"site-packages", "test", "tests", "__pycache__", "idlelib", "tkinter", "ensurepip", "lib2to3"}
-    return None if skipped & set(Path(entry.name).parts) else entry
-
-
-def _files(files: dict[str, bytes]) -> bytes:
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w") as archive:
-        for path, data in files.items():
-            entry = tarfile.TarInfo(path.lstrip("/"))
-            entry.size, entry.mode = len(data), 0o755
-            archive.addfile(entry, io.BytesIO(data))
-    return out.getvalue()
+        client.import_image_from_data(python(files), repository=repository, tag=tag, changes=changes)

@@ -323,14 +323,14 @@ class _Connection(asyncio.Protocol):
         self._transport.write(head + body if with_body else head)
 
 
-async def serve(*, port: int, catalogue: Catalogue, name: str) -> None:
-    """Answer on 127.0.0.1:`port` until TERM or INT."""
+async def serve(*, host: str, port: int, catalogue: Catalogue, name: str) -> None:
+    """Answer on `host`:`port` until TERM or INT."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    server = await loop.create_server(lambda: _Connection(catalogue.answer), "127.0.0.1", port, backlog=512)
-    print(f"catalogue version {name} answers on 127.0.0.1:{port}", flush=True)  # noqa: T201 - its log
+    server = await loop.create_server(lambda: _Connection(catalogue.answer), host, port, backlog=512)
+    print(f"catalogue version {name} answers on {host}:{port}", flush=True)  # noqa: T201 - its log
     await stop.wait()
     server.close()
 
@@ -339,11 +339,12 @@ def main() -> None:
     """Read the command line and serve."""
     parser = argparse.ArgumentParser(description="a small catalogue service")
     parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 in a container")
     parser.add_argument("--plain", action="store_true", help="no noise: the same answer each time")
     parser.add_argument("--version", type=int, choices=(1, BAD_VERSION, GOOD_VERSION), default=1)
     given = parser.parse_args()
     catalogue = Catalogue(given.version, stamps=None if given.plain else stamp)
-    asyncio.run(serve(port=given.port, catalogue=catalogue, name=str(given.version)))
+    asyncio.run(serve(host=given.host, port=given.port, catalogue=catalogue, name=str(given.version)))
 
 
 if __name__ == "__main__":

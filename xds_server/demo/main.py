@@ -16,10 +16,12 @@ from random import Random
 from rich.console import Console
 from rich.markup import escape
 
+from xds_server.demo.image import catalogue_image
 from xds_server.demo.report import report
 from xds_server.demo.scenario import Outcome, Scenario
 from xds_server.demo.stage import NETWORK, Stage, profile_name
 from xds_server.errors import InvalidError, ShadowmeshError
+from xds_server.runtime.docker.runtime import DockerRuntime
 from xds_server.stage.curtain import INTERRUPTED, fall, signals, tell_tails, unless_told
 from xds_server.stage.show import Show, make_console
 
@@ -28,13 +30,19 @@ SECONDS = 20.0
 
 
 def run(
-    *, keep: bool = False, seconds: float = SECONDS, reports: Path | None = None, console: Console | None = None
+    *,
+    keep: bool = False,
+    seconds: float = SECONDS,
+    runtime: str = "process",
+    reports: Path | None = None,
+    console: Console | None = None,
 ) -> int:
     """Run the demo; from the main thread, since Envoy ends with the thread that started it.
 
     Args:
         keep: leave it running after the report, until Ctrl-C.
         seconds: how long clients send requests until version 2 is judged, about.
+        runtime: of the shadows: `process`, or `docker`.
         reports: folder for a page on each version; made when needed, none are written when None.
         console: where to print; standard output when None.
 
@@ -53,10 +61,10 @@ def run(
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
     show = Show(console or make_console())
-    return asyncio.run(_run(show, keep=keep, seconds=seconds, reports=reports))
+    return asyncio.run(_run(show, keep=keep, seconds=seconds, runtime=runtime, reports=reports))
 
 
-async def _run(show: Show, *, keep: bool, seconds: float, reports: Path | None) -> int:
+async def _run(show: Show, *, keep: bool, seconds: float, runtime: str, reports: Path | None) -> int:
     show.print(
         "[bold]Shadowmesh demo[/bold]: clients use version 1 of a catalogue service through a real Envoy.\n"
         "Version 2, with planted bugs, gets copies of their requests; its answers are compared and thrown away.\n"
@@ -69,7 +77,7 @@ async def _run(show: Show, *, keep: bool, seconds: float, reports: Path | None) 
     code, played = INTERRUPTED, False
     with signals() as told:
         try:
-            code = await unless_told(_play(stage, scenario, show, keep=keep, reports=reports), told)
+            code = await unless_told(_play(stage, scenario, show, keep=keep, runtime=runtime, reports=reports), told)
             played = True
             if keep:
                 _invite(stage, show)
@@ -88,7 +96,10 @@ async def _run(show: Show, *, keep: bool, seconds: float, reports: Path | None) 
     return code if clean else code or 1
 
 
-async def _play(stage: Stage, scenario: Scenario, show: Show, *, keep: bool, reports: Path | None) -> int:
+async def _play(stage: Stage, scenario: Scenario, show: Show, *, keep: bool, runtime: str, reports: Path | None) -> int:
+    if runtime == DockerRuntime.kind:
+        scenario.image = await catalogue_image()
+        show.say(f"shadows are containers of the image {scenario.image}, which was made here")
     await stage.set_up()
     outcome = await scenario.play()
     written = await _write(stage, outcome, reports) if reports else []

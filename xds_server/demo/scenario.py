@@ -103,6 +103,8 @@ class Scenario:
         self.clients: Clients | None = None
         self.profiles: dict[int, str] = {}
         """Ids of the profiles, by the version that they judge."""
+        self.image = ""
+        """Image of the versions; empty: they are processes."""
         self._stage = stage
         self._show = show
         self._seconds = seconds
@@ -168,7 +170,7 @@ class Scenario:
         self._tell_verdict(GOOD_VERSION)
 
     async def _create(self, version: int, share: float) -> None:
-        body = profile_body(version=version, share=share, ttl=self._ttl)
+        body = profile_body(version=version, share=share, ttl=self._ttl, image=self.image)
         made = await self._stage.manager.create_profile(NETWORK, body)
         self.profiles[version] = str(made["profileID"])
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from random import Random
 
 from xds_server.demo import catalogue
+from xds_server.demo.image import catalogue_in
 from xds_server.stage.children import Child
 from xds_server.stage.client import Connection, Reply, ReplyError, Request
 from xds_server.stage.mesh import Mesh
@@ -80,22 +81,28 @@ def profile_name(version: int) -> str:
     return f"catalog-v{version}"
 
 
-def profile_body(*, version: int, share: float, ttl: str) -> dict[str, object]:
-    """Return the body of `POST /networks/{network_id}/shadowing/create`. The limits are the usual ones."""
+def profile_body(*, version: int, share: float, ttl: str, image: str = "") -> dict[str, object]:
+    """Return the body of `POST /networks/{network_id}/shadowing/create`. The limits are the usual ones.
+
+    With an `image` its versions are containers, without one processes.
+    """
     return {
         "name": profile_name(version),
         "componentName": COMPONENT,
         "trafficShadowingPercentage": share,
         "shadowInstanceTTL": ttl,
         "performanceMetrics": ["response_time", "error_rate", "difference_rate", "cpu", "memory"],
-        "variants": [{"name": f"v{version}", "process": _process(version=version)}],
-        "control": {"process": _process(version=1)},
+        "variants": [{"name": f"v{version}", **_runs(version=version, image=image)}],
+        "control": _runs(version=1, image=image),
         "analysis": {"warmUp": f"{WARM_UP:g}s", "block": f"{BLOCK:g}s"},
     }
 
 
-def _process(*, version: int) -> dict[str, object]:
-    return {"command": catalogue_command(version=version, port="{port}"), "readiness": {"path": "/healthz"}}
+def _runs(*, version: int, image: str) -> dict[str, object]:
+    if image:
+        return {"docker": catalogue_in(image, version=version)}
+    command = catalogue_command(version=version, port="{port}")
+    return {"process": {"command": command, "readiness": {"path": "/healthz"}}}
 
 
 def fault_body(instance: str, *, seconds: float) -> dict[str, object]:

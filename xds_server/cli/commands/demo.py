@@ -6,7 +6,7 @@ client was hurt.
 """
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -18,6 +18,9 @@ def command(
         float | None,
         typer.Option(min=1.0, help="How long version 2 is looked at, about.", show_default="as needed"),
     ] = None,
+    runtime: Annotated[
+        Literal["process", "docker"], typer.Option(help="What shadows are; docker needs an engine on this machine.")
+    ] = "process",
     reports: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Write a page on each version there.", show_default="none")
     ] = None,
@@ -25,4 +28,4 @@ def command(
     """Run the demo."""
     from xds_server.demo import SECONDS, run  # noqa: PLC0415 - --help does not wait for it
 
-    return run(keep=keep, seconds=SECONDS if seconds is None else seconds, reports=reports)
+    return run(keep=keep, seconds=SECONDS if seconds is None else seconds, runtime=runtime, reports=reports)

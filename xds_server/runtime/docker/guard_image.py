@@ -5,23 +5,16 @@ Not guaranteed: that an engine of another architecture can run it; its guard the
 """
 
 import hashlib
-import io
-import os
-import re
 import shutil
-import subprocess
-import tarfile
 from functools import cache
 from pathlib import Path
 
-from xds_server.errors import RuntimeFailedError, cut
+from xds_server.errors import RuntimeFailedError
+from xds_server.runtime.docker.root_fs import PATH, libraries, tar
 
 REPOSITORY = "shadowmesh-guard"
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _PROGRAMS = {"sh": "/bin/sh", "sleep": "/bin/sleep", "nft": "/usr/sbin/nft"}
 """Program, and where it is in the image."""
-_LIBRARY = re.compile(r"(?:\S+ => )?(/\S+) \(0x[0-9a-f]+\)")
-_TIMEOUT = 10.0
 
 
 @cache
@@ -40,39 +33,10 @@ def guard_image() -> tuple[str, bytes]:
                 hint="Debian: apt-get install nftables",
             )
         files[target] = Path(found).read_bytes()
-        for library in _libraries(found):
+        for library in libraries(found):
             files[library] = Path(library).read_bytes()
     digest = hashlib.sha256()
     for path, data in sorted(files.items()):
         digest.update(f"{path} {len(data)}\n".encode())
         digest.update(data)
-    return digest.hexdigest()[:12], _tar(files)
-
-
-def _libraries(program: str) -> list[str]:
-    try:
-        told = subprocess.run(  # noqa: S603 - a path that `which` found
-            ["ldd", program],  # noqa: S607 - wherever it is
-            capture_output=True,
-            timeout=_TIMEOUT,
-            check=False,
-            env={"PATH": PATH, "LC_ALL": "C"},
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise RuntimeFailedError(f"the libraries of {program} are not known: {cut(str(error), 200)}") from error
-    return _LIBRARY.findall(told.stdout.decode())
-
-
-def _tar(files: dict[str, bytes]) -> bytes:
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w") as archive:
-        folders = {parent for path in files for parent in Path(path).parents if parent != Path("/")}
-        for folder in sorted({str(f) for f in folders} | {"/run", "/proc", "/sys", "/dev", "/etc"}):
-            entry = tarfile.TarInfo(folder.lstrip("/"))
-            entry.type, entry.mode = tarfile.DIRTYPE, 0o755
-            archive.addfile(entry)
-        for path, data in sorted(files.items()):
-            entry = tarfile.TarInfo(os.fspath(path).lstrip("/"))
-            entry.size, entry.mode = len(data), 0o755
-            archive.addfile(entry, io.BytesIO(data))
-    return out.getvalue()
+    return digest.hexdigest()[:12], tar(files)
