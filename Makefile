@@ -1,5 +1,5 @@
 # The same verbs everywhere; CI calls just these. Each works as the first command ever typed.
-.PHONY: help setup demo test apps chaos verdicts browser lint format bench lock clean
+.PHONY: help setup demo test docker apps chaos verdicts browser lint format bench lock clean
 
 help:            ## list the verbs
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/'
@@ -12,6 +12,9 @@ demo: setup      ## run the main job on a real Envoy, tell what the new version 
 
 test: setup      ## unit, conformance and real-Envoy tests
 	@hack/test
+
+docker: setup    ## containers as shadows on real Docker engines: confinement, egress, limits, nodes
+	@hack/test tests/docker
 
 apps: setup      ## judge released versions of real applications from PyPI, in environments of their own
 	@hack/test tests/apps

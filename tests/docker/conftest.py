@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.docker.engines import DockerEngine, engine, load, why_not
+from tests.docker.engines import DockerEngine, engine, load
 from xds_server.model.docker_host import DockerHost
 from xds_server.model.ids import InstanceID
 from xds_server.model.profile import DockerSpec, Readiness
@@ -23,13 +23,6 @@ PORT = 8080
 ONE = InstanceID("22222222-0000-4000-8000-000000000001")
 TWO = InstanceID("22222222-0000-4000-8000-000000000002")
 APP = {"/app.py": Path(__file__).with_name("app.py").read_bytes(), "/etc/passwd": b"app:x:1001:1001::/:/bin/false\n"}
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    if why := why_not():
-        for item in items:
-            if item.path.is_relative_to(Path(__file__).parent):
-                item.add_marker(pytest.mark.skip(reason=why))
 
 
 @pytest.fixture(scope="session")
