@@ -180,15 +180,15 @@ def parse_one(model: type[D], text: str | bytes, file: str, *, hint: str = "") -
     node, value = found[0]
     if not isinstance(value, dict):
         raise _one(file, f"is {shown(value)}, not an object", hint)
-    try:
-        twice = list(_twice(node, "", set()))
-        if twice:
-            raise InvalidFieldsError(twice)
-        return validate(model, value, whole="the file")
-    except InvalidFieldsError as error:
-        raise InvalidFieldsError(
-            [replace(one, field=f"{file}, line {_line(node, one.field)}: {one.field}") for one in error.problems]
-        ) from error
+    problems: Sequence[FieldProblem] = list(_twice(node, "", set()))
+    if not problems:
+        try:
+            return validate(model, value)
+        except InvalidFieldsError as error:
+            problems = error.problems
+    raise InvalidFieldsError(
+        [replace(one, field=f"{file}, line {_line(node, one.field)}: {one.field}") for one in problems]
+    )
 
 
 def check_together(manifests: Sequence[Manifest]) -> None:

@@ -20,6 +20,7 @@ import structlog
 import uvicorn
 
 from api import create_app
+from api.inventory import read_nodes
 from xds_server import log as logging_setup
 from xds_server.alerts.exposition import Exposition
 from xds_server.alerts.service import FILE, Alerts
@@ -36,7 +37,8 @@ from xds_server.lifecycle.groups import group_of
 from xds_server.lifecycle.publisher import Publisher
 from xds_server.listening import bound
 from xds_server.metrics import REGISTRY
-from xds_server.placement.local import LocalInventory
+from xds_server.placement.inventory import NodesInventory
+from xds_server.placement.local import LocalLook, local_entry
 from xds_server.protocol.board import StatusBoard
 from xds_server.protocol.fetch import fetch
 from xds_server.protocol.server import XdsServer
@@ -104,10 +106,14 @@ async def manager(settings: Settings) -> AsyncIterator[dict[str, int]]:
         collector = Collector(clock=clock, settings=settings.engine)
         publisher = Publisher(cache=cache, board=board, collector=collector, settings=settings)
         fleet = make_fleet(settings)
+        entries = read_nodes(settings.nodes) if settings.nodes else (local_entry(settings.node),)
+        looks = {entry.name: LocalLook() for entry in entries if entry.local}
+        inventory = NodesInventory(entries, looks=looks, runtimes=fleet.kinds)
+        stack.push_async_callback(inventory.close)
         controller = Controller(
             store=SqliteStore(settings.state / "shadowmesh.db"),
             fleet=fleet,
-            inventory=LocalInventory(settings.node, runtimes=fleet.kinds(settings.node.name)),
+            inventory=inventory,
             publisher=publisher,
             collector=collector,
             board=board,

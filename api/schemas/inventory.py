@@ -155,7 +155,7 @@ def _parts(host: str) -> str:
         parts = urlsplit(host)
         name, user, port = parts.hostname or "", parts.username, parts.port
     except ValueError:
-        refuse(f"{shown(host)} is not an engine's address", HOST_HINT)
+        return refuse(f"{shown(host)} is not an engine's address", HOST_HINT)
     extra = parts.query or parts.fragment or parts.password
     if scheme == "unix" and not parts.netloc and len(parts.path) > 1 and not extra:
         return ""
@@ -164,4 +164,4 @@ def _parts(host: str) -> str:
         return name
     if scheme == "ssh" and plain and (user is None or _USER.fullmatch(user)):
         return name
-    refuse(f"{shown(host)} is not an engine's address", HOST_HINT)
+    return refuse(f"{shown(host)} is not an engine's address", HOST_HINT)

@@ -64,6 +64,10 @@ class Placement:
     tolerations: tuple[Toleration, ...] = ()
 
 
+ANY_NODE = Placement()
+"""Nothing is asked."""
+
+
 @dataclass(frozen=True, slots=True)
 class DockerTLS:
     """Files on the manager's machine: what the engine's certificate is checked against, and what we show it."""

@@ -15,6 +15,7 @@ from xds_server.analysis.windows.comparison import Comparison, comparison_of
 from xds_server.analysis.windows.tally import EndpointTally, Tally
 from xds_server.errors import ConflictError, NotFoundError, StaleError
 from xds_server.lifecycle.controls import with_control
+from xds_server.lifecycle.places import Asked
 from xds_server.lifecycle.rollout import RolloutAction, begun, commanded
 from xds_server.lifecycle.ruling import Ruling
 from xds_server.lifecycle.splits import check_weights_now
@@ -242,9 +243,9 @@ class FakeController:
         await self.network(ref)
         return [Node("local", zone="a", memory_bytes=1)]
 
-    async def select_node(self, ref: str, component: str) -> Any:
+    async def select_node(self, ref: str, component: str, asked: Asked) -> Any:
         await self.network(ref)
-        return {"node": "local", "scores": {"local": 1.0}, "component": component}
+        return {"node": "local", "scores": {"local": 1.0}, "component": component, "asked": asked}
 
     async def _sources(self, ref: str, profile: str | None) -> list[Source]:
         network = await self.network(ref)
