@@ -11,7 +11,8 @@ from pathlib import Path
 from api.manifests import parse_one
 from api.schemas.inventory import InventoryDocument
 from xds_server.errors import FieldProblem, InvalidFieldsError
-from xds_server.model.nodes import DockerTLS, NodeEntry
+from xds_server.model.docker_host import TLSFiles
+from xds_server.model.nodes import NodeEntry
 
 _FLAG = "--nodes (SHADOWMESH_NODES)"
 
@@ -41,7 +42,7 @@ def read_nodes(path: Path) -> tuple[NodeEntry, ...]:
     return tuple(entries)
 
 
-def _found(tls: DockerTLS, folder: Path, where: str) -> tuple[DockerTLS, list[FieldProblem]]:
+def _found(tls: TLSFiles, folder: Path, where: str) -> tuple[TLSFiles, list[FieldProblem]]:
     """Return the files with their whole paths, and what is wrong with them."""
     problems, paths = [], {}
     for name in ("ca", "cert", "key"):

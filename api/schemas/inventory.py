@@ -9,7 +9,8 @@ from pydantic import Field, field_validator, model_validator
 from api.schemas.base import OMITTED, Document, refuse, shown
 from api.schemas.placement import MOST, LabelKey, LabelValue, TaintBody
 from api.schemas.values import AnyText, HostAddress, Memory, Number, Text
-from xds_server.model.nodes import Capacity, DockerHost, DockerTLS, NodeEntry
+from xds_server.model.docker_host import DockerHost, TLSFiles
+from xds_server.model.nodes import Capacity, NodeEntry
 
 _PLACE = Text("[-A-Za-z0-9_.]*", "letters, digits, '-', '_' and '.'", most=63)
 _NAME_HINT = "letters, digits, '-', '_' and '.', beginning and ending with a letter or digit"
@@ -48,7 +49,8 @@ class DockerHostBody(Document):
     tls: TLSFilesBody | None = OMITTED
     """Certificates, of `tcp://` alone."""
     address: HostAddress | None = OMITTED
-    """Where Envoys reach the ports of its containers; 127.0.0.1 for `unix://`, the engine's own host otherwise."""
+    """Where Envoys reach the ports of its containers; the engine's own host when left out. With `unix://` they reach
+    the containers themselves, as they can on the same machine."""
 
     @field_validator("host")
     @classmethod
@@ -64,8 +66,8 @@ class DockerHostBody(Document):
 
     def to_model(self) -> DockerHost:
         """Return the engine."""
-        tls = DockerTLS(self.tls.ca, self.tls.cert, self.tls.key) if self.tls else None
-        return DockerHost(self.host, self.address or _parts(self.host) or "127.0.0.1", tls)
+        tls = TLSFiles(self.tls.ca, self.tls.cert, self.tls.key) if self.tls else None
+        return DockerHost(self.host, tls, self.address or _parts(self.host))
 
 
 class CapacityBody(Document):

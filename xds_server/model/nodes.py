@@ -7,6 +7,8 @@ Units: memory is in bytes; `cpus` are processors, 0.5 is half of one.
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from xds_server.model.docker_host import DockerHost
+
 
 class TaintEffect(StrEnum):
     """What a taint does to shadows that do not tolerate it."""
@@ -66,28 +68,6 @@ class Placement:
 
 ANY_NODE = Placement()
 """Nothing is asked."""
-
-
-@dataclass(frozen=True, slots=True)
-class DockerTLS:
-    """Files on the manager's machine: what the engine's certificate is checked against, and what we show it."""
-
-    ca: str
-    cert: str = ""
-    key: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class DockerHost:
-    """A Docker engine.
-
-    `host` is `unix:///path`, `tcp://host:port` or `ssh://user@host[:port]`. `address` is where Envoys reach the ports
-    that its containers publish.
-    """
-
-    host: str
-    address: str = "127.0.0.1"
-    tls: DockerTLS | None = None
 
 
 @dataclass(frozen=True, slots=True)

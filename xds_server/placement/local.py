@@ -16,7 +16,8 @@ import psutil
 
 from xds_server.config import NodeSettings
 from xds_server.errors import ShadowmeshError
-from xds_server.model.nodes import Capacity, DockerHost, NodeEntry
+from xds_server.model.docker_host import DockerHost
+from xds_server.model.nodes import Capacity, NodeEntry
 from xds_server.placement.node import Look
 
 SPAN = 1.0

@@ -6,7 +6,8 @@ import pytest
 
 from api.inventory import read_nodes
 from xds_server.errors import InvalidFieldsError
-from xds_server.model.nodes import Capacity, DockerHost, DockerTLS, NodeEntry, Taint, TaintEffect
+from xds_server.model.docker_host import DockerHost, TLSFiles
+from xds_server.model.nodes import Capacity, NodeEntry, Taint, TaintEffect
 
 WHOLE = """
 nodes:
@@ -52,13 +53,13 @@ def test_an_inventory_is_read(tmp_path: Path) -> None:
         zone="eu-1",
         labels={"disk": "ssd", "example.com/rack": "7"},
         taints=(Taint("gpu", "yes"), Taint("old", "", TaintEffect.PREFER_NO_SCHEDULE)),
-        docker=DockerHost("unix:///run/docker.sock", "127.0.0.1"),
+        docker=DockerHost("unix:///run/docker.sock"),
         capacity=Capacity(3.5, 4 * 1024**3, 10),
         local=True,
     )
-    files = DockerTLS(*(str(tmp_path / f"{name}.pem") for name in ("ca", "cert", "key")))
-    assert there.docker == DockerHost("tcp://there.example:2376", "there.example", files)
-    assert beyond.docker == DockerHost("ssh://ops@10.0.0.3:2222", "192.0.2.3")
+    files = TLSFiles(*(str(tmp_path / f"{name}.pem") for name in ("ca", "cert", "key")))
+    assert there.docker == DockerHost("tcp://there.example:2376", files, "there.example")
+    assert beyond.docker == DockerHost("ssh://ops@10.0.0.3:2222", None, "192.0.2.3")
     assert (beyond.capacity, beyond.local) == (Capacity(None, 500_000_000, 100), False)
 
 
