@@ -12,6 +12,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import structlog
 
@@ -21,10 +22,12 @@ from xds_server.placement.node import NOTHING_TAKEN, Look, Node, Taken
 
 log = structlog.get_logger(__name__)
 
-FRESH = 2.0
+FRESH = 5.0
 """Seconds that a look is good for."""
-STALE = 15.0
+STALE = 30.0
 """Seconds after which a look is no longer gone by, if there can be another."""
+AT_ONCE = 50
+"""Looks that one `refresh` begins, beyond those that it waits for: a thousand would take a while only to begin."""
 LOOK_TIMEOUT = 5.0
 """Longest look at one machine."""
 WAIT = 2.0
@@ -60,16 +63,14 @@ class NodesInventory:
     async def refresh(self) -> None:
         """See `Inventory.refresh`."""
         now = self._clock()
+        old = [place for place in self._places if now - place.at >= FRESH and place.looking is not None]
         waiting = []
-        for place in self._places:
-            if now - place.at < FRESH:
-                continue
-            name = place.entry.name
-            if name not in self._looking and place.looking is not None:
-                self._looking[name] = task = asyncio.create_task(self._look(place), name=f"look at node {name}")
-                task.add_done_callback(partial(self._looked, name))
-            if name in self._looking and now - place.at >= STALE:
-                waiting.append(self._looking[name])
+        for place in old:
+            overdue = now - place.at >= STALE
+            if overdue or len(self._looking) < AT_ONCE:
+                task = self._under_way(place)
+                if overdue:
+                    waiting.append(task)
         if waiting:
             await asyncio.wait(waiting, timeout=WAIT)
 
@@ -83,6 +84,14 @@ class NodesInventory:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _under_way(self, place: "_Place") -> asyncio.Task[None]:
+        name = place.entry.name
+        task = self._looking.get(name)
+        if task is None:
+            self._looking[name] = task = asyncio.create_task(self._look(place), name=f"look at node {name}")
+            task.add_done_callback(partial(self._looked, name))
+        return task
 
     def _looked(self, name: str, _: asyncio.Task[None]) -> None:
         del self._looking[name]
@@ -99,9 +108,10 @@ class NodesInventory:
         except Exception as error:
             log.exception("a node could not be looked at", node=place.entry.name)
             seen = f"an error of Shadowmesh itself: {type(error).__name__}"
-        if isinstance(seen, str) != isinstance(place.seen, str) or place.seen == UNSEEN:
-            why = seen if isinstance(seen, str) else ""
-            log.log(30 if why else 20, "node", node=place.entry.name, healthy=not why, reason=why)
+        if isinstance(seen, str) and seen != place.seen:
+            log.warning("node: not healthy", node=place.entry.name, reason=seen)
+        elif isinstance(place.seen, str) and not isinstance(seen, str) and place.seen != UNSEEN:
+            log.info("node: healthy again", node=place.entry.name)
         place.saw(seen, self._clock())
 
 
@@ -140,17 +150,17 @@ class _Place:
         return self._node
 
     def _made(self, taken: Taken) -> Node:
-        node = replace(
-            self._plain,
-            requested_cpus=taken.cpus,
-            requested_memory_bytes=taken.memory_bytes,
-            running=taken.shadows,
-        )
+        requested: dict[str, Any] = {
+            "requested_cpus": taken.cpus,
+            "requested_memory_bytes": taken.memory_bytes,
+            "running": taken.shadows,
+        }
         if isinstance(self.seen, str):
-            return replace(node, healthy=False, reason=self.seen)
+            return replace(self._plain, healthy=False, reason=self.seen, **requested)
         look, capacity = self.seen, self.entry.capacity
         return replace(
-            node,
+            self._plain,
+            **requested,
             away=look.away,
             cpus=look.cpus if capacity.cpus is None else capacity.cpus,
             cpu_load=look.cpu_load,
