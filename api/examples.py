@@ -96,4 +96,4 @@ FAULT: dict[str, Any] = {
     "faultInjectionParameters": {"abort": {"httpStatus": 503, "percentage": 100}},
     "duration": "60s",
 }
-SELECT: dict[str, Any] = {"componentName": "catalog"}
+SELECT: dict[str, Any] = {"componentName": "catalog", "runtime": "docker", "cpus": 0.5, "memory": "256Mi"}

@@ -10,7 +10,7 @@ Not guaranteed: that what a manifest names exists (a network, a component); the 
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import yaml
@@ -19,7 +19,7 @@ from yaml.composer import Composer
 from yaml.constructor import SafeConstructor
 from yaml.resolver import Resolver
 
-from api.schemas.base import Document, shown, validate
+from api.schemas.base import D, Document, shown, validate
 from api.schemas.network import Label, NetworkSpec
 from api.schemas.profile import ManifestProfileSpec
 from api.schemas.values import AnyText, Name
@@ -158,6 +158,37 @@ def read_document(text: bytes, file: str) -> Any:
     if len(found) != 1:
         raise _one(file, f"holds {len(found)} documents", "one document")
     return found[0]
+
+
+def parse_one(model: type[D], text: str | bytes, file: str, *, hint: str = "") -> D:
+    """Return the one document of a text, validated.
+
+    Args:
+        model: the kind of document.
+        text: YAML or JSON.
+        file: how to call it in errors.
+        hint: what it should be when it is not even an object.
+
+    Raises:
+        InvalidFieldsError: with every problem, its line and its field, or the one reason why it cannot be read.
+    """
+    if len(text) > MAX_BYTES:
+        raise _one(file, f"has {len(text)} bytes", f"at most {MAX_BYTES}")
+    found = [(node, value) for node, value in _documents(text, file) if value is not None]
+    if len(found) != 1:
+        raise _one(file, f"holds {len(found)} documents" if found else "is empty", hint or "one document")
+    node, value = found[0]
+    if not isinstance(value, dict):
+        raise _one(file, f"is {shown(value)}, not an object", hint)
+    problems: Sequence[FieldProblem] = list(_twice(node, "", set()))
+    if not problems:
+        try:
+            return validate(model, value)
+        except InvalidFieldsError as error:
+            problems = error.problems
+    raise InvalidFieldsError(
+        [replace(one, field=f"{file}, line {_line(node, one.field)}: {one.field}") for one in problems]
+    )
 
 
 def check_together(manifests: Sequence[Manifest]) -> None:

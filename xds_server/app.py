@@ -36,11 +36,10 @@ from xds_server.lifecycle.groups import group_of
 from xds_server.lifecycle.publisher import Publisher
 from xds_server.listening import bound
 from xds_server.metrics import REGISTRY
-from xds_server.placement.local import LocalInventory
+from xds_server.nodes import make_nodes
 from xds_server.protocol.board import StatusBoard
 from xds_server.protocol.fetch import fetch
 from xds_server.protocol.server import XdsServer
-from xds_server.runtime.factory import make_fleet
 from xds_server.store.sqlite import SqliteStore
 from xds_server.translate.render import as_any
 
@@ -103,11 +102,12 @@ async def manager(settings: Settings) -> AsyncIterator[dict[str, int]]:
         board = StatusBoard()
         collector = Collector(clock=clock, settings=settings.engine)
         publisher = Publisher(cache=cache, board=board, collector=collector, settings=settings)
-        fleet = make_fleet(settings)
+        nodes = make_nodes(settings)
+        stack.push_async_callback(nodes.close)
         controller = Controller(
             store=SqliteStore(settings.state / "shadowmesh.db"),
-            fleet=fleet,
-            inventory=LocalInventory(settings.node, runtimes=fleet.kinds(settings.node.name)),
+            fleet=nodes.fleet,
+            inventory=nodes.inventory,
             publisher=publisher,
             collector=collector,
             board=board,

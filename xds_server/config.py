@@ -205,7 +205,7 @@ class LogSettings(_Part):
 
 
 class NodeSettings(_Part):
-    """The machine that the manager runs on, as a place for shadows."""
+    """The machine that the manager runs on, as a place for shadows; with `--nodes`, that file says it."""
 
     name: str = "local"
     """Name of the node."""
@@ -215,6 +215,8 @@ class NodeSettings(_Part):
     """Zone, for placement."""
     max_shadows: int = Field(default=100, ge=0)
     """Shadow instances that may run here at once."""
+    cpus: float | None = Field(default=None, gt=0)
+    """Processors that containers may ask for here, all together; those of the machine when not set."""
     ports: tuple[int, int] = (20000, 29999)
     """Ports that process shadows are given, first and last."""
 
@@ -268,6 +270,8 @@ class Settings(BaseSettings):
 
     state: Path = Path("shadowmesh-state")
     """Folder of everything that survives a restart: database, logs of shadows, last good resources."""
+    nodes: Path | None = None
+    """File with the nodes that shadows may run on (docs/placement.md); without it, this machine is the only one."""
     keep_shadows: bool = False
     """Leave running shadows, and the engine, to the manager that starts next, instead of ending them at a stop."""
     xds: XdsSettings = XdsSettings()

@@ -29,12 +29,12 @@ async def status(network_id: NetworkRef, desk: Desk) -> StatusView:
 
 @router.get("/networks/{network_id}/nodes")
 async def list_nodes(network_id: NetworkRef, desk: Desk) -> NodeList:
-    """List the nodes that shadows may run on, with their load."""
+    """List the nodes that shadows may run on: load, what shadows ask for, health, what is left alone for a while."""
     return NodeList(items=[plain(node) for node in await desk.nodes(network_id)])
 
 
 @router.post("/networks/{network_id}/nodes:select", openapi_extra=openapi.body(SelectNodeBody, catalog=examples.SELECT))
 async def select_node(network_id: NetworkRef, body: _Select, desk: Desk) -> dict[str, Any]:
     """Tell which node a shadow of a component would get now, each node's score, and why. Nothing is reserved."""
-    chosen: dict[str, Any] = plain(await desk.select_node(network_id, body.component_name))
+    chosen: dict[str, Any] = plain(await desk.select_node(network_id, body.component_name, body.to_model()))
     return chosen

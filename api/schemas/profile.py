@@ -11,6 +11,7 @@ from api.schemas.control import ControlBody
 from api.schemas.fault import FaultParametersBody
 from api.schemas.judging import check_measured
 from api.schemas.match import MatchBody
+from api.schemas.placement import PlacementBody
 from api.schemas.split import ModeName, SplitBody, SplitChangeBody, Steps, check_start, split_fields, weights_of
 from api.schemas.values import DAY, Duration, Name, Number, Reference, Share
 from api.schemas.variant import VariantBody
@@ -19,6 +20,7 @@ from xds_server.lifecycle.splits import check_split
 from xds_server.lifecycle.views import ProfileChange
 from xds_server.model.ids import NetworkID, ProfileID
 from xds_server.model.names import ARMS
+from xds_server.model.nodes import ANY_NODE
 from xds_server.model.profile import (
     CONTROL,
     DEFAULT_CAPTURE_BYTES,
@@ -71,6 +73,8 @@ class ProfileSpec(Document):
     """Longest a copy may take."""
     max_request_bytes: Annotated[int, Number(1, 1024 * _MEGABYTE, "bytes", whole=True)] = _MEGABYTE
     """Largest request body that is copied; the copy of a larger one is answered 413."""
+    placement: PlacementBody | None = OMITTED
+    """Which nodes the shadows may run on, the control too."""
     control: ControlBody | None = OMITTED
     """A second instance of the original's own version, to tell noise from change; the component's `version` if it has
     one when left out."""
@@ -144,6 +148,7 @@ class ProfileSpec(Document):
             capture=Capture(head_bytes=self.capture.head_bytes, checksum=self.capture.checksum),
             shadow_timeout=self.shadow_timeout,
             max_request_bytes=self.max_request_bytes,
+            placement=self.placement.to_model() if self.placement else ANY_NODE,
             control=self.control.to_model() if self.control else None,
             analysis=self.analysis.to_model(),
             mode=mode,
@@ -227,6 +232,7 @@ def fields_of(profile: ShadowingProfile) -> dict[str, Any]:
         ),
         "shadow_timeout": profile.shadow_timeout,
         "max_request_bytes": profile.max_request_bytes,
+        "placement": PlacementBody.of(profile.placement) if profile.placement != ANY_NODE else None,
         "control": ControlBody.of(profile.control) if profile.control else None,
         "analysis": AnalysisBody.of(profile.analysis),
         **split_fields(profile),

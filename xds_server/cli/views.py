@@ -112,7 +112,9 @@ def faults(items: Iterable[JSON]) -> Table:
 
 def nodes(items: Iterable[JSON]) -> Table:
     """Return nodes as a table."""
-    made = table("NAME", "REGION", "ZONE", "HEALTHY", "SHADOWS", "CPU", "FREE MEMORY")
+    made = table(
+        "NAME", "REGION", "ZONE", "HEALTHY", "SHADOWS", "CPUS", "MEMORY", "LOAD", "FREE MEMORY", "LABELS", "TAINTS"
+    )
     return rows(
         made,
         (
@@ -120,14 +122,30 @@ def nodes(items: Iterable[JSON]) -> Table:
                 n["name"],
                 n["region"],
                 n["zone"],
-                n["reason"] or n["healthy"],
+                _health(n),
                 f"{n['running']} of {n['maxShadows']}",
+                f"{n['requestedCpus']:g} of {n['cpus']:g}",
+                f"{number(n['requestedMemoryBytes'], 'bytes')} of {number(n['memoryBytes'], 'bytes')}",
                 number(n["cpuLoad"], "%"),
                 number(n["memoryFreeBytes"], "bytes"),
+                "; ".join(f"{name}={value}" for name, value in n["labels"].items() if not name.startswith(_KNOWN)),
+                "; ".join(f"{t['key']}{'=' if t['value'] else ''}{t['value']}:{t['effect']}" for t in n["taints"]),
             )
             for n in items
         ),
     )
+
+
+_KNOWN = ("kubernetes.io/hostname", "topology.kubernetes.io/")
+"""Labels that say what other columns do."""
+
+
+def _health(node: JSON) -> str:
+    if not node["healthy"]:
+        return str(node["reason"])
+    away = [f"no {kind}: {why}" for kind, why in node["away"].items()]
+    off = [f"{kind} left alone until {one['until'][11:19]}: {one['reason']}" for kind, one in node["backedOff"].items()]
+    return "; ".join((*away, *off)) or "yes"
 
 
 def envoys(items: Iterable[JSON]) -> Table:

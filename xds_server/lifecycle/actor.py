@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import structlog
 
-from xds_server.errors import RuntimeFailedError, ShadowmeshError, StoreError
+from xds_server.errors import RuntimeFailedError, ShadowmeshError, StoreError, UnavailableError
 from xds_server.lifecycle.clock import Clock
 from xds_server.lifecycle.transitions import Action, Event, transition
 from xds_server.model.ids import InstanceID
@@ -71,6 +71,23 @@ class Desk(Protocol):
     def ended(self, instance: InstanceID, *, before: InstanceStatus) -> None:
         """It has just got a status from which nothing comes back."""
 
+    def started(self, instance: InstanceID) -> None:
+        """Its node has started it."""
+
+    async def elsewhere(self, instance: InstanceID, error: UnavailableError, tried: Mapping[str, str]) -> "Site":
+        """Find it another place, on record before anything is started there.
+
+        Args:
+            instance: its id.
+            error: why its node could not start it.
+            tried: all nodes that could not, this one with them, and why.
+
+        Raises:
+            UnavailableError: no other node can take it; with what each of them said.
+            StoreError: it could not be recorded.
+        """
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Site:
@@ -95,6 +112,8 @@ class Actor:
         self._clock = clock
         self._todo: asyncio.Queue[Action] = asyncio.Queue()
         self._starting: asyncio.Task[Started] | None = None
+        self._deadline: datetime | None = None
+        """Of its TTL, as the runtime was told it at the start."""
         self._side: set[asyncio.Task[None]] = set()
         self._task: asyncio.Task[None] | None = None
         self._perform: Mapping[Action, Callable[[], Coroutine[Any, Any, None]]] = {
@@ -165,24 +184,48 @@ class Actor:
     # The actions.
 
     async def _start(self) -> None:
+        self._begin()
+        self._aside(self._bring_up)
+
+    def _begin(self) -> None:
         expires_at = self._desk.instance(self.id).expires_at
         # A task of its own: the runtime is never interrupted between spawning and telling the handle.
-        self._starting = starting = asyncio.create_task(
+        self._starting = asyncio.create_task(
             self._site.runtime.start(self.id, self._site.spec, deadline=runtime_deadline(expires_at)),
             name=f"shadow {self.id}, start",
         )
-        self._aside(lambda: self._bring_up(starting, expires_at))
+        self._deadline = expires_at
 
-    async def _bring_up(self, starting: asyncio.Task[Started], expires_at: datetime) -> None:
+    async def _bring_up(self) -> None:
         try:
-            started = await asyncio.shield(starting)
+            started = await self._started()
             await self._note(started)
-            if self._desk.instance(self.id).expires_at != expires_at:
+            if self._desk.instance(self.id).expires_at != self._deadline:
                 await self._extend()
         except ShadowmeshError as error:
             self._not_ready(error)
             return
         await self._until_ready(started)
+
+    async def _started(self) -> Started:
+        """Return when a node has started it: its own, or if it is that node's fault, one after the other."""
+        tried: dict[str, str] = {}
+        while True:
+            assert self._starting is not None  # noqa: S101 - `_start` made it
+            try:
+                started = await asyncio.shield(self._starting)
+            except UnavailableError as error:
+                now = self._desk.instance(self.id)
+                if now.ended:
+                    raise
+                tried[now.node] = str(error)
+                self._site = await self._desk.elsewhere(self.id, error, tried)
+                if self._desk.instance(self.id).ended:
+                    raise  # its end came while this was written; nothing is started any more
+                self._begin()
+            else:
+                self._desk.started(self.id)
+                return started
 
     async def _note(self, started: Started) -> None:
         self._desk.update(self.id, handle=dict(started.handle), address=started.address)
@@ -248,10 +291,12 @@ class Actor:
 
     async def _handle(self) -> dict[str, str]:
         """Return the handle, also that of a start which is under way; empty when there is none."""
-        if self._starting is not None:
-            await asyncio.wait((self._starting,))
-            if not self._starting.cancelled() and self._starting.exception() is None:
-                return dict(self._starting.result().handle)
+        waited: asyncio.Task[Started] | None = None
+        while (starting := self._starting) is not None and starting is not waited:
+            await asyncio.wait((starting,))
+            waited = starting  # it may be tried on one node after the other
+        if waited is not None and not waited.cancelled() and waited.exception() is None:
+            return dict(waited.result().handle)
         return self._desk.instance(self.id).handle
 
     async def _extend(self) -> None:

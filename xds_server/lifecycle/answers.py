@@ -15,6 +15,7 @@ from xds_server.analysis.query.diff_query import DiffQuery, Source, sources_of
 from xds_server.analysis.query.distribution import histograms_of
 from xds_server.errors import NotFoundError
 from xds_server.lifecycle.context import Context
+from xds_server.lifecycle.places import Asked, Wanted
 from xds_server.lifecycle.registry import NetworkRecord
 from xds_server.lifecycle.verdicts import Shown
 from xds_server.lifecycle.views import ArchivedComparison, InstanceView, NetworkStatus, ProfileView
@@ -74,7 +75,7 @@ class Answers:
         """Return each profile with what alerts and metrics are made of, oldest first in each network."""
         return watched(self._context.parts.registry, self._collector, self._context.verdicts.of)
 
-    async def choice(self, record: NetworkRecord, component: str) -> Choice:
+    async def choice(self, record: NetworkRecord, component: str, asked: Asked) -> Choice:
         """Return the node that a shadow of a component would get now, and why. Raises: NotFoundError."""
         network = record.network
         found = network.component(component)
@@ -84,7 +85,9 @@ class Answers:
                 field="componentName",
                 hint=f"components: {', '.join(c.name for c in network.components)}",
             )
-        return await self._context.places.choose(found)
+        parts = self._context.parts
+        demand = asked.demand(parts.fleet.all_kinds())
+        return await parts.places.choose(Wanted(network.id, found, asked.placement), demand)
 
     async def diffs(self, record: NetworkRecord, query: DiffQuery, *, profile: str | None) -> Mapping[str, Any]:
         """Return a page of differences. Raises: NotFoundError, InvalidError (the cursor), StoreError."""

@@ -7,7 +7,6 @@ from xds_server.errors import NotFoundError, StaleError
 from xds_server.lifecycle.archive import Archive
 from xds_server.lifecycle.faults import Faults
 from xds_server.lifecycle.measures import Measures
-from xds_server.lifecycle.places import Places
 from xds_server.lifecycle.registry import NetworkRecord
 from xds_server.lifecycle.shadows import Parts, Shadows
 from xds_server.lifecycle.summaries import Summaries
@@ -21,7 +20,6 @@ class Context:
     parts: Parts
     shadows: Shadows
     faults: Faults
-    places: Places
     summaries: Summaries
     archive: Archive
     verdicts: Verdicts[Any]

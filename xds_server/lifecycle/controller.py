@@ -29,7 +29,7 @@ from xds_server.lifecycle.deadlines import Deadlines
 from xds_server.lifecycle.faults import FAULT_KEY, Faults
 from xds_server.lifecycle.measures import Measures
 from xds_server.lifecycle.networks import Networks
-from xds_server.lifecycle.places import Places
+from xds_server.lifecycle.places import Asked, Places
 from xds_server.lifecycle.profiles import IdempotencyKey, Profiles
 from xds_server.lifecycle.publisher import Publisher
 from xds_server.lifecycle.registry import NetworkRecord, Registry
@@ -42,10 +42,12 @@ from xds_server.lifecycle.transitions import Event
 from xds_server.lifecycle.verdicts import Judge, Verdict, Verdicts
 from xds_server.lifecycle.views import ArchivedComparison, NetworkStatus, ProfileChange, ProfileView
 from xds_server.lifecycle.watch import live_ids, subjects
-from xds_server.model.ids import FaultID, InstanceID
+from xds_server.model.ids import FaultID, InstanceID, NetworkID
+from xds_server.model.names import NODE_METADATA
 from xds_server.model.network import VirtualNetwork
 from xds_server.model.profile import Fault, FaultParameters, ShadowingProfile
 from xds_server.placement.choice import Choice
+from xds_server.placement.nearness import Spot
 from xds_server.placement.node import Inventory, Node
 from xds_server.protocol.board import StatusBoard
 from xds_server.runtime.fleet import Fleet
@@ -96,6 +98,7 @@ class Controller:
     ) -> None:
         self._collector = collector
         self._publisher = publisher
+        self._board = board
         self._store = store
         self._registry = Registry()
         self._deadlines = Deadlines(clock=clock, due=self._due)
@@ -108,6 +111,7 @@ class Controller:
             settings=settings,
             registry=self._registry,
             deadlines=self._deadlines,
+            places=Places(inventory=inventory, envoys=self._spots, clock=clock),
         )
         self._shadows = Shadows(parts)
         summaries = Summaries(clock=clock, store=store, collector=collector, profiles=partial(live_ids, self._registry))
@@ -131,7 +135,6 @@ class Controller:
             parts=parts,
             shadows=self._shadows,
             faults=Faults(parts),
-            places=Places(inventory=inventory, running=self._shadows.by_node),
             summaries=summaries,
             archive=archive,
             verdicts=Verdicts(
@@ -394,11 +397,11 @@ class Controller:
     async def nodes(self, ref: str) -> Sequence[Node]:
         """Return the candidate nodes with their load now. Raises: NotFoundError."""
         self._registry.find(ref)
-        return await self._context.places.nodes()
+        return await self._context.parts.places.nodes()
 
-    async def select_node(self, ref: str, component: str) -> Choice:
+    async def select_node(self, ref: str, component: str, asked: Asked | None = None) -> Choice:
         """Return the choice that a shadow of this component would get now, and why. Raises: NotFoundError."""
-        return await self._answers.choice(self._registry.find(ref), component)
+        return await self._answers.choice(self._registry.find(ref), component, asked or Asked())
 
     async def diffs(self, ref: str, query: DiffQuery, *, profile: str | None = None) -> Mapping[str, Any]:
         """Return a page of differences (`analysis.diff_page`) of a profile, living or archived; or of all living ones.
@@ -434,6 +437,10 @@ class Controller:
             work.close()
             raise UnavailableError("the manager is not running, or stopping", hint="try again in a moment")
         return await asyncio.shield(self._job(work))
+
+    def _spots(self, network: NetworkID) -> Iterator[Spot]:
+        for node in self._board.connected(self._publisher.groups(network)):
+            yield Spot(node.region, node.zone, str(node.metadata.get(NODE_METADATA, "")))
 
     def _heed(self, profile: ShadowingProfile, verdict: Verdict) -> None:
         if self._open:

@@ -20,6 +20,7 @@ from xds_server.errors import ConflictError, InvalidError
 from xds_server.lifecycle.context import Context, check_open, check_revision
 from xds_server.lifecycle.controls import expiry, first_start, missing, with_control
 from xds_server.lifecycle.faults import profile_faults
+from xds_server.lifecycle.places import Wanted
 from xds_server.lifecycle.registry import NetworkRecord
 from xds_server.lifecycle.rollout import begun, gives_more, sends, under_way
 from xds_server.lifecycle.splits import check_beside, check_split, check_weights_now
@@ -90,7 +91,8 @@ class Profiles:
             created = begun(created, now)
             component = self._check_new(record, created)
             variants = created.versions if sends(created) else ()
-            async with self._context.places.reserved(component, [v.spec for v in variants]) as nodes:
+            wanted = Wanted(record.network.id, component, created.placement)
+            async with self._parts.places.reserved(wanted, [v.spec for v in variants]) as nodes:
                 instances = self._pending(created, variants, nodes)
                 faults = profile_faults(created, instances, now=now)
                 await self._parts.store.apply(
@@ -160,7 +162,8 @@ class Profiles:
         of_it = record.instances_of(after.id)
         variants = missing(after, of_it, now=self._parts.clock.now()) if start and sends(after) else ()
         component = self._check_changed(record, after, revived=any(not after.is_control(v.name) for v in variants))
-        async with self._context.places.reserved(component, [v.spec for v in variants]) as nodes:
+        wanted = Wanted(record.network.id, component, after.placement)
+        async with self._parts.places.reserved(wanted, [v.spec for v in variants]) as nodes:
             new = self._pending(after, variants, nodes, first=first_start(after, of_it))
             more = self._judged(after.id, acted, anew=anew)
             await self._write_change(record, before, after, new, more)

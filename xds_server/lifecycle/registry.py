@@ -11,6 +11,7 @@ from typing import Any
 
 from xds_server.errors import NotFoundError
 from xds_server.lifecycle.controls import first_start, why_over
+from xds_server.lifecycle.places import Wanted
 from xds_server.lifecycle.rollout import silenced
 from xds_server.model.ids import FaultID, InstanceID, NetworkID, ProfileID
 from xds_server.model.network import VirtualNetwork
@@ -84,6 +85,12 @@ class NetworkRecord:
         """Return what an instance runs."""
         versions = self.profiles[instance.profile_id].versions
         return next(v.spec for v in versions if v.name == instance.variant)
+
+    def wanted(self, instance: ShadowInstance) -> Wanted | None:
+        """Return for whom an instance needs a place; None when its component is gone."""
+        component = self.network.component(instance.component_name)
+        placement = self.profiles[instance.profile_id].placement
+        return None if component is None else Wanted(self.network.id, component, placement)
 
     def why_over(self, instance: ShadowInstance) -> str:
         """Return what is said when an instance's time is over; empty: the usual words."""

@@ -6,16 +6,18 @@ shadow is ended all the same.
 """
 
 import asyncio
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import structlog
+
 from xds_server.config import Settings
-from xds_server.errors import StoreError
+from xds_server.errors import StoreError, UnavailableError
 from xds_server.lifecycle.actor import Actor, Site
 from xds_server.lifecycle.clock import Clock
 from xds_server.lifecycle.deadlines import Deadlines
+from xds_server.lifecycle.places import Places
 from xds_server.lifecycle.publisher import Publisher
 from xds_server.lifecycle.registry import NetworkRecord, Registry
 from xds_server.lifecycle.sampler import Sampler
@@ -23,11 +25,12 @@ from xds_server.lifecycle.transitions import Event
 from xds_server.model.ids import InstanceID, NetworkID
 from xds_server.model.rollout import Mode
 from xds_server.model.shadow import InstanceStatus, ShadowInstance
-from xds_server.placement.choice import Demand
 from xds_server.protocol.board import StatusBoard
 from xds_server.runtime.base import Runtime
-from xds_server.runtime.fleet import Fleet, kind_of
+from xds_server.runtime.fleet import Fleet
 from xds_server.store.base import Changes, Store
+
+log = structlog.get_logger(__name__)
 
 DRAIN = 3.0
 """Seconds that an instance of a split goes on after the Envoys know that nobody new is sent to it."""
@@ -47,6 +50,7 @@ class Parts:
     settings: Settings
     registry: Registry
     deadlines: Deadlines
+    places: Places
 
     async def settled(self, network: NetworkID) -> bool:
         """Wait until a network's Envoys have answered everything, `xds.removal_timeout` at most; tell whether."""
@@ -72,6 +76,10 @@ class Shadows:
         actor = Actor(instance.id, site=site, desk=self, clock=self._parts.clock)
         self._actors[instance.id] = actor
         self._home[instance.id] = record
+        wanted = record.wanted(instance)
+        if wanted is not None:
+            starting = instance.status is InstanceStatus.PENDING
+            self._parts.places.taken(instance.id, instance.node, wanted, spec, starting=starting)
         if not instance.ended:
             self._parts.deadlines.set(TTL_KEY + instance.id, instance.expires_at)
         return actor
@@ -116,15 +124,6 @@ class Shadows:
         wanted = set(self._actors) if instances is None else {i.id for i in instances}
         await asyncio.gather(*(actor.gone() for id_, actor in list(self._actors.items()) if id_ in wanted))
 
-    def by_node(self) -> Counter[str]:
-        """Count the shadows that take a place, by node."""
-        counts: Counter[str] = Counter()
-        for instance_id in self._actors:
-            record = self._home[instance_id]
-            instance = record.instances[instance_id]
-            counts[instance.node] += Demand.of(kind_of(record.spec_of(instance))).slots
-        return counts
-
     # The desk.
 
     def instance(self, instance: InstanceID) -> ShadowInstance:
@@ -133,6 +132,8 @@ class Shadows:
 
     def update(self, instance: InstanceID, **changes: Any) -> ShadowInstance:
         """See `Desk`."""
+        if changes.get("status") is InstanceStatus.RUNNING:
+            self._parts.places.up(instance)
         return self._home[instance].update(instance, **changes)
 
     async def record(self, instance: InstanceID) -> None:
@@ -153,6 +154,27 @@ class Shadows:
             for old in surplus:
                 record.instances.pop(old, None)
                 self.sampler.drop(old)
+
+    def started(self, instance: InstanceID) -> None:
+        """See `Desk`."""
+        record = self._home[instance]
+        now = record.instances[instance]
+        self._parts.places.started(now.node, record.spec_of(now))
+
+    async def elsewhere(self, instance: InstanceID, error: UnavailableError, tried: Mapping[str, str]) -> Site:
+        """See `Desk`."""
+        record, places = self._home[instance], self._parts.places
+        now = record.instances[instance]
+        spec, wanted = record.spec_of(now), record.wanted(now)
+        places.could_not(now.node, spec, error)
+        log.warning("shadow: its node could not start it", instance=instance, node=now.node, reason=str(error))
+        if wanted is None:
+            raise error
+        node = await places.moved(instance, wanted, spec, tried=tried)
+        told = "; ".join(f"{name} could not start it: {why}" for name, why in tried.items())
+        record.update(instance, node=node, reason=told)
+        await self.record(instance)
+        return Site(self._parts.fleet.of(node, spec), spec)
 
     def publish(self, instance: InstanceID) -> None:
         """See `Desk`."""
@@ -187,6 +209,7 @@ class Shadows:
     def _done(self, actor: Actor) -> None:
         self._actors.pop(actor.id, None)
         self._home.pop(actor.id, None)
+        self._parts.places.left(actor.id)
 
     def _running(self) -> Iterator[tuple[ShadowInstance, Runtime]]:
         for instance_id in list(self._actors):

@@ -13,6 +13,7 @@ from enum import StrEnum
 
 from xds_server.model.analysis import DEFAULT_ANALYSIS, Analysis
 from xds_server.model.ids import FaultID, InstanceID, NetworkID, ProfileID
+from xds_server.model.nodes import ANY_NODE, Placement
 from xds_server.model.rollout import Mode, Rollout, Split, Step
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
@@ -286,6 +287,7 @@ class ShadowingProfile:
     max_request_bytes: int = 1024 * 1024
     """Cap of the guard on the shadow leg: a larger copy is answered 413 by Envoy, the original is untouched."""
     analysis: Analysis = DEFAULT_ANALYSIS
+    placement: Placement = ANY_NODE
     control: Control | None = None
     mode: Mode = Mode.SHADOW
     split: Split | None = None

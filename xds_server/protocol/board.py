@@ -123,6 +123,10 @@ class StatusBoard:
         found.extend(self._refreshed(gone) for (g, _), gone in self._gone.items() if groups is None or g in groups)
         return sorted(found, key=lambda envoy: (envoy.node.id, envoy.group))
 
+    def connected(self, groups: Collection[str]) -> list[NodeInfo]:
+        """Return who is connected of `groups`; cheaper than `envoys`."""
+        return [connections[0].node for (group, _), connections in self._open.items() if group in groups]
+
     async def settled(
         self,
         group_filter: Callable[[str], bool] | Collection[str],

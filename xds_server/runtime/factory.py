@@ -4,14 +4,14 @@ A new one: its spec class in model/profile.py, its file here, a line in `fleet.K
 """
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 
 from xds_server.config import Settings
 from xds_server.errors import InvalidError
+from xds_server.model.nodes import NodeEntry
 from xds_server.runtime.base import Runtime
 from xds_server.runtime.docker.engine import Engine
-from xds_server.runtime.docker.hosts import local_host
 from xds_server.runtime.docker.runtime import DockerRuntime
 from xds_server.runtime.endpoint import MAX_PORT, EndpointRuntime
 from xds_server.runtime.fleet import Fleet
@@ -21,8 +21,25 @@ from xds_server.runtime.ports import Ports
 from xds_server.runtime.process import ProcessRuntime
 
 
-def make_fleet(settings: Settings, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Fleet:
+def make_engines(entries: Iterable[NodeEntry]) -> dict[str, Engine]:
+    """Return the Docker engines by node. None of them is asked anything yet."""
+    return {entry.name: Engine(entry.docker, node=entry.name) for entry in entries if entry.docker is not None}
+
+
+def make_fleet(
+    settings: Settings,
+    entries: Iterable[NodeEntry],
+    engines: Mapping[str, Engine],
+    *,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> Fleet:
     """Return the runtimes of all nodes. Nothing is started or written.
+
+    Args:
+        settings: of this process.
+        entries: the nodes.
+        engines: their Docker engines.
+        now: wall clock.
 
     Raises:
         InvalidError: settings that cannot be right.
@@ -35,13 +52,14 @@ def make_fleet(settings: Settings, *, now: Callable[[], datetime] = lambda: date
             hint="--node-ports FIRST-LAST, like 20000-29999",
         )
     ports = Ports(first, last, start=secrets.randbelow(last - first + 1))
-    local: dict[str, Runtime] = {
-        ProcessRuntime.kind: ProcessRuntime(settings.state / "shadows", ports=ports, now=now),
-        EndpointRuntime.kind: EndpointRuntime(),
-        OriginalRuntime.kind: OriginalRuntime(),
-    }
-    host = local_host(settings.docker)
-    if host is not None:
-        engine = Engine(host, node=settings.node.name)
-        local[DockerRuntime.kind] = DockerRuntime(engine, manager=Identity(settings.state), now=now)
-    return Fleet({settings.node.name: local})
+    process = ProcessRuntime(settings.state / "shadows", ports=ports, now=now)
+    anywhere: dict[str, Runtime] = {EndpointRuntime.kind: EndpointRuntime(), OriginalRuntime.kind: OriginalRuntime()}
+    identity = Identity(settings.state)
+    nodes: dict[str, dict[str, Runtime]] = {}
+    for entry in entries:
+        nodes[entry.name] = own = dict(anywhere)
+        if entry.local:
+            own[ProcessRuntime.kind] = process
+        if entry.name in engines:
+            own[DockerRuntime.kind] = DockerRuntime(engines[entry.name], manager=identity, now=now)
+    return Fleet(nodes)

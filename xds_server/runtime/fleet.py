@@ -69,6 +69,10 @@ class Fleet:
         """Return the kinds of variants that a node can run."""
         return tuple(self._nodes.get(node, {}))
 
+    def all_kinds(self) -> set[str]:
+        """Return the kinds of variants that some node can run."""
+        return {kind for runtimes in self._nodes.values() for kind in runtimes}
+
     def all(self) -> Iterator[tuple[str, Runtime]]:
         """Return each runtime once, with the name of its (first) node."""
         seen: set[int] = set()

@@ -5,6 +5,7 @@ from typing import Any
 
 from xds_server.model.analysis import DEFAULT_ANALYSIS, analysis_from, analysis_to
 from xds_server.model.ids import NetworkID, ProfileID
+from xds_server.model.nodes import ANY_NODE
 from xds_server.model.profile import (
     Abort,
     Capture,
@@ -28,6 +29,7 @@ from xds_server.model.profile import (
     VariantSpec,
 )
 from xds_server.model.rollout import Mode
+from xds_server.store.codec_placement import placement_from, placement_to
 from xds_server.store.codec_rollout import rollout_from, rollout_to, split_from, split_to, step_from, step_to
 from xds_server.store.codec_time import time_from, time_to
 
@@ -53,6 +55,7 @@ def profile_to(profile: ShadowingProfile) -> dict[str, Any]:
         "max_request_bytes": profile.max_request_bytes,
         "analysis": analysis_to(profile.analysis),
         "control": profile.control and _control_to(profile.control),
+        "placement": placement_to(profile.placement),
         "mode": profile.mode.value,
         "split": profile.split and split_to(profile.split),
         "steps": [step_to(step) for step in profile.steps],
@@ -82,6 +85,7 @@ def profile_from(d: _Json) -> ShadowingProfile:
         # Documents of before these were known have none of them.
         analysis=analysis_from(d["analysis"]) if "analysis" in d else DEFAULT_ANALYSIS,
         control=_control_from(d["control"]) if d.get("control") else None,
+        placement=placement_from(d["placement"]) if d.get("placement") else ANY_NODE,
         mode=Mode(d.get("mode", Mode.SHADOW)),
         split=split_from(d["split"]) if d.get("split") else None,
         steps=tuple(step_from(step) for step in d.get("steps", ())),

@@ -49,7 +49,7 @@ from envoy_data_plane.envoy.extensions.upstreams.http.v3 import (
 )
 from envoy_data_plane.google.protobuf import Any, Struct
 
-from xds_server.model.names import ADMIN_METADATA, CONTROL_CLUSTER, ENGINE_CLUSTER, RTDS_LAYER
+from xds_server.model.names import ADMIN_METADATA, CONTROL_CLUSTER, ENGINE_CLUSTER, NODE_METADATA, RTDS_LAYER
 from xds_server.model.network import Address, Endpoint
 from xds_server.translate.clusters import by_dns
 from xds_server.translate.encode import from_ads, packed, seconds
@@ -88,6 +88,8 @@ class BootstrapOptions:
     mode: Literal["delta", "sotw"] = "delta"
     region: str = ""
     zone: str = ""
+    node: str = ""
+    """Name of the node of the inventory that it runs on."""
     stats_interval: float = 1.0
     listen: Mapping[str, Address] = field(default_factory=dict)
 
@@ -138,6 +140,8 @@ def _node(options: BootstrapOptions) -> Node:
     metadata: dict[str, object] = {}
     if options.admin.port:  # one that Envoy picks is known to nobody but Envoy
         metadata[ADMIN_METADATA] = _place(options.admin)
+    if options.node:
+        metadata[NODE_METADATA] = options.node
     if options.listen:
         metadata[LISTEN_METADATA] = {name: _place(each) for name, each in sorted(options.listen.items())}
     if metadata:

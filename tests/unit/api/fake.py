@@ -15,6 +15,7 @@ from xds_server.analysis.windows.comparison import Comparison, comparison_of
 from xds_server.analysis.windows.tally import EndpointTally, Tally
 from xds_server.errors import ConflictError, NotFoundError, StaleError
 from xds_server.lifecycle.controls import with_control
+from xds_server.lifecycle.places import Asked
 from xds_server.lifecycle.rollout import RolloutAction, begun, commanded
 from xds_server.lifecycle.ruling import Ruling
 from xds_server.lifecycle.splits import check_weights_now
@@ -29,10 +30,11 @@ from xds_server.lifecycle.views import (
 )
 from xds_server.model.ids import FaultID, InstanceID, NetworkID, ProfileID
 from xds_server.model.network import Address, VirtualNetwork
+from xds_server.model.nodes import Taint
 from xds_server.model.profile import Fault, FaultParameters, ShadowingProfile
 from xds_server.model.rollout import Rollout, RolloutState
 from xds_server.model.shadow import InstanceStatus, ShadowInstance
-from xds_server.placement.node import Node
+from xds_server.placement.node import BackedOff, Node
 from xds_server.protocol.board import EnvoyStatus, ResourceStatus
 from xds_server.protocol.node import NodeInfo
 from xds_server.protocol.subscription import AckState
@@ -71,6 +73,7 @@ class FakeController:
     keys: dict[str, tuple[str | None, str]] = field(default_factory=dict)
     sources: list[Source] = field(default_factory=list)
     put_away: list[ArchivedComparison] = field(default_factory=list)
+    asked: Asked | None = None
     raises: Exception | None = None
     alerts: tuple[Alert, ...] = ()
     alert_sinks: tuple[SinkStatus, ...] = ()
@@ -240,10 +243,22 @@ class FakeController:
 
     async def nodes(self, ref: str) -> Sequence[Node]:
         await self.network(ref)
-        return [Node("local", zone="a", memory_bytes=1)]
+        return [
+            Node(
+                "local",
+                zone="a",
+                taints=(Taint("gpu", "yes"),),
+                backed_off={"docker": BackedOff(NOW, "the engine is away")},
+                requested_cpus=1.5,
+                memory_bytes=1,
+                requested_memory_bytes=2,
+                running=3,
+            )
+        ]
 
-    async def select_node(self, ref: str, component: str) -> Any:
+    async def select_node(self, ref: str, component: str, asked: Asked) -> Any:
         await self.network(ref)
+        self.asked = asked
         return {"node": "local", "scores": {"local": 1.0}, "component": component}
 
     async def _sources(self, ref: str, profile: str | None) -> list[Source]:

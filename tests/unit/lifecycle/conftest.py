@@ -49,6 +49,7 @@ class Managers:
         self.collector = FakeCollector()
         self.runtime = FakeRuntime(self.world)
         self.runtimes: dict[str, Runtime] = {"process": self.runtime}
+        self.nodes: dict[str, dict[str, Runtime]] = {"here": self.runtimes}
         self.inventory = FakeInventory()
         self.judge = FakeJudge()
         self.store = SqliteStore(self.state / "shadowmesh.db")
@@ -58,7 +59,7 @@ class Managers:
         self.publisher.world = self.world
         self.controller = Controller(
             store=self.store,
-            fleet=Fleet({"here": self.runtimes}),
+            fleet=Fleet(self.nodes),
             inventory=self.inventory,
             publisher=self.publisher,
             collector=collector,
@@ -67,6 +68,14 @@ class Managers:
             settings=settings,
             judge=self.judge,
         )
+
+    def put_up(self, *names: str) -> dict[str, FakeRuntime]:
+        """Have these nodes instead of the one, each with a runtime of its own; return those."""
+        runtimes = {name: FakeRuntime(self.world) for name in names}
+        self.nodes.clear()
+        self.nodes.update({name: {"process": runtime} for name, runtime in runtimes.items()})
+        self.inventory.names = list(names)
+        return runtimes
 
     async def start(self) -> Controller:
         await self.controller.start()

@@ -15,8 +15,10 @@ from xds_server.errors import InvalidError, RuntimeFailedError
 from xds_server.lifecycle.verdicts import Inputs
 from xds_server.model.ids import InstanceID, NetworkID, ProfileID
 from xds_server.model.network import Address, Component, Endpoint, Protocol, VirtualNetwork
+from xds_server.model.nodes import Taint
 from xds_server.model.profile import ProcessSpec, ShadowingProfile, Variant, VariantSpec
-from xds_server.placement.node import Node
+from xds_server.placement.node import Node, Taken
+from xds_server.protocol.node import NodeInfo
 from xds_server.runtime.base import Condition, Ending, Life, Started, Usage
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -174,22 +176,37 @@ class FakeRuntime:
 
 
 class FakeInventory:
-    """One node."""
+    """One node, or as many as a test names."""
 
-    def __init__(self, *, max_shadows: int = 100) -> None:
+    def __init__(self, *names: str, max_shadows: int = 100) -> None:
+        self.names = list(names or ("here",))
         self.max_shadows = max_shadows
+        self.looks = 0
+        self.labels: dict[str, dict[str, str]] = {}
+        self.taints: dict[str, tuple[Taint, ...]] = {}
 
-    async def nodes(self, running: Mapping[str, int]) -> Sequence[Node]:
-        return [
-            Node(
-                "here",
-                cpus=4.0,
-                memory_bytes=1 << 34,
-                memory_free_bytes=1 << 33,
-                running=running.get("here", 0),
-                max_shadows=self.max_shadows,
-            )
-        ]
+    async def refresh(self) -> None:
+        self.looks += 1
+        await asyncio.sleep(0)
+
+    def nodes(self, taken: Mapping[str, Taken]) -> Sequence[Node]:
+        return [self._node(name, taken.get(name, Taken())) for name in self.names]
+
+    def _node(self, name: str, taken: Taken) -> Node:
+        return Node(
+            name,
+            labels=self.labels.get(name, {}),
+            taints=self.taints.get(name, ()),
+            runtimes=("process", "docker", "endpoint", "self"),
+            cpus=4.0,
+            cpus_idle=4.0,
+            requested_cpus=taken.cpus,
+            memory_bytes=1 << 34,
+            memory_free_bytes=1 << 33,
+            requested_memory_bytes=taken.memory_bytes,
+            running=taken.shadows,
+            max_shadows=self.max_shadows,
+        )
 
 
 class FakeBoard:
@@ -197,11 +214,15 @@ class FakeBoard:
 
     def __init__(self, world: World) -> None:
         self.world = world
+        self.nodes: list[NodeInfo] = []
         self.acked = asyncio.Event()
         self.acked.set()
 
     def envoys(self, groups: Collection[str] | None = None) -> list[Any]:
         return []
+
+    def connected(self, groups: Collection[str]) -> list[Any]:
+        return list(self.nodes)
 
     async def settled(self, group_filter: Any, timeout: float) -> bool:  # noqa: ASYNC109 - the board's own signature
         await self.acked.wait()
@@ -319,13 +340,8 @@ def a_verdict(decision: str = "INCONCLUSIVE", *, harm: str = "NONE", critical: b
 
 
 def a_component(name: str = "catalog", port: int = 10000, **fields: Any) -> Component:
-    return Component(
-        name=name,
-        protocol=Protocol.HTTP1,
-        listen=Address("127.0.0.1", port),
-        endpoints=(Endpoint("127.0.0.1", 9001),),
-        **fields,
-    )
+    wanted: dict[str, Any] = {"endpoints": (Endpoint("127.0.0.1", 9001),)}
+    return Component(name=name, protocol=Protocol.HTTP1, listen=Address("127.0.0.1", port), **(wanted | fields))
 
 
 def a_network(name: str = "shop", *components: Component) -> VirtualNetwork:

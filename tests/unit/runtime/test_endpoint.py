@@ -10,6 +10,7 @@ from tests.unit.runtime.conftest import ONE, soon
 from xds_server.config import NodeSettings, Settings
 from xds_server.errors import InvalidError, RuntimeFailedError
 from xds_server.model.network import Address
+from xds_server.model.nodes import NodeEntry
 from xds_server.model.profile import EndpointSpec, ProcessSpec, Readiness, SelfSpec
 from xds_server.runtime.base import Life
 from xds_server.runtime.endpoint import MISSES, EndpointRuntime
@@ -98,7 +99,8 @@ async def test_whatever_answers_a_probe_says_why_it_is_not_ready(server: asyncio
 
 
 def test_the_factory_knows_a_runtime_for_each_spec() -> None:
-    fleet = make_fleet(Settings())
+    fleet = make_fleet(Settings(), [NodeEntry("local", local=True), NodeEntry("remote")], {})
+    assert fleet.kinds("remote") == ("endpoint", "self")
     for spec in (ProcessSpec(command=("x",)), EndpointSpec("x", 1), SelfSpec()):
         assert fleet.of("local", spec).kind == kind_of(spec)
     with pytest.raises(InvalidError, match='no process runtime on node "elsewhere"'):
@@ -110,4 +112,4 @@ def test_the_factory_knows_a_runtime_for_each_spec() -> None:
 @pytest.mark.parametrize("ports", [(5, 4), (0, 4), (1, 70000)])
 def test_a_range_that_is_none_is_refused(ports: tuple[int, int]) -> None:
     with pytest.raises(InvalidError, match="no range of ports"):
-        make_fleet(Settings(node=NodeSettings(ports=ports)))
+        make_fleet(Settings(node=NodeSettings(ports=ports)), [], {})

@@ -14,6 +14,7 @@ from xds_server.model.analysis import Analysis
 from xds_server.model.ids import NetworkID, ProfileID
 from xds_server.model.judging import Check, Judging, Metric
 from xds_server.model.network import Address, Component, Protocol, VirtualNetwork
+from xds_server.model.nodes import ANY_NODE, Placement, Toleration
 from xds_server.model.profile import Control, EndpointSpec, Fault, SelfSpec, ShadowingProfile, Variant
 from xds_server.model.rollout import Cohort, Mode, Rollout, RolloutState, Split, Step
 from xds_server.model.shadow import ShadowInstance
@@ -99,3 +100,12 @@ def test_documents_of_before_checks_and_splits_were_known_are_read() -> None:
     del document["analysis"]["judging"]
     read = codec.decode_profile(orjson.dumps(document))
     assert read == replace(profile, analysis=Analysis(), mode=Mode.SHADOW, split=None, steps=(), rollout=None)
+
+
+def test_documents_of_before_placement_was_known_are_read() -> None:
+    placement = Placement({"disk": "ssd"}, (Toleration("gpu"),))
+    variants = (Variant("v", SelfSpec()),)
+    profile = ShadowingProfile(ProfileID("p"), NetworkID("n"), "c", 0.5, 60.0, variants, placement=placement)
+    document = orjson.loads(codec.encode_profile(profile))
+    del document["placement"]
+    assert codec.decode_profile(orjson.dumps(document)) == replace(profile, placement=ANY_NODE)

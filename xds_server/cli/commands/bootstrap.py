@@ -67,6 +67,14 @@ def command(
     ] = None,
     region: Annotated[str, typer.Option(envvar="SHADOWMESH_BOOTSTRAP_REGION", help="Its region.")] = "",
     zone: Annotated[str, typer.Option(envvar="SHADOWMESH_BOOTSTRAP_ZONE", help="Its zone.")] = "",
+    node: Annotated[
+        str,
+        typer.Option(
+            envvar="SHADOWMESH_BOOTSTRAP_NODE",
+            metavar="NAME",
+            help="Name of the node of the inventory that it runs on; shadows are placed near it.",
+        ),
+    ] = "",
     mode: Annotated[
         Mode, typer.Option(envvar="SHADOWMESH_BOOTSTRAP_MODE", help="How it asks: changes, or the state of the world.")
     ] = Mode.DELTA,
@@ -107,6 +115,7 @@ def command(
         mode=mode.value,
         region=region,
         zone=zone,
+        node=node,
         stats_interval=interval,
         listen=overridden,
     )
