@@ -9,6 +9,7 @@ from api.schemas.values import format_duration
 from api.words_split import sends, steps
 from xds_server.model.judging import Judging
 from xds_server.model.profile import FaultParameters, HeaderMatch, HeaderMatchKind, Match, SelfSpec, ShadowingProfile
+from xds_server.model.quantity import format_bytes
 from xds_server.model.rollout import Mode
 
 SMALL_ALPHA = 1e-6
@@ -110,6 +111,18 @@ def _parts(faults: FaultParameters) -> Iterator[str]:
         yield f"aborts {per_cent(abort.percentage)} {copies} with {status}"
     if limit := faults.response_rate_limit:
         yield f"slows the answers to {per_cent(limit.percentage)} {copies} to {limit.kbps} KiB/s"
+    yield from _to_the_instance(faults)
+
+
+def _to_the_instance(faults: FaultParameters) -> Iterator[str]:
+    if faults.pause:
+        yield "pauses the instance"
+    if faults.kill:
+        yield "kills the instance, which is started again at the end"
+    if stress := faults.stress:
+        cpus = [] if stress.cpus is None else [f"{stress.cpus:g} processors"]
+        memory = [] if stress.memory is None else [f"{format_bytes(stress.memory)} of memory"]
+        yield f"lowers the instance's limits to {' and '.join([*cpus, *memory])}"
 
 
 def _requests(match: Match) -> str:

@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 from api.schemas.analysis import AnalysisBody
 from api.schemas.base import OMITTED, Document, refuse, shown
 from api.schemas.control import ControlBody
-from api.schemas.fault import FaultParametersBody
+from api.schemas.fault import FaultParametersBody, of_copies
 from api.schemas.judging import check_measured
 from api.schemas.match import MatchBody
 from api.schemas.placement import PlacementBody
@@ -99,6 +99,11 @@ class ProfileSpec(Document):
                 refuse(f"{shown(metric)} is there twice", "each metric once", at=f"[{index}]")
         return metrics
 
+    @field_validator("fault_injection_parameters")
+    @classmethod
+    def _of_copies(cls, faults: FaultParametersBody | None) -> FaultParametersBody | None:
+        return of_copies(faults)
+
     @field_validator("variants")
     @classmethod
     def _names_of_their_own(cls, variants: list[VariantBody]) -> list[VariantBody]:
@@ -182,6 +187,11 @@ class ProfileChangeBody(Document):
     """The profile's faults, as a whole; `null` or `{}` takes them away."""
     split: SplitChangeBody | None = OMITTED
     """Other weights of a split."""
+
+    @field_validator("fault_injection_parameters")
+    @classmethod
+    def _of_copies(cls, faults: FaultParametersBody | None) -> FaultParametersBody | None:
+        return of_copies(faults)
 
     @model_validator(mode="before")
     @classmethod

@@ -5,8 +5,11 @@ from collections.abc import Iterator
 from xds_server.analysis.profile_config import QUANTILES, ProfileConfig
 from xds_server.model.judging import checks_of
 from xds_server.model.profile import ShadowingProfile
-from xds_server.model.state import ActiveShadow, NetworkState
+from xds_server.model.state import ActiveProfile, ActiveShadow, NetworkState
 from xds_server.translate.splits import chances
+
+NEVER = 1e12
+"""Seconds since the epoch that nobody lives to see."""
 
 __all__ = ["ProfileConfig", "profile_configs"]
 
@@ -27,15 +30,21 @@ def profile_configs(state: NetworkState) -> Iterator[ProfileConfig]:
                 keep_credentials=profile.keep_credentials,
                 analysis=profile.analysis,
                 control=next((s.instance_id for s in active.shadows if profile.is_control(s.variant)), ""),
-                warm={
-                    s.instance_id: s.since.timestamp() + profile.analysis.judging.warm_up
-                    for s in active.shadows
-                    if s.since is not None
-                },
+                warm=dict(_warm(active)),
                 quantiles=_quantiles(profile),
                 weights=chances(active),
                 patience=profile.shadow_timeout + max(map(_held_back, active.shadows), default=0.0),
             )
+
+
+def _warm(active: ActiveProfile) -> Iterator[tuple[str, float]]:
+    """Return from when on each shadow is warm; a fault of the instance itself is like a start."""
+    for shadow in active.shadows:
+        starts = [at for at in (shadow.since, shadow.calm_since) if at is not None]
+        if shadow.disturbed:
+            yield shadow.instance_id, NEVER
+        elif starts:
+            yield shadow.instance_id, max(starts).timestamp() + active.profile.analysis.judging.warm_up
 
 
 def _quantiles(profile: ShadowingProfile) -> tuple[float, ...]:

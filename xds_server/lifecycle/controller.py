@@ -26,6 +26,7 @@ from xds_server.lifecycle.archive import Archive
 from xds_server.lifecycle.clock import Clock
 from xds_server.lifecycle.context import Context, check_open
 from xds_server.lifecycle.deadlines import Deadlines
+from xds_server.lifecycle.disturbances import Disturbances
 from xds_server.lifecycle.faults import FAULT_KEY, Faults
 from xds_server.lifecycle.measures import Measures
 from xds_server.lifecycle.networks import Networks
@@ -33,7 +34,7 @@ from xds_server.lifecycle.places import Asked, Places
 from xds_server.lifecycle.profiles import IdempotencyKey, Profiles
 from xds_server.lifecycle.publisher import Publisher
 from xds_server.lifecycle.registry import NetworkRecord, Registry
-from xds_server.lifecycle.restore import drop_dead_faults, fill, restore
+from xds_server.lifecycle.restore import fill, restore
 from xds_server.lifecycle.rollout import RolloutAction
 from xds_server.lifecycle.shadows import Parts, Shadows
 from xds_server.lifecycle.steps import Steps
@@ -51,7 +52,7 @@ from xds_server.placement.nearness import Spot
 from xds_server.placement.node import Inventory, Node
 from xds_server.protocol.board import StatusBoard
 from xds_server.runtime.fleet import Fleet
-from xds_server.store.base import Changes, Store
+from xds_server.store.base import Store
 
 log = structlog.get_logger(__name__)
 
@@ -134,7 +135,7 @@ class Controller:
         self._context = Context(
             parts=parts,
             shadows=self._shadows,
-            faults=Faults(parts),
+            faults=Faults(parts, Disturbances(fleet=fleet, clock=clock)),
             summaries=summaries,
             archive=archive,
             verdicts=Verdicts(
@@ -198,7 +199,6 @@ class Controller:
             # An engine that outlived the last manager may still have something of it.
             self._collector.forget(archived.profile_id)
         await self._context.archive.sweep()
-        await drop_dead_faults(parts)
         actors = await restore(parts, self._shadows)
         for record in self._registry:
             for fault in record.faults.values():
@@ -472,6 +472,6 @@ class Controller:
     async def _drop_fault(self, record: NetworkRecord, fault: FaultID) -> None:
         try:
             async with record.lock:
-                await self._store.apply(Changes(drop_faults=(fault,)))
+                await self._context.faults.finish(record, fault)
         except StoreError as error:  # it is lifted all the same; the next start finds that its time is over
             record.trouble = str(error)

@@ -11,18 +11,27 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import uuid4
 
-from xds_server.errors import ConflictError, InvalidError, NotFoundError
+import structlog
+
+from xds_server.errors import ConflictError, InvalidError, NotFoundError, ShadowmeshError, StoreError
+from xds_server.lifecycle.disturbances import Disturbances
 from xds_server.lifecycle.registry import NetworkRecord
 from xds_server.lifecycle.shadows import Parts
 from xds_server.lifecycle.validation import MAX_FAULTS, MAX_TTL
 from xds_server.model.ids import FaultID, InstanceID
 from xds_server.model.profile import Fault, FaultParameters, ShadowingProfile
-from xds_server.model.shadow import ShadowInstance
+from xds_server.model.shadow import InstanceStatus, ShadowInstance
 from xds_server.store.base import Changes
 from xds_server.translate import check_profile
 
+log = structlog.get_logger(__name__)
+
 FAULT_KEY = "fault/"
 """Prefix of the deadlines of faults."""
+DOWN = 1.0
+"""Seconds that an instance is killed for, unless it is said."""
+AGAIN = timedelta(seconds=5)
+"""Until a lift that failed is tried again."""
 
 
 def new_fault(
@@ -54,10 +63,12 @@ class Faults:
 
     Args:
         parts: the records, the disk, the Envoys, the clock.
+        disturbances: faults of instances themselves.
     """
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, disturbances: Disturbances) -> None:
         self._parts = parts
+        self._disturbances = disturbances
 
     async def inject(
         self, record: NetworkRecord, instance: str, parameters: FaultParameters, *, duration: float | None
@@ -71,6 +82,11 @@ class Faults:
         """
         target = record.instance(instance)
         _check(record, target, parameters, duration=duration)
+        if parameters.on_instance:
+            _check_running(target)
+            self._disturbances.check(record, target)
+        if parameters.kill and duration is None:
+            duration = DOWN
         fault = new_fault(target.id, parameters, now=self._parts.clock.now(), duration=duration)
         self._parts.publisher.check(_with(record, fault).state())
         await self._parts.store.apply(Changes(faults=(fault,)))
@@ -80,6 +96,13 @@ class Faults:
         record.faults[fault.id] = fault
         self.schedule(fault)
         self._parts.publisher.publish(record.state())
+        if parameters.on_instance:
+            try:
+                await self._disturbances.settle(record, target.id)
+            except ShadowmeshError:
+                self._gone(record, fault.id)
+                await self._parts.store.apply(Changes(drop_faults=(fault.id,)))
+                raise
         return fault
 
     async def lift(self, record: NetworkRecord, fault: str) -> None:
@@ -95,6 +118,16 @@ class Faults:
             )
         # Lifting is always safe, so Envoys come first: a full disk must not keep a fault in force.
         self._gone(record, found.id)
+        if found.parameters.on_instance:
+            try:
+                await self._disturbances.settle(record, found.instance_id)
+            except ShadowmeshError:
+                # Not forgotten, but tried again: what is done to it must be lifted.
+                record.faults[found.id] = found
+                self._parts.deadlines.set(FAULT_KEY + found.id, self._parts.clock.now() + AGAIN)
+                self._parts.publisher.publish(record.state())
+                raise
+            self._parts.publisher.publish(record.state())  # calm since now
         await self._parts.store.apply(Changes(drop_faults=(found.id,)))
 
     def schedule(self, fault: Fault) -> None:
@@ -103,13 +136,29 @@ class Faults:
             self._parts.deadlines.set(FAULT_KEY + fault.id, fault.expires_at)
 
     def over(self, key: str) -> tuple[NetworkRecord, FaultID] | None:
-        """Handle a deadline of ours: the Envoys are told now; return what is to be dropped from the disk."""
+        """Handle a deadline of ours: the Envoys are told now; return what is to be finished."""
         fault = FaultID(key.removeprefix(FAULT_KEY))
         for record in self._parts.registry:
             if fault in record.faults:
-                self._gone(record, fault)
+                if not record.faults[fault].parameters.on_instance:
+                    self._gone(record, fault)
                 return record, fault
         return None
+
+    async def finish(self, record: NetworkRecord, fault: FaultID) -> None:
+        """Lift what is over from its instance, and from disk; the caller holds the network's lock. Raises: StoreError.
+
+        A lift that fails is tried again later.
+        """
+        if fault not in record.faults:
+            await self._parts.store.apply(Changes(drop_faults=(fault,)))
+            return
+        try:
+            await self.lift(record, fault)
+        except StoreError:
+            raise
+        except ShadowmeshError as error:
+            log.warning("a fault could not be lifted yet", fault=fault, error=str(error))
 
     def _gone(self, record: NetworkRecord, fault: FaultID) -> None:
         record.faults.pop(fault, None)
@@ -124,7 +173,7 @@ def _check(
         raise InvalidError(
             "there is nothing to inject",
             field="faultInjectionParameters",
-            hint="at least one of delay, abort, responseRateLimit",
+            hint="at least one of delay, abort, responseRateLimit, pause, kill, stress",
         )
     if duration is not None and not (math.isfinite(duration) and 0.0 < duration <= MAX_TTL):
         raise InvalidError(f"{duration:g} s", field="duration", hint="above 0, 24h at most")
@@ -144,6 +193,13 @@ def _check(
         )
     others = [p for p in record.living_profiles() if p.id != profile.id]
     check_profile(record.network, others, replace(profile, faults=parameters))
+
+
+def _check_running(target: ShadowInstance) -> None:
+    if target.status is not InstanceStatus.RUNNING:
+        raise ConflictError(
+            f"the instance is {target.status.value}", field="instanceID", hint="wait until it is Running"
+        )
 
 
 def _with(record: NetworkRecord, fault: Fault) -> NetworkRecord:

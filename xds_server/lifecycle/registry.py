@@ -7,6 +7,7 @@ Not guaranteed: anything across threads; all of it belongs on the event loop.
 import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 from xds_server.errors import NotFoundError
@@ -19,6 +20,7 @@ from xds_server.model.profile import Fault, SelfSpec, ShadowingProfile, VariantS
 from xds_server.model.rollout import Mode
 from xds_server.model.shadow import InstanceStatus, ShadowInstance
 from xds_server.model.state import ActiveProfile, ActiveShadow, NetworkState
+from xds_server.runtime.base import Disturbance
 
 KEPT_ENDED = 10
 """Ended instances of a profile that are kept, so that their end can be read; older ones are dropped."""
@@ -38,6 +40,10 @@ class NetworkRecord:
     """What went wrong on our side (the disk, for one); shown in the status."""
     draining: set[InstanceID] = field(default_factory=set)
     """Instances of splits that were Running, are Stopped now, and may finish what they have begun."""
+    disturbed: dict[InstanceID, Disturbance] = field(default_factory=dict)
+    """What is done to instances themselves, as far as is known; nothing is done to the others."""
+    calm_since: dict[InstanceID, datetime] = field(default_factory=dict)
+    """When the last fault was lifted that was done to an instance itself."""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def live_profiles(self) -> list[ShadowingProfile]:
@@ -96,6 +102,11 @@ class NetworkRecord:
         """Return what is said when an instance's time is over; empty: the usual words."""
         return why_over(self.profiles[instance.profile_id], instance)
 
+    def forget(self, instance: InstanceID) -> None:
+        """Forget what was done to an instance that has ended."""
+        self.disturbed.pop(instance, None)
+        self.calm_since.pop(instance, None)
+
     def update(self, instance: InstanceID, **changes: Any) -> ShadowInstance:
         """Change fields of an instance in memory; return what it is now."""
         self.instances[instance] = updated = replace(self.instances[instance], **changes)
@@ -135,10 +146,12 @@ class NetworkRecord:
                 instance_id=i.id,
                 variant=i.variant,
                 address=i.address,
-                faults=self.faults_of(i.id),
+                faults=tuple(f for f in self.faults_of(i.id) if f.parameters.on_copies),
                 original=isinstance(self.spec_of(i), SelfSpec),
                 draining=i.id in self.draining,
                 since=i.created_at,
+                disturbed=i.id in self.disturbed or any(f.parameters.on_instance for f in self.faults_of(i.id)),
+                calm_since=self.calm_since.get(i.id),
             )
             for i in running
             if i.address is not None

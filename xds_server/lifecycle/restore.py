@@ -12,12 +12,13 @@ import structlog
 
 from xds_server.errors import ShadowmeshError
 from xds_server.lifecycle.actor import Actor
+from xds_server.lifecycle.disturbances import Disturbances, together
 from xds_server.lifecycle.registry import NetworkRecord
 from xds_server.lifecycle.shadows import Parts, Shadows
 from xds_server.lifecycle.transitions import Event
-from xds_server.model.ids import InstanceID, NetworkID
+from xds_server.model.ids import FaultID, InstanceID, NetworkID
 from xds_server.model.shadow import InstanceStatus, ShadowInstance
-from xds_server.runtime.base import Condition, Life
+from xds_server.runtime.base import CALM, Condition, Life
 from xds_server.runtime.fleet import kind_of
 from xds_server.store.base import Changes, Contents
 
@@ -50,24 +51,28 @@ def fill(contents: Contents, parts: Parts) -> None:
         homes[fault.instance_id].faults[fault.id] = fault
 
 
-async def drop_dead_faults(parts: Parts) -> None:
-    """Lift the faults whose time, or whose instance, was over while the manager was away."""
+def _take_dead_faults(parts: Parts) -> tuple[FaultID, ...]:
+    """Forget the faults whose time, or whose instance, was over while the manager was away; return them.
+
+    What they did to instances themselves is noted, and lifted by the first look at them.
+    """
     now = parts.clock.now()
+    dead = []
     for record in parts.registry:
-        over = tuple(
-            fault.id
-            for fault in record.faults.values()
-            if (fault.expires_at is not None and fault.expires_at <= now) or record.instances[fault.instance_id].ended
-        )
-        if over:
-            await parts.store.apply(Changes(drop_faults=over))
-            for fault_id in over:
-                del record.faults[fault_id]
+        for instance in record.instances.values():
+            if not instance.ended and (done := together(record.faults_of(instance.id))) != CALM:
+                record.disturbed[instance.id] = done
+        for fault in list(record.faults.values()):
+            over = fault.expires_at is not None and fault.expires_at <= now
+            if over or record.instances[fault.instance_id].ended:
+                dead.append(record.faults.pop(fault.id).id)
+    return tuple(dead)
 
 
 async def restore(parts: Parts, shadows: Shadows) -> list[Actor]:
     """Look at every instance and post what was found; return the actors, to be launched after the first publish."""
     await _give_up_strangers(parts)
+    dead_faults = _take_dead_faults(parts)
     unfinished = [
         (record, instance)
         for record in parts.registry
@@ -76,6 +81,8 @@ async def restore(parts: Parts, shadows: Shadows) -> list[Actor]:
     ]
     looks = asyncio.Semaphore(LOOKS)
     found = await asyncio.gather(*(_look(parts, record, instance, looks) for record, instance in unfinished))
+    if dead_faults:
+        await parts.store.apply(Changes(drop_faults=dead_faults))
     actors = []
     for (record, instance), condition in zip(unfinished, found, strict=True):
         actor = shadows.take(record, instance)
@@ -129,6 +136,8 @@ async def _look(
         try:
             runtime = parts.fleet.of(instance.node, record.spec_of(instance))
             async with asyncio.timeout(LOOK_TIMEOUT):
+                if instance.id in record.disturbed:
+                    await Disturbances(fleet=parts.fleet, clock=parts.clock).settle(record, instance.id, anew=True)
                 return await runtime.adopt(instance.handle)
         except TimeoutError:
             return Condition(Life.UNKNOWN, detail=f"it could not be looked at within {LOOK_TIMEOUT:g} s")

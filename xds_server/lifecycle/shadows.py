@@ -151,6 +151,8 @@ class Shadows:
             record.trouble = ""
             for fault in faults:
                 record.faults.pop(fault, None)
+            if now.ended:
+                record.forget(instance)
             for old in surplus:
                 record.instances.pop(old, None)
                 self.sampler.drop(old)

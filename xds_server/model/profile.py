@@ -82,16 +82,41 @@ class ResponseRateLimit:
 
 
 @dataclass(frozen=True, slots=True)
+class Stress:
+    """Lower limits: processors, bytes of memory; None leaves one as it is."""
+
+    cpus: float | None = None
+    memory: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class FaultParameters:
-    """What is done to the copies. `headers`: only to copies that match all of them."""
+    """What is done to the copies, or to the instance that answers them.
+
+    `headers`: only to copies that match all of them. `pause` lets all its processes stand still, `kill` ends them and
+    starts them again when its time is over, `stress` lowers its limits.
+    """
 
     delay: Delay | None = None
     abort: Abort | None = None
     response_rate_limit: ResponseRateLimit | None = None
     headers: tuple[HeaderMatch, ...] = ()
+    pause: bool = False
+    kill: bool = False
+    stress: Stress | None = None
 
     def __bool__(self) -> bool:
+        return self.on_copies or self.on_instance
+
+    @property
+    def on_copies(self) -> bool:
+        """Whether something is done to the copies, in the Envoy."""
         return self.delay is not None or self.abort is not None or self.response_rate_limit is not None
+
+    @property
+    def on_instance(self) -> bool:
+        """Whether something is done to the instance itself, by its runtime."""
+        return self.pause or self.kill or self.stress is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,10 @@ class ActiveShadow:
     """It is about to end: in a split, nobody new is sent to it, and what is under way may finish."""
     since: datetime | None = None
     """When it was created; None when nobody knows."""
+    disturbed: bool = False
+    """A fault is done to the instance itself: what it answers is no evidence."""
+    calm_since: datetime | None = None
+    """When the last such fault was lifted; None when there was none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 from xds_server.errors import InvalidError
 from xds_server.model.ids import InstanceID
@@ -134,6 +134,25 @@ class Usage:
     """Connections that its egress does not allow."""
 
 
+@dataclass(frozen=True, slots=True)
+class Disturbance:
+    """What faults do to an instance at one moment; by default nothing.
+
+    `paused`: its processes stand still, until `pause_ends` (aware; None: until it is lifted) even without a manager.
+    `down`: it is killed, and not started. `cpus` and `memory` (bytes) are its limits; None: those of its variant.
+    """
+
+    paused: bool = False
+    pause_ends: datetime | None = None
+    down: bool = False
+    cpus: float | None = None
+    memory: int | None = None
+
+
+CALM = Disturbance()
+"""Nothing is done to it."""
+
+
 class Runtime(Protocol):
     """One way of running shadows. All errors are of `xds_server.errors`."""
 
@@ -206,6 +225,31 @@ class Runtime(Protocol):
         """End every instance of ours that is not in `known`; return those that were ended.
 
         An instance whose handle was never recorded (the manager died in `start`) must not be in `known`.
+        """
+        ...
+
+
+@runtime_checkable
+class Disturbing(Protocol):
+    """What a runtime has beside `Runtime` when faults can be done to its instances themselves."""
+
+    async def disturb(
+        self, handle: Mapping[str, str], spec: VariantSpec, *, before: Disturbance, after: Disturbance
+    ) -> None:
+        """Do to an instance what faults say now, and lift what they say no more. Idempotent.
+
+        While it is `down` it counts as alive: `inspect` and `wait` say so.
+
+        Args:
+            handle: its handle.
+            spec: what it runs.
+            before: what is done to it, as far as is known.
+            after: what is to be.
+
+        Raises:
+            InvalidError: it is no less than what the variant says.
+            RuntimeFailedError: it cannot be done to this instance now.
+            UnavailableError: whoever would do it does not answer.
         """
         ...
 

@@ -25,6 +25,7 @@ from xds_server.model.profile import (
     ResponseRateLimit,
     SelfSpec,
     ShadowingProfile,
+    Stress,
     Variant,
     VariantSpec,
 )
@@ -104,6 +105,9 @@ def faults_to(faults: FaultParameters) -> dict[str, Any]:
         and {"http_status": abort.http_status, "grpc_status": abort.grpc_status, "percentage": abort.percentage},
         "response_rate_limit": limit and {"kbps": limit.kbps, "percentage": limit.percentage},
         "headers": [_header_to(h) for h in faults.headers],
+        "pause": faults.pause,
+        "kill": faults.kill,
+        "stress": faults.stress and {"cpus": faults.stress.cpus, "memory": faults.stress.memory},
     }
 
 
@@ -116,6 +120,10 @@ def faults_from(d: _Json) -> FaultParameters:
         and Abort(http_status=abort["http_status"], grpc_status=abort["grpc_status"], percentage=abort["percentage"]),
         response_rate_limit=limit and ResponseRateLimit(kbps=limit["kbps"], percentage=limit["percentage"]),
         headers=tuple(_header_from(h) for h in d["headers"]),
+        # Documents of before these were known have none of them.
+        pause=d.get("pause", False),
+        kill=d.get("kill", False),
+        stress=Stress(cpus=stress["cpus"], memory=stress["memory"]) if (stress := d.get("stress")) else None,
     )
 
 

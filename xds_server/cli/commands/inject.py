@@ -31,10 +31,16 @@ _FLAGS = {
     "faultInjectionParameters.responseRateLimit.kbps": "--rate-limit",
     "faultInjectionParameters.responseRateLimit.percentage": "--rate-limit-percentage",
     "faultInjectionParameters.headers": "--header",
+    "faultInjectionParameters.pause": "--pause",
+    "faultInjectionParameters.kill": "--kill",
+    "faultInjectionParameters.stress": "--stress-cpus",
+    "faultInjectionParameters.stress.cpus": "--stress-cpus",
+    "faultInjectionParameters.stress.memory": "--stress-memory",
     "duration": "--duration",
 }
 _WORDS = {
     "delay, abort, responseRateLimit": "--delay, --abort, --grpc-abort, --rate-limit",
+    "pause, kill, stress": "--pause, --kill, --stress-cpus, --stress-memory",
     "httpStatus": "--abort",
     "grpcStatus": "--grpc-abort",
 }
@@ -55,6 +61,10 @@ def command(
     header: Annotated[
         list[str] | None, typer.Option(metavar="NAME[:VALUE]", help="Only copies with this header; more than once.")
     ] = None,
+    pause: Annotated[bool, typer.Option("--pause", help="Let all its processes stand still; of a container.")] = False,
+    kill: Annotated[bool, typer.Option("--kill", help="Kill it, and start it again at the end.")] = False,
+    stress_cpus: Annotated[float | None, typer.Option(metavar="CPUS", help="Lower its processors, like 0.1.")] = None,
+    stress_memory: Annotated[str | None, typer.Option(metavar="MEMORY", help="Lower its memory, like 64Mi.")] = None,
     duration: Annotated[str | None, typer.Option(metavar="DURATION", help="How long; until lifted otherwise.")] = None,
     network: Network = None,
     output: Output = Format.TABLE,
@@ -67,8 +77,10 @@ def command(
         "abort": _part(abort_percentage, "--abort", httpStatus=abort, grpcStatus=grpc_abort),
         "responseRateLimit": _part(rate_limit_percentage, "--rate-limit", kbps=rate_limit),
         "headers": [_header(one) for one in header or ()],
+        "stress": {n: v for n, v in (("cpus", stress_cpus), ("memory", stress_memory)) if v is not None},
     }
     given = {name: part for name, part in parameters.items() if part}
+    given |= {name: {} for name, wanted in (("pause", pause), ("kill", kill)) if wanted}
     body: dict[str, Any] = {"instanceID": "checked-before-it-is-sent", "faultInjectionParameters": given}
     if duration is not None:
         body["duration"] = duration

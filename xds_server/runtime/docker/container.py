@@ -18,6 +18,8 @@ from xds_server.runtime.base import Condition, Ending, Life
 from xds_server.runtime.docker import guard
 
 PLACEHOLDER = "{port}"
+PERIOD = 100_000
+"""Microseconds over which its part of the processors is counted."""
 NOBODY = "65534:65534"
 LOG_SIZE, LOG_FILES = "1m", "2"
 """Log kept of each container, by the engine."""
@@ -71,13 +73,18 @@ def options(
             security_opt=None if spec.new_privileges else ["no-new-privileges:true"],
             read_only=spec.read_only,
             tmpfs=dict.fromkeys(spec.writable, _WRITABLE) or None,
-            nano_cpus=round(spec.cpus * 1e9),
-            mem_limit=spec.memory,
-            memswap_limit=spec.memory,
+            **limits(spec.cpus, spec.memory),
             pids_limit=spec.pids,
             log_config=LogConfig(type="json-file", config={"max-size": LOG_SIZE, "max-file": LOG_FILES}),
         ),
     }
+
+
+def limits(cpus: float, memory: int) -> dict[str, Any]:
+    """Return the arguments of processors and bytes of memory, for a new container and for one that runs alike."""
+    # No swap. Not nano_cpus: an engine refuses to change those later.
+    quota = max(1000, round(cpus * PERIOD))
+    return {"cpu_period": PERIOD, "cpu_quota": quota, "mem_limit": memory, "memswap_limit": memory}
 
 
 def user_of(spec: DockerSpec, image: Mapping[str, Any]) -> str:

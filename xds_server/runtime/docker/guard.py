@@ -40,6 +40,20 @@ done
 """
 _EXTEND = "read up rest < /proc/uptime; echo $(( ${up%%.*} + $1 )) > /run/deadline"
 _LISTENERS = 'for f in /proc/net/tcp /proc/net/tcp6; do while read -r line; do echo "$line"; done < $f; done'
+_EACH = """
+each() {
+  for d in /proc/[0-9]*; do
+    while read -r line; do
+      case "$line" in *"$2"*) kill -$1 "${d#/proc/}" 2>/dev/null; break;; esac
+    done < "$d/cgroup"
+  done
+} 2>/dev/null
+awake() { read -r was < /run/pauser && kill "$was"; : > /run/pauser; } 2>/dev/null
+"""
+"""Signals each process of a container, told by its cgroup: neither the guard's nor any other's."""
+_STOP = _EACH + 'awake; each STOP "$1"; each STOP "$1"; exit 0'
+_CONT = _EACH + 'awake; each CONT "$1"; exit 0'
+_LATER = _EACH + 'echo $$ > /run/pauser; sleep "$2"; each CONT "$1"'
 _LISTEN = "0A"
 """State of a listening socket in /proc/net/tcp."""
 
@@ -75,10 +89,10 @@ def options(
         "ports": None if publish is None else [(publish[0], "tcp")],
         "host_config": client.create_host_config(
             cap_drop=["ALL"],
-            cap_add=["NET_ADMIN"],
+            cap_add=["NET_ADMIN", "KILL"],
             # Not no-new-privileges: the rules are put in force by root beside it. Its image has nothing setuid.
             read_only=True,
-            tmpfs={"/run": "rw,noexec,nosuid,nodev,size=64k,mode=0700,uid=65533,gid=65533"},
+            tmpfs={"/run": "rw,noexec,nosuid,nodev,size=64k,mode=1777"},
             mem_limit=MEMORY,
             memswap_limit=MEMORY,
             pids_limit=_PIDS,
@@ -105,6 +119,25 @@ def extend(client: docker.APIClient, container: str, seconds: float) -> None:
     """Have it end `seconds` from now. Raises: RuntimeFailedError, APIError."""
     left = str(max(0, math.ceil(seconds)))
     _run(client, container, ["/bin/sh", "-c", _EXTEND, "guard", left], user=USER)
+
+
+def pause(client: docker.APIClient, container: str, shadow: str, seconds: float | None) -> None:
+    """Let all processes of a shadow stand still, for so long even if nobody is there to lift it (None: until then).
+
+    By SIGSTOP and not by the freezer: of what is frozen, nothing would end with its guard.
+
+    Raises: RuntimeFailedError, APIError.
+    """
+    _run(client, container, ["/bin/sh", "-c", _STOP, "guard", shadow], user="0")
+    if seconds is not None:
+        command = ["/bin/sh", "-c", _LATER, "guard", shadow, f"{max(0.0, seconds):.3f}"]
+        made = client.exec_create(container, command, user="0", stdout=False, stderr=False)
+        client.exec_start(made["Id"], detach=True)
+
+
+def resume(client: docker.APIClient, container: str, shadow: str) -> None:
+    """Let them go on. Raises: RuntimeFailedError, APIError."""
+    _run(client, container, ["/bin/sh", "-c", _CONT, "guard", shadow], user="0")
 
 
 def listening(client: docker.APIClient, container: str) -> list[str]:

@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,7 +23,8 @@ from xds_server.errors import InvalidError, RuntimeFailedError, ShadowmeshError,
 from xds_server.model.ids import InstanceID
 from xds_server.model.network import Address
 from xds_server.model.profile import DockerSpec, EgressMode, VariantSpec
-from xds_server.runtime.base import LOG_LINES, Condition, Denied, Ending, Life, Started, Usage, expect
+from xds_server.model.quantity import format_bytes
+from xds_server.runtime.base import LOG_LINES, Condition, Denied, Disturbance, Ending, Life, Started, Usage, expect
 from xds_server.runtime.command import check_readiness
 from xds_server.runtime.docker import container, egress, guard, images, stats
 from xds_server.runtime.docker.engine import Engine, reason_of
@@ -74,6 +75,9 @@ class DockerRuntime:
         self._running = _Running(self, clock=clock)
         self._denied: dict[str, tuple[float, tuple[Denied, ...]]] = {}
         self._restarts: Counter[str] = Counter()
+        self._down: set[str] = set()
+        """Containers that a fault holds down."""
+        self._paused: set[str] = set()
         self._kills = OomKills(engine, label=lambda: f"{MANAGER}={manager()}", clock=clock)
 
     def check(self, spec: VariantSpec) -> None:
@@ -192,6 +196,8 @@ class DockerRuntime:
         """
         if not handle.get("container"):
             return Condition(Life.UNKNOWN)
+        if handle["container"] in self._down:
+            return Condition(Life.ALIVE, detail="a fault holds it down")
 
         def work(client: docker.APIClient) -> Condition:
             try:
@@ -235,12 +241,11 @@ class DockerRuntime:
         shadow = handle.get("container", "")
 
         def work(client: docker.APIClient) -> None:
-            try:
-                with suppress(APIError):  # it is not paused
-                    client.unpause(shadow)
+            if shadow in self._paused:  # else it would not get the signal
+                with suppress(RuntimeFailedError, APIError):
+                    guard.resume(client, handle["guard"], shadow)
+            with suppress(NotFound):
                 client.stop(shadow, timeout=max(0, round(patience)))
-            except NotFound:
-                pass
 
         if shadow:
             with suppress(APIError):  # the removal says what is wrong
@@ -248,6 +253,8 @@ class DockerRuntime:
         await self._remove(InstanceID(handle["instance"]))
         self._denied.pop(shadow, None)
         self._restarts.pop(shadow, None)
+        self._down.discard(shadow)
+        self._paused.discard(shadow)
 
     async def usage(self, handle: Mapping[str, str]) -> Usage | None:
         """See `Runtime.usage`."""
@@ -276,6 +283,30 @@ class DockerRuntime:
             await self._engine.call(lambda client: guard.extend(client, handle["guard"], seconds))
         except APIError as error:
             raise RuntimeFailedError(f"the deadline could not be moved: {reason_of(error)}") from error
+
+    async def disturb(
+        self, handle: Mapping[str, str], spec: VariantSpec, *, before: Disturbance, after: Disturbance
+    ) -> None:
+        """See `Disturbing.disturb`."""
+        own = expect(spec, DockerSpec)
+        _check_stress(own, after)
+        shadow = handle["container"]
+        lasts = None if after.pause_ends is None else (after.pause_ends - self._now()).total_seconds()
+        change = _Change(before, after, lasts)
+
+        if after.down:  # its end is no news
+            self._down.add(shadow)
+        try:
+            await self._engine.call(lambda client: _disturb(client, handle, own, change), timeout=30.0)
+        except APIError as error:
+            if not before.down:
+                self._down.discard(shadow)
+            said = f"the engine will not: {reason_of(error)}"
+            raise RuntimeFailedError(said, field="faultInjectionParameters") from error
+        if not after.down:
+            self._down.discard(shadow)
+            self._restarts[shadow] += before.down
+        (self._paused.add if after.paused else self._paused.discard)(shadow)
 
     async def sweep(self, known: Collection[InstanceID]) -> list[InstanceID]:
         """See `Runtime.sweep`. Raises: UnavailableError (the engine does not answer)."""
@@ -344,6 +375,43 @@ class DockerRuntime:
             hint=hint or "it must listen on docker.port, or needs a longer readiness timeout, or more cpus",
             log=log,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """`lasts` is the length of a pause in seconds; None: until it is lifted."""
+
+    before: Disturbance
+    after: Disturbance
+    lasts: float | None
+
+
+def _disturb(client: docker.APIClient, handle: Mapping[str, str], spec: DockerSpec, change: _Change) -> None:
+    """Make it what is wanted. Raises: APIError, RuntimeFailedError."""
+    before, after = change.before, change.after
+    shadow, owner = handle["container"], handle["guard"]
+    pause = after.paused and not after.down
+    if before.paused and not pause:
+        guard.resume(client, owner, shadow)
+    if (after.cpus, after.memory) != (before.cpus, before.memory):
+        client.update_container(shadow, **container.limits(after.cpus or spec.cpus, after.memory or spec.memory))
+    if after.down and not before.down:
+        with suppress(APIError):  # it does not run
+            client.kill(shadow)
+    if before.down and not after.down:
+        client.start(shadow)
+    if pause:
+        guard.pause(client, owner, shadow, change.lasts)
+
+
+def _check_stress(spec: DockerSpec, after: Disturbance) -> None:
+    at = "faultInjectionParameters.stress"
+    if after.cpus is not None and after.cpus >= spec.cpus:
+        hint = f"below {spec.cpus:g}, which it has"
+        raise InvalidError(f"{after.cpus:g} processors are no less", field=f"{at}.cpus", hint=hint)
+    if after.memory is not None and after.memory >= spec.memory:
+        hint = f"below {format_bytes(spec.memory)}, which it has"
+        raise InvalidError(f"{format_bytes(after.memory)} is no less", field=f"{at}.memory", hint=hint)
 
 
 class _Running:
