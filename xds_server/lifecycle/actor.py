@@ -2,8 +2,8 @@
 
 Guarantees: an event changes the status at once (no wait between "it exited" and "it is no longer among what is mirrored
 to"), its actions follow in order; what a runtime has spawned is ended or recorded, whatever comes between.
-Not guaranteed: that a runtime ends what it was told to end: after `STOP_TRIES` the handle stays on record, and the next
-start of the manager tries again.
+Not guaranteed: that a runtime ends what it was told to end: after `STOP_TRIES` the handle stays on record, and the
+sweeper tries again, now and then.
 """
 
 import asyncio

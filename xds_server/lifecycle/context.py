@@ -10,6 +10,7 @@ from xds_server.lifecycle.measures import Measures
 from xds_server.lifecycle.registry import NetworkRecord
 from xds_server.lifecycle.shadows import Parts, Shadows
 from xds_server.lifecycle.summaries import Summaries
+from xds_server.lifecycle.sweeper import Sweeper
 from xds_server.lifecycle.verdicts import Verdicts
 
 
@@ -24,6 +25,7 @@ class Context:
     archive: Archive
     verdicts: Verdicts[Any]
     measures: Measures
+    sweeper: Sweeper
 
 
 def check_revision(revision: int, if_match: int | None, *, what: str) -> None:

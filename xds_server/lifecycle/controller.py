@@ -39,6 +39,7 @@ from xds_server.lifecycle.rollout import RolloutAction
 from xds_server.lifecycle.shadows import Parts, Shadows
 from xds_server.lifecycle.steps import Steps
 from xds_server.lifecycle.summaries import Summaries
+from xds_server.lifecycle.sweeper import Sweeper
 from xds_server.lifecycle.transitions import Event
 from xds_server.lifecycle.verdicts import Judge, Verdict, Verdicts
 from xds_server.lifecycle.views import ArchivedComparison, NetworkStatus, ProfileChange, ProfileView
@@ -149,6 +150,7 @@ class Controller:
                 envoy=measures.envoy,
             ),
             measures=measures,
+            sweeper=Sweeper(fleet=fleet, store=store, registry=self._registry, clock=clock, alive=self._shadows.alive),
         )
         self._answers = Answers(self._context, collector, alerts)
         self._networks = Networks(self._context)
@@ -181,6 +183,7 @@ class Controller:
             context.summaries.run,
             context.archive.run,
             context.verdicts.run,
+            context.sweeper.run,
         )
         for work in works:
             self._background.append(asyncio.create_task(work(), name=f"lifecycle {work.__qualname__}"))
@@ -200,6 +203,7 @@ class Controller:
             self._collector.forget(archived.profile_id)
         await self._context.archive.sweep()
         actors = await restore(parts, self._shadows)
+        await self._context.sweeper.sweep(at_start=True)
         for record in self._registry:
             for fault in record.faults.values():
                 self._context.faults.schedule(fault)

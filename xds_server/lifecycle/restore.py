@@ -1,4 +1,4 @@
-"""After a restart: find again what was running, finish what was half done, sweep away what belongs to nobody.
+"""After a restart: find again what was running, finish what was half done (`sweeper` ends what belongs to nobody).
 
 Guarantees: when `restore` returns, every instance has a status that was checked against the world (a look that takes
 longer than `LOOK_TIMEOUT` counts as dead), so the first thing an Envoy is served is what it had before. Half-done work
@@ -28,8 +28,6 @@ LOOK_TIMEOUT = 5.0
 """Longest look at one instance, in seconds."""
 LOOKS = 32
 """Instances that are looked at side by side."""
-SWEEP_TIMEOUT = 15.0
-"""Longest wait for a runtime to sweep; it is asked again at the next start."""
 
 
 def fill(contents: Contents, parts: Parts) -> None:
@@ -94,7 +92,6 @@ async def restore(parts: Parts, shadows: Shadows) -> list[Actor]:
         elif instance.expires_at <= parts.clock.now():
             actor.post(Event.TTL_OVER, reason=record.why_over(instance))
         actors.append(actor)
-    await _sweep(parts, [i.id for _, i in unfinished if i.handle])
     return actors
 
 
@@ -144,15 +141,3 @@ async def _look(
         except (ShadowmeshError, OSError) as error:
             log.warning("shadow: it could not be looked at", instance=instance.id, error=str(error))
             return Condition(Life.UNKNOWN, detail=f"it could not be looked at: {error}")
-
-
-async def _sweep(parts: Parts, known: list[InstanceID]) -> None:
-    for node, runtime in parts.fleet.all():
-        try:
-            async with asyncio.timeout(SWEEP_TIMEOUT):
-                ended = await runtime.sweep(known)
-        except (TimeoutError, ShadowmeshError, OSError) as error:
-            log.warning("orphans could not be swept", node=node, runtime=runtime.kind, error=str(error) or "too slow")
-        else:
-            if ended:
-                log.info("orphans ended", node=node, runtime=runtime.kind, instances=ended)

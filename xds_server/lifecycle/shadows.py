@@ -6,7 +6,7 @@ shadow is ended all the same.
 """
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,6 +68,10 @@ class Shadows:
 
     def __len__(self) -> int:
         return len(self._actors)
+
+    def alive(self) -> Collection[InstanceID]:
+        """Return the instances that have an actor."""
+        return self._actors.keys()
 
     def take(self, record: NetworkRecord, instance: ShadowInstance) -> Actor:
         """Return the new actor of an instance; it does nothing until something is posted and it is launched."""

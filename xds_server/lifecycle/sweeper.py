@@ -1,0 +1,109 @@
+"""What belongs to nobody any more, ended: by a look at each node at the start, and then now and again.
+
+Such things are there after a node was away: a shadow that could not be ended, or whose start was given up.
+
+Guarantees: only what this manager started is ended, and nothing of an instance that lives on that node, or is being
+started there. A node that does not answer is asked again at the next look.
+"""
+
+import asyncio
+from collections.abc import Callable, Collection
+
+import structlog
+
+from xds_server.errors import ShadowmeshError, StoreError
+from xds_server.lifecycle.clock import Clock
+from xds_server.lifecycle.registry import Registry
+from xds_server.model.ids import InstanceID
+from xds_server.runtime.base import Runtime
+from xds_server.runtime.fleet import Fleet
+from xds_server.store.base import Changes, Store
+
+log = structlog.get_logger(__name__)
+
+EVERY = 30.0
+"""Seconds between two looks."""
+SWEEP_TIMEOUT = 15.0
+"""Longest look at one node, in seconds."""
+AT_START = 4.0
+"""Longest at the start of a manager, when Envoys wait."""
+
+
+class Sweeper:
+    """See the module.
+
+    Args:
+        fleet: the runtimes.
+        store: the disk.
+        registry: the records.
+        clock: when it is time again.
+        alive: instances that somebody still looks after.
+    """
+
+    def __init__(
+        self,
+        *,
+        fleet: Fleet,
+        store: Store,
+        registry: Registry,
+        clock: Clock,
+        alive: Callable[[], Collection[InstanceID]],
+    ) -> None:
+        self._fleet = fleet
+        self._store = store
+        self._registry = registry
+        self._clock = clock
+        self._alive = alive
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        while True:
+            await self._clock.sleep(EVERY)
+            await self.sweep()
+
+    async def sweep(self, *, at_start: bool = False) -> None:
+        """Look at each node once, side by side; at a start, what has no handle on record is nobody's."""
+        limit = AT_START if at_start else SWEEP_TIMEOUT
+        known = self._known(recorded=at_start)
+        work = (self._sweep(node, runtime, known.get(node, set()), limit) for node, runtime in self._fleet.all())
+        await asyncio.gather(*work)
+
+    async def _sweep(self, node: str, runtime: Runtime, known: Collection[InstanceID], limit: float) -> None:
+        try:
+            async with asyncio.timeout(limit):
+                ended = await runtime.sweep(known)
+        except (TimeoutError, ShadowmeshError, OSError) as error:
+            log.warning("a node could not be swept", node=node, runtime=runtime.kind, error=str(error) or "too slow")
+            return
+        if ended:
+            log.info("orphans ended", node=node, runtime=runtime.kind, instances=ended)
+        await self._let_go(node, runtime)
+
+    def _known(self, *, recorded: bool) -> dict[str, set[InstanceID]]:
+        alive = self._alive()
+        known: dict[str, set[InstanceID]] = {}
+        for record in self._registry:
+            for i in record.instances.values():
+                if i.id in alive and (i.handle or not recorded):
+                    known.setdefault(i.node, set()).add(i.id)
+        return known
+
+    async def _let_go(self, node: str, runtime: Runtime) -> None:
+        """Forget the handles of ended instances of a node that was just swept: nothing of them is left."""
+        for record in self._registry:
+            async with record.lock:
+                alive = self._alive()
+                gone = [
+                    record.update(i.id, handle={})
+                    for i in list(record.instances.values())
+                    if i.ended
+                    and i.handle
+                    and i.node == node
+                    and i.id not in alive
+                    and self._fleet.find(node, record.spec_of(i)) is runtime
+                ]
+                if gone:
+                    try:
+                        await self._store.apply(Changes(instances=tuple(gone)))
+                    except StoreError as error:
+                        record.trouble = str(error)
