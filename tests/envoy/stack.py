@@ -223,13 +223,28 @@ class Stack:
             error.add_note("\n".join(self.manager.tail(30)))
             raise
 
+    def start_engine(self, node: str, port: int = 0) -> tuple[Child, int]:
+        """Start the engine of another node (again, with a port); return it and its port."""
+        port = port or self.household.free_port()
+        flags = ["--engine-port", str(port), "--engine-manager", f"127.0.0.1:{self.xds}", "--engine-pair-timeout", "3"]
+        command = shadowmesh("analyze", "--node", node, "--state", str(self.folder / node), *flags)
+        return self.household.start(f"engine-{node}", command), port
+
     def start_envoy(
-        self, name: str = "envoy", *, network: str = NETWORK, listen: Mapping[str, int] | None = None
+        self,
+        name: str = "envoy",
+        *,
+        network: str = NETWORK,
+        listen: Mapping[str, int] | None = None,
+        engine: int | None = None,
     ) -> Proxy:
-        """Start an Envoy of a network with the bootstrap that the command line prints; serves when this returns."""
+        """Start an Envoy of a network with the bootstrap that the command line prints; serves when this returns.
+
+        `engine` is the port of its node's engine; the manager's own when None.
+        """
         admin = self.household.free_port()
         arguments = ["bootstrap", network, "--node-id", name, "--admin", f"127.0.0.1:{admin}", "--mode", self.mode]
-        arguments += ["--manager", f"127.0.0.1:{self.xds}", "--engine", f"127.0.0.1:{self.engine}"]
+        arguments += ["--manager", f"127.0.0.1:{self.xds}", "--engine", f"127.0.0.1:{engine or self.engine}"]
         for component, port in (listen or {}).items():
             arguments += ["--listen", f"{component}=127.0.0.1:{port}"]
         done = subprocess.run(

@@ -18,6 +18,8 @@ from xds_server.config import Settings
 from xds_server.errors import FieldProblem, InvalidFieldsError
 
 GENERAL = "general"
+SHORT = {"node_name": ("--node",)}
+"""Other names of flags."""
 _METAVARS = {"int": "NUMBER", "float": "NUMBER", "Path": "PATH"}
 
 
@@ -59,7 +61,8 @@ class Flag:
         annotation = bool if self.field.annotation is bool else list[str] if self.many else str
         more = "; more than once" if self.many else ""
         option = typer.Option(
-            f"{self.option}/--no-{self.option[2:]}" if annotation is bool else self.option,
+            *([f"{self.option}/--no-{self.option[2:]}"] if annotation is bool else [self.option]),
+            *SHORT.get(self.parameter, ()),
             metavar=None if annotation is bool else self._metavar,
             help=f"{' '.join((self.field.description or '').split())} (env {self.variable}{self._default}{more})",
             show_default=False,
