@@ -56,8 +56,9 @@ class DockerEngine:
         tcp: extra arguments, like those for TLS.
     """
 
-    def __init__(self, folder: Path, number: int, *arguments: str) -> None:
+    def __init__(self, folder: Path, number: int, *arguments: str, root: Path | None = None) -> None:
         self.folder = folder
+        self._root = root or folder / "data"
         self.bridge = f"smtest{os.getpid() % 10000}n{number}"[:15]
         self.subnet = f"10.{200 + number % 50}.{os.getpid() % 250}.1/24"
         self.url = f"unix://{folder}/d.sock"
@@ -75,7 +76,7 @@ class DockerEngine:
         command = [
             "dockerd",
             f"--host={self.url}",
-            f"--data-root={self.folder}/data",
+            f"--data-root={self._root}",
             f"--exec-root={self.folder}/exec",
             f"--pidfile={self.folder}/pid",
             f"--bridge={self.bridge}",
@@ -145,11 +146,11 @@ class DockerEngine:
 
 
 @contextmanager
-def engine(*arguments: str) -> Iterator[DockerEngine]:
-    """Run an engine for the length of a `with`; see `need_docker`."""
+def engine(*arguments: str, root: Path | None = None) -> Iterator[DockerEngine]:
+    """Run an engine for the length of a `with`; see `need_docker`. Its data is in `root`, if one is given."""
     need_docker()
     folder = Path(tempfile.mkdtemp(prefix="smd"))
-    one = DockerEngine(folder, next(_NUMBERS), *arguments)
+    one = DockerEngine(folder, next(_NUMBERS), *arguments, root=root)
     _ip("link", "add", one.bridge, "type", "bridge")
     try:
         _ip("addr", "add", one.subnet, "dev", one.bridge)

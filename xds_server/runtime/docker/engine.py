@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, TypeVar
 
 import docker
@@ -33,6 +34,11 @@ _FULL = "no space left on device"
 
 _T = TypeVar("_T")
 Work = Callable[[docker.APIClient], _T]
+
+
+class _Client(docker.APIClient):
+    # The environment's REQUESTS_CA_BUNDLE would go before the engine's own authority.
+    trust_env = property(lambda _: False, lambda _, __: None)
 
 
 class Engine:
@@ -115,9 +121,12 @@ class Engine:
         host, tls = self.host, self.host.tls
         config: TLSConfig | bool = False
         if tls is not None:
+            for name, path in (("ca", tls.ca), ("cert", tls.cert), ("key", tls.key)):
+                if path and not Path(path).is_file():
+                    raise OSError(f"docker.tls.{name} is no file: {path}")
             pair = (tls.cert, tls.key) if tls.cert else None
             config = TLSConfig(client_cert=pair, ca_cert=tls.ca or None, verify=True)
-        return docker.APIClient(
+        return _Client(
             base_url=host.url,
             version="auto",
             tls=config,
