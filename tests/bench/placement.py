@@ -140,6 +140,8 @@ class Run:
     """What one rule made of all arrivals."""
 
     seconds: list[float] = field(default_factory=list)
+    computed: list[float] = field(default_factory=list)
+    """Seconds of the processor: what it takes when nobody else is at it."""
     at_home: int = 0
     in_region: int = 0
     refused: int = 0
@@ -152,6 +154,8 @@ class Run:
             "p50": quantile(self.seconds, 0.5),
             "p99": quantile(self.seconds, 0.99),
             "max": max(self.seconds),
+            "cpu_p99": quantile(self.computed, 0.99),
+            "cpu_max": max(self.computed),
             "above_goal": sum(s > GOAL for s in self.seconds) / len(self.seconds),
             "refused": self.refused,
             "own_zone": self.at_home / placed,
@@ -188,8 +192,9 @@ async def _through(rule: Ours | LeastAllocated, entries: tuple[NodeEntry, ...], 
     for shadow, begins in _fleet.events(arriving):
         sign = 1 if begins else -1
         if begins:
-            start = time.perf_counter()
+            start, computed = time.perf_counter(), time.thread_time()
             node = await rule.place(shadow)
+            made.computed.append(time.thread_time() - computed)
             made.seconds.append(time.perf_counter() - start)
             arrivals += 1
             if node is None:
@@ -230,7 +235,7 @@ def _print(figures: dict[str, Any], rules: list[str]) -> None:
         rows.append(
             [
                 name,
-                *(f"{one[key] * 1000:.2f} ms" for key in ("p50", "p99", "max")),
+                *(f"{one[key] * 1000:.2f} ms" for key in ("p50", "p99", "max", "cpu_max")),
                 f"{one['cpu_mean']:.0%} / {one['memory_mean']:.0%}",
                 f"{one['cpu_cv']:.3f} / {one['memory_cv']:.3f}",
                 f"{one['cpu_max_over_mean']:.2f} / {one['memory_max_over_mean']:.2f}",
@@ -241,10 +246,10 @@ def _print(figures: dict[str, Any], rules: list[str]) -> None:
         )
     show(
         f"{figures['shadows']:,} shadows on {figures['nodes']:,} nodes (cpu / memory of what nodes have)",
-        ["rule", "p50", "p99", "max", "asked for", "CV", "max/mean", "own zone", "own region", "refused"],
+        ["rule", "p50", "p99", "max", "max CPU", "asked for", "CV", "max/mean", "own zone", "own region", "refused"],
         rows,
         notes=[
-            f"goal: a placement in {GOAL * 1000:.0f} ms",
+            f"goal: a placement in {GOAL * 1000:.0f} ms; max CPU is the processor's time: what others did meanwhile left out",
             "CV and max/mean: over the nodes, the mean of looks at the second half of the arrivals",
             "own zone, own region: those of the component's endpoints",
         ],
