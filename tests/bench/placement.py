@@ -249,7 +249,7 @@ def _print(figures: dict[str, Any], rules: list[str]) -> None:
         ["rule", "p50", "p99", "max", "max CPU", "asked for", "CV", "max/mean", "own zone", "own region", "refused"],
         rows,
         notes=[
-            f"goal: a placement in {GOAL * 1000:.0f} ms; max CPU is the processor's time: what others did meanwhile left out",
+            f"goal: a placement in {GOAL * 1000:.0f} ms; max CPU: the processor's time alone",
             "CV and max/mean: over the nodes, the mean of looks at the second half of the arrivals",
             "own zone, own region: those of the component's endpoints",
         ],

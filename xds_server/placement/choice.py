@@ -61,7 +61,7 @@ class NodeScore:
 class Choice:
     """The node chosen (None: all were refused) and all scores, best first.
 
-    The refused come last: of them first those that could not start this very shadow, then by how many limits they break.
+    The refused come last: first those that could not start this very shadow, then by how many limits they break.
     """
 
     component: str
@@ -80,7 +80,7 @@ class Choice:
         more = f"; and {len(self.scores) - EXPLAINED} more" if len(self.scores) > EXPLAINED else ""
         raise UnavailableError(
             f"no node can take a shadow of {self.component}: {why + more or 'there are no nodes'}",
-            hint="end some shadows, raise the nodes' limits, or have the variant ask for less",
+            hint="shadowmesh get nodes shows their load and health; where there is no room, ask for less or end others",
         )
 
 
