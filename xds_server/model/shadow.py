@@ -19,7 +19,8 @@ class InstanceStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ShadowInstance:
-    """One instance. `address` is set from RUNNING on; `reason` says why it is STOPPED or FAILED.
+    """One instance. `address` is set from RUNNING on; `reason` says why it is STOPPED or FAILED, or of a PENDING one
+    which nodes could not start it.
 
     `handle` is what its runtime needs to find it again after a restart (opaque to all others).
     """
