@@ -111,25 +111,22 @@ def faults(items: Iterable[JSON]) -> Table:
 
 
 def nodes(items: Iterable[JSON]) -> Table:
-    """Return nodes as a table."""
-    made = table(
-        "NAME", "REGION", "ZONE", "HEALTHY", "SHADOWS", "CPUS", "MEMORY", "LOAD", "FREE MEMORY", "LABELS", "TAINTS"
-    )
+    """Return nodes as a table; what shadows ask for stands before what there is."""
+    made = table("NAME", "ZONE", "SHADOWS", "CPUS", "MEMORY", "LOAD", "FREE", "LABELS", "TAINTS", "HEALTHY")
     return rows(
         made,
         (
             (
                 n["name"],
-                n["region"],
-                n["zone"],
-                _health(n),
-                f"{n['running']} of {n['maxShadows']}",
-                f"{n['requestedCpus']:g} of {n['cpus']:g}",
-                f"{number(n['requestedMemoryBytes'], 'bytes')} of {number(n['memoryBytes'], 'bytes')}",
+                "/".join(filter(None, (n["region"], n["zone"]))),
+                f"{n['running']}/{n['maxShadows']}",
+                f"{n['requestedCpus']:g}/{n['cpus']:g}",
+                f"{number(n['requestedMemoryBytes'], 'bytes')}/{number(n['memoryBytes'], 'bytes')}",
                 number(n["cpuLoad"], "%"),
                 number(n["memoryFreeBytes"], "bytes"),
                 "; ".join(f"{name}={value}" for name, value in n["labels"].items() if not name.startswith(_KNOWN)),
                 "; ".join(f"{t['key']}{'=' if t['value'] else ''}{t['value']}:{t['effect']}" for t in n["taints"]),
+                _health(n),
             )
             for n in items
         ),

@@ -59,7 +59,10 @@ class NodeScore:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The node chosen (None: all were refused) and all scores, best first, the refused last."""
+    """The node chosen (None: all were refused) and all scores, best first.
+
+    The refused come last: first those that could not start this very shadow, then by how many limits they break.
+    """
 
     component: str
     node: Node | None
@@ -77,7 +80,7 @@ class Choice:
         more = f"; and {len(self.scores) - EXPLAINED} more" if len(self.scores) > EXPLAINED else ""
         raise UnavailableError(
             f"no node can take a shadow of {self.component}: {why + more or 'there are no nodes'}",
-            hint="end some shadows, raise the nodes' limits, or have the variant ask for less",
+            hint="shadowmesh get nodes shows their load and health; where there is no room, ask for less or end others",
         )
 
 
@@ -134,9 +137,14 @@ class Question:
     def choice(self, nodes: Sequence[Node]) -> Choice:
         """Return the choice among all nodes (in any order, names unique) with each one's score."""
         scored = [(node, self._score(node)) for node in nodes]
-        scored.sort(key=lambda pair: (pair[1].total is None, -(pair[1].total or 0.0), pair[0].name))
+        scored.sort(key=lambda pair: self._rank(pair[1]))
         best = scored[0] if scored and scored[0][1].total is not None else None
         return Choice(self._component, best[0] if best else None, tuple(score for _, score in scored))
+
+    def _rank(self, score: NodeScore) -> tuple[int, float, str]:
+        if score.total is not None:
+            return (0, -score.total, score.node)
+        return (1 if score.node in self._tried else 1 + len(score.refused), 0.0, score.node)
 
     def _score(self, node: Node) -> NodeScore:
         if reasons := refused(node, self._demand, self._tried):

@@ -22,6 +22,13 @@ def applied(shell: Shell, shop: Path, desk: FakeController) -> Shell:
     return shell
 
 
+def test_a_node_is_shown_with_its_health_and_what_is_left_alone(applied: Shell) -> None:
+    out = " ".join(applied("get", "nodes").out.split())
+    assert "docker left alone until 00:00:00: the engine is away" in out
+    assert "gpu=yes:NoSchedule" in out
+    assert "3/100" in out
+
+
 @pytest.mark.parametrize(
     ("kind", "shown"),
     [

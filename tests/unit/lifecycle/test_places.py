@@ -7,6 +7,7 @@ import pytest
 
 from tests.unit.lifecycle.conftest import Managers
 from tests.unit.lifecycle.fakes import a_component, a_network, a_profile, settle, until
+from tests.unit.lifecycle.test_crash_points import all_at_rest, kill_at
 from tests.unit.lifecycle.test_life import created, done, mirrored, shadow
 from xds_server.errors import RuntimeFailedError, StoreError, UnavailableError
 from xds_server.lifecycle.controller import Controller
@@ -113,6 +114,12 @@ async def test_a_node_that_was_left_alone_is_asked_again_after_its_time_and_forg
     await controller.change_profile("shop", profile, ProfileChange(percentage=0.7))
     await until(lambda: mirrored(managers))
     assert (await controller.nodes("shop"))[0].backed_off == {}
+    # The next failure is the first one again: 10 s, not 20.
+    runtime.refuse_start = AWAY
+    other, _ = await controller.create_profile("shop", a_profile(component_name="catalog", percentage=0.1))
+    await until(lambda: shadow(managers, other.profile.id).ended)
+    off = (await controller.nodes("shop"))[0].backed_off["process"]
+    assert (off.until - managers.clock.now()).total_seconds() == 10.0
 
 
 async def test_a_profile_deleted_while_it_goes_to_another_node_leaves_no_process(
@@ -167,6 +174,30 @@ async def test_a_move_that_cannot_be_recorded_fails_and_starts_nothing(
     assert refused[0].instances[0].node == "b"
     assert shadow(managers, profile).status is InstanceStatus.FAILED
     assert "the disk is full" in shadow(managers, profile).reason
+    assert not [entry for entry in managers.world.log if entry[0] == "start"]
+
+
+async def test_one_whose_time_is_over_while_its_move_is_written_is_not_started(
+    managers: Managers, controller: Controller
+) -> None:
+    runtimes = managers.put_up("a", "b")
+    runtimes["a"].may_start.clear()
+    runtimes["a"].refuse_start = AWAY
+    profile = await created(controller)
+    real, reached, go_on = managers.store.apply, asyncio.Event(), asyncio.Event()
+
+    async def apply(changes: Changes) -> None:
+        reached.set()
+        await go_on.wait()
+        await real(changes)
+
+    managers.store.apply = apply  # type: ignore[method-assign]
+    runtimes["a"].may_start.set()
+    await reached.wait()
+    await managers.clock.advance(601.0)
+    go_on.set()
+    await done(managers)
+    assert shadow(managers, profile).status is InstanceStatus.STOPPED
     assert not [entry for entry in managers.world.log if entry[0] == "start"]
 
 
@@ -248,3 +279,32 @@ async def test_the_place_of_a_shadow_that_is_not_there_can_be_asked_for(
     choice = await controller.select_node("shop", "catalog", Asked(runtime="docker", cpus=9.0, memory=1 << 20))
     assert choice.scores[0].refused == ("has 4.00 of 4.00 processors left, of 9.00 needed",)
     assert (await controller.nodes("shop"))[0].running == 0
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("number", range(2, 7))
+async def test_a_kill_at_any_write_of_a_move_leaves_one_shadow_and_no_orphan(
+    managers: Managers, number: int, when: str
+) -> None:
+    managers.put_up("a", "b")["a"].refuse_start = AWAY
+    controller = await managers.start()
+    reached = kill_at(managers, number, when=when)
+    await controller.create_network(a_network())
+    living = asyncio.create_task(controller.create_profile("shop", a_profile(name="p")))
+    dying = asyncio.create_task(reached.wait())
+    await asyncio.wait((dying,), timeout=0.3)
+    await settle()
+    await managers.crash()
+    for task in (living, dying):
+        task.cancel()
+    await asyncio.gather(living, dying, return_exceptions=True)
+
+    managers.put_up("a", "b")["a"].refuse_start = AWAY
+    again = await managers.start()
+    await until(lambda: all_at_rest(managers))
+    profiles = await again.profiles("shop")
+    live = {i.instance.id: i.instance for view in profiles for i in view.instances if not i.instance.ended}
+    assert len(live) == len(profiles) <= 1
+    assert {instance.node for instance in live.values()} <= {"b"}
+    assert set(managers.world.alive) == set(mirrored(managers)) == set(live)
+    assert sum(node.running for node in await again.nodes("shop")) == len(live)

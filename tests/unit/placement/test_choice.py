@@ -98,6 +98,12 @@ def test_a_broken_limit_refuses_a_node_and_is_said(changes: dict[str, Any], reas
     assert f"{broken.name}: {reason}" in str(caught.value)
 
 
+def test_of_the_refused_those_come_first_that_are_nearest_to_fitting_and_what_was_tried_before_all() -> None:
+    nodes = [node("a", healthy=False, away={"process": "x"}), node("b", running=100), node("c", labels={"t": "x"})]
+    question = Question(component(endpoint()), Demand(selector={"t": "x"}), tried={"c": "no disk"})
+    assert [score.node for score in question.choice(nodes).scores] == ["c", "b", "a"]
+
+
 def test_a_busy_processor_lowers_the_score_and_refuses_nothing() -> None:
     nodes = [node("busy", cpus_idle=0.0), node("idle", cpus_idle=4.0)]
     choice = select(component(endpoint()), nodes, demand=Demand(cpus=1.0))
