@@ -34,6 +34,8 @@ from xds_server.lifecycle.controller import Controller
 from xds_server.lifecycle.court import Court
 from xds_server.lifecycle.groups import group_of
 from xds_server.lifecycle.publisher import Publisher
+from xds_server.lifecycle.steady_clock import FILE as CLOCK_FILE
+from xds_server.lifecycle.steady_clock import SteadyClock
 from xds_server.listening import bound
 from xds_server.metrics import REGISTRY
 from xds_server.nodes import make_nodes
@@ -95,14 +97,15 @@ async def manager(settings: Settings) -> AsyncIterator[dict[str, int]]:
         http_socket = stack.enter_context(bound(settings.http.address, settings.http.port, flag="--http-port"))
         # gRPC says in its own log, and late, that it cannot.
         bound(settings.xds.address, settings.xds.port, flag="--xds-port").close()
-        clock = SystemClock()
-        sinks = make_sinks(settings.alerts, now=clock.now)
-        alerts = Alerts(settings.alerts, sinks, now=clock.now, path=settings.state / FILE)
+        # Lives are counted by what has really passed; what others say when something was, they say by the wall clock.
+        clock, wall = SteadyClock(settings.state / CLOCK_FILE), SystemClock()
+        sinks = make_sinks(settings.alerts, now=wall.now)
+        alerts = Alerts(settings.alerts, sinks, now=wall.now, path=settings.state / FILE)
         cache = SnapshotCache()
         board = StatusBoard()
-        collector = Collector(clock=clock, settings=settings.engine)
-        publisher = Publisher(cache=cache, board=board, collector=collector, settings=settings)
-        nodes = make_nodes(settings)
+        collector = Collector(clock=wall, settings=settings.engine)
+        publisher = Publisher(cache=cache, board=board, collector=collector, settings=settings, wall=clock.wall)
+        nodes = make_nodes(settings, now=clock.now)
         stack.push_async_callback(nodes.close)
         controller = Controller(
             store=SqliteStore(settings.state / "shadowmesh.db"),

@@ -10,6 +10,7 @@ import contextlib
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -20,6 +21,7 @@ from xds_server import __version__
 from xds_server.config import Settings
 from xds_server.listening import bound
 from xds_server.private_files import make_folder, opener, tighten, write_private
+from xds_server.runtime.supervisor import boot_id, start_time
 
 log = structlog.get_logger(__name__)
 
@@ -102,7 +104,7 @@ class EngineProcess:
         try:
             record = orjson.loads(self._record.read_bytes())
             process = psutil.Process(record["pid"])
-            if abs(process.create_time() - record["started"]) > 1.0:
+            if not _same(process, record):
                 return None
         except (OSError, ValueError, KeyError, psutil.Error):
             return None
@@ -146,11 +148,20 @@ class EngineProcess:
         record = {
             "pid": self._process.pid,
             "started": self._process.create_time(),
+            "start": start_time(self._process.pid),
+            "boot": boot_id(),
             "port": self.port,
             "wanted": self._wanted(),
         }
         write_private(self._record, orjson.dumps(record))
         log.info("started the analysis engine", pid=self._process.pid, log=str(log_path))
+
+
+def _same(process: psutil.Process, record: Mapping[str, Any]) -> bool:
+    """Tell whether a process is the one on record. Its ticks since boot stay when somebody sets the clock."""
+    if "start" in record:
+        return bool(record["boot"] == boot_id() and record["start"] == start_time(process.pid))
+    return bool(abs(process.create_time() - record["started"]) <= 1.0)  # what an earlier version wrote
 
 
 def _alive(process: psutil.Process) -> bool:

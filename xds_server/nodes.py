@@ -3,8 +3,9 @@
 Importing this module does nothing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -40,8 +41,12 @@ class Nodes:
             engine.close()
 
 
-def make_nodes(settings: Settings) -> Nodes:
+def make_nodes(settings: Settings, *, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Nodes:
     """Return the nodes that `--nodes` lists, or this machine as the only one. Nothing is started or asked.
+
+    Args:
+        settings: of the whole process.
+        now: the time that deadlines are given in.
 
     Raises:
         InvalidError: the file, or other settings, cannot be right.
@@ -49,7 +54,7 @@ def make_nodes(settings: Settings) -> Nodes:
     own = local_entry(settings.node, local_host(settings.docker))
     entries = read_nodes(settings.nodes) if settings.nodes else (own,)
     engines = make_engines(entries)
-    fleet = make_fleet(settings, entries, engines)
+    fleet = make_fleet(settings, entries, engines, now=now)
     return Nodes(entries, engines, fleet, NodesInventory(entries, looks=_looks(entries, engines), runtimes=fleet.kinds))
 
 

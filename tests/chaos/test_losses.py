@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
+from tests.chaos.books import accounted
 from tests.envoy.stack import JSON, Stack, running, until
 
 pytestmark = [pytest.mark.envoy, pytest.mark.timeout(120)]
@@ -29,14 +30,6 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 def alone(stack: Stack) -> Iterator[None]:
     yield
     stack.clear()
-
-
-def accounted(found: JSON) -> int:
-    """Return how many copies the comparison knows the fate of. What `lost` says of originals is not about copies."""
-    lost = {kind: count for kind, count in found.get("lost", {}).items() if kind != "unpaired_original"}
-    assert set(lost) <= {"als_gap", "unpaired_shadow", "overflow", "engine_windows_dropped"}, lost
-    lost.pop("engine_windows_dropped", None)
-    return int(found.get("pairs", 0)) + sum(found.get("notJudged", {}).values()) + sum(lost.values())
 
 
 async def adds_up(stack: Stack, profile: JSON, *, for_good: float = 0.0) -> JSON:

@@ -142,6 +142,10 @@ class Stack:
         self.originals = {name: free() for name in ("catalog", "echo", "two", "greeter")}
         self.listens = {name: free() for name in self.originals}
         self.components = {"two": "http2", "greeter": "grpc"}
+        self.manager_env: dict[str, str] = {}
+        """More of the manager's environment."""
+        self.reached = {"manager": self.xds, "engine": self.engine}
+        """Ports at which Envoys reach them."""
 
     # Processes.
 
@@ -209,7 +213,7 @@ class Stack:
         ports = ["--http-port", str(self.http), "--xds-port", str(self.xds), "--engine-port", str(self.engine)]
         short = ["--xds-runtime-ttl", str(RUNTIME_TTL), "--engine-pair-timeout", "3"]
         command = shadowmesh("serve", "--state", str(self.folder / "state"), *ports, *short, *self.flags, *flags)
-        self.manager = self.household.start("manager", command)
+        self.manager = self.household.start("manager", command, env=self.manager_env)
 
         def ready() -> bool:
             self.manager.check()
@@ -244,7 +248,8 @@ class Stack:
         """
         admin = self.household.free_port()
         arguments = ["bootstrap", network, "--node-id", name, "--admin", f"127.0.0.1:{admin}", "--mode", self.mode]
-        arguments += ["--manager", f"127.0.0.1:{self.xds}", "--engine", f"127.0.0.1:{engine or self.engine}"]
+        for part, at_port in (self.reached | ({"engine": engine} if engine else {})).items():
+            arguments += [f"--{part}", f"127.0.0.1:{at_port}"]
         for component, port in (listen or {}).items():
             arguments += ["--listen", f"{component}=127.0.0.1:{port}"]
         done = subprocess.run(

@@ -14,6 +14,7 @@ import pytest
 from xds_server import __version__, engine_process
 from xds_server.config import EngineSettings, Settings
 from xds_server.engine_process import EngineProcess
+from xds_server.runtime.supervisor import boot_id, start_time
 
 MANAGER = "127.0.0.1:1"
 
@@ -63,6 +64,18 @@ async def test_the_engine_of_the_manager_before_is_taken_over(
     port = record(tmp_path, somebody, started=somebody.create_time())
     await child.start(manager=MANAGER)
     assert (child.pid, child.port) == (somebody.pid, port)
+
+
+@pytest.mark.parametrize("other", [{}, {"start": 1}, {"boot": "another"}])
+async def test_an_engine_is_known_by_its_ticks_since_boot_whatever_the_clock_was_set_to(
+    tmp_path: Path, child: EngineProcess, somebody: psutil.Process, other: dict[str, Any]
+) -> None:
+    record(tmp_path, somebody, started=somebody.create_time() + 3600)
+    path = tmp_path / "engine/process.json"
+    known = {"start": start_time(somebody.pid), "boot": boot_id()}
+    path.write_bytes(orjson.dumps({**orjson.loads(path.read_bytes()), **known, **other}))
+    await child.start(manager=MANAGER)
+    assert (child.pid == somebody.pid) is not bool(other)
 
 
 async def test_an_engine_that_is_left_goes_on_and_is_taken_over(tmp_path: Path, child: EngineProcess) -> None:

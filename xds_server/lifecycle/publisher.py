@@ -8,8 +8,9 @@ Not guaranteed: that Envoys have it when `publish` returns; the status board tel
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Protocol
 
 import structlog
@@ -66,13 +67,23 @@ class Publisher:
         board: what the Envoys have.
         collector: told which profiles there are, and given the last good snapshots for the engines.
         settings: of the whole process.
+        wall: turns a moment of the records into what Envoys' clocks have for it.
     """
 
-    def __init__(self, *, cache: SnapshotCache, board: StatusBoard, collector: Analysis, settings: Settings) -> None:
+    def __init__(
+        self,
+        *,
+        cache: SnapshotCache,
+        board: StatusBoard,
+        collector: Analysis,
+        settings: Settings,
+        wall: Callable[[datetime], datetime] = lambda when: when,
+    ) -> None:
         self._cache = cache
         self._board = board
         self._collector = collector
         self._settings = settings
+        self._wall = wall
         self._networks: dict[NetworkID, _Published] = {}
         self._by_ref: dict[str, NetworkID] = {}
         self._overrides: OrderedDict[str, Group] = OrderedDict()
@@ -119,7 +130,7 @@ class Publisher:
         network.state = state
         self._by_ref[state.network.name] = self._by_ref[state.network.id] = state.network.id
         self._serve(network)
-        configs = tuple(profile_configs(state))
+        configs = tuple(profile_configs(state, wall=self._wall))
         if configs != network.configs:
             network.configs = configs
             self._tell_soon()

@@ -1,6 +1,6 @@
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -30,6 +30,8 @@ def test_a_shadow_is_warm_a_while_after_it_was_created() -> None:
     (config,) = profile_configs(state(component(), profiles=(mirrored,)))
     assert config.warm == {old.instance_id: born.timestamp() + 7.5}
     assert unpack_profile(config.pack()) == config
+    (config,) = profile_configs(state(component(), profiles=(mirrored,)), wall=lambda when: when + timedelta(hours=1))
+    assert config.warm == {old.instance_id: born.timestamp() + 3607.5}
 
 
 @pytest.mark.parametrize(

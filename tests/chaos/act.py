@@ -1,0 +1,298 @@
+"""One point played: bring the profile to its moment, land the blow, bring back what it hit, look at what must hold."""
+
+import asyncio
+import time
+from contextlib import suppress
+from typing import Any
+
+import httpx
+import psutil
+
+from tests.chaos.blows import Blows
+from tests.chaos.books import Counters, accounted, balance
+from tests.chaos.callers import Callers
+from tests.chaos.desk import NOT_FOUND, Desk
+from tests.chaos.invariants import (
+    ADDED_UP,
+    BACK,
+    CLEARED,
+    ENVOY_UP,
+    FLUSH,
+    MIRRORING_STOPPED,
+    RATE,
+    RESUMED,
+    RUNNING,
+    TTL_EARLY,
+    TTL_LATE,
+    Result,
+    gone,
+    judge_clients,
+    until_clean,
+)
+from tests.chaos.points import LONG, OF_CLOCK, OF_DISK, Blow, Moment, Point
+from tests.chaos.theatre import Theatre
+from tests.envoy.stack import JSON, NETWORK, until
+
+SHADOW_DIES = frozenset({Blow.KILL_SHADOW, Blow.KILL_SUPERVISOR, Blow.SHADOW_AND_MANAGER})
+MANAGER_AWAY = frozenset(
+    {
+        *(Blow.KILL_MANAGER, Blow.STOP_MANAGER, Blow.CUT_MANAGER, Blow.FREEZE_MANAGER),
+        *(Blow.ENGINE_AND_MANAGER, Blow.CLOCK_BACK_AND_MANAGER),
+    }
+)
+"""After these no word of a manager comes to Envoy, and nothing else keeps copies from being sent."""
+PROFILE = f"/networks/{NETWORK}/shadowing/profiles"
+SHORT_TTL = 5.0
+TTL_UNDER_CLOCKS = 25.0
+FAULT = 4.0
+
+
+class Act:
+    """Plays one point; see the module."""
+
+    def __init__(self, theatre: Theatre, callers: Callers, counters: Counters, desk: Desk, point: Point) -> None:
+        self._theatre, self._callers, self._counters, self._desk = theatre, callers, counters, desk
+        self._blows = Blows(theatre)
+        self._point = point
+        self.result = Result(point)
+        self._profile = ""
+        self._percentage = 1.0
+        self._deleted: list[str] = []
+        self._born = (0.0, 0.0)
+        """When the profile that is looked at was asked for, and answered."""
+        self._ttl = 600.0
+        self._process: psutil.Process | None = None
+
+    async def play(self) -> Result:
+        """Do all of it; what goes wrong is in the result."""
+        result, begin = self.result, time.monotonic()
+        self._callers.begin()
+        self._counters.seen.clear()
+        try:
+            await self._play()
+        except Exception as error:  # noqa: BLE001 - the next point is to be played
+            result.wrong.append(f"{type(error).__name__}: {error}"[:600])
+        finally:
+            self._callers.go_on()
+            result.requests, result.slowest = self._callers.sent, round(self._callers.slowest, 3)
+            result.hit = self._blows.hit
+            judge_clients(result, self._callers.wrong, self._blows.away)
+            result.took = round(time.monotonic() - begin, 1)
+        return result
+
+    async def _play(self) -> None:
+        point, result = self._point, self.result
+        await self._prepare()
+        doing = asyncio.create_task(self._do())
+        quick = point.moment in {Moment.CREATE, Moment.PATCH, Moment.DELETE}
+        await asyncio.sleep(point.delay / 10 if quick else point.delay)
+        landed = time.monotonic()
+        before = await self._copies()
+        mend = await self._blows.land(point.blow)
+        landed = time.monotonic()
+        try:
+            await asyncio.sleep(point.hold)
+            await self._judge_silence(landed, before)
+        finally:
+            await mend()
+        mended = time.monotonic()
+        if self._blows.envoy_up:
+            result.within("envoy_up", self._blows.envoy_up, ENVOY_UP)
+        await doing
+        await self._all_back(mended)
+        await self._judge_moment(time.monotonic())
+        await self._judge_comparison()
+        await self._judge_books()
+        await self._judge_ttl()
+        await self._clear()
+
+    # To the moment.
+
+    async def _prepare(self) -> None:
+        """Bring the profile to where the blow is to land."""
+        moment = self._point.moment
+        if self._point.blow in OF_CLOCK:
+            self._ttl = TTL_UNDER_CLOCKS
+        if moment in {Moment.IDLE, Moment.CREATE}:
+            return
+        if moment in {Moment.PENDING, Moment.BECOMING}:
+            await self._create(after=1.2 if moment is Moment.PENDING else 0.2)
+            return
+        if moment is Moment.TTL:
+            self._ttl = SHORT_TTL
+        await self._create()
+        await self._until_running()
+        if moment is Moment.TTL:
+            await asyncio.sleep(max(0.0, self._born[1] + self._ttl - 0.4 - time.monotonic()))
+            return
+        await self._until_pairs(30)
+        if moment is Moment.FAULT:
+            (instance,) = await self._instances()
+            body = {"instanceID": instance["instanceID"], "duration": f"{FAULT:g}s"}
+            body["faultInjectionParameters"] = {"abort": {"httpStatus": 503, "percentage": 30}}
+            answer = await self._desk.insist("POST", f"/networks/{NETWORK}/shadowing/inject_fault", body)
+            assert answer.is_success, answer.text
+
+    async def _do(self) -> None:
+        """What is under way while the blow lands."""
+        match self._point.moment:
+            case Moment.CREATE:
+                await self._create()
+            case Moment.PATCH:
+                self._percentage = 0.5
+                await self._desk.change(self._profile, trafficShadowingPercentage=0.5)
+            case Moment.DELETE:
+                await self._desk.delete(self._profile)
+                self._deleted.append(self._profile)
+            case _:
+                pass
+
+    async def _create(self, *, after: float = 0.0) -> None:
+        body = self._theatre.profile_body(
+            shadowInstanceTTL=f"{self._ttl:g}s",
+            shadowTimeout="500ms",
+            variants=[self._theatre.version(after=after)],
+        )
+        asked = time.monotonic()
+        made = await self._desk.create(body)
+        self._born = asked, time.monotonic()
+        self._profile = made["profileID"]
+
+    # What must hold.
+
+    async def _judge_silence(self, landed: float, before: int) -> None:
+        """The dead man's switch: with nobody there, the last copy comes within the bound, by the shadow's own count."""
+        if self._point.blow not in MANAGER_AWAY or self._point.hold < LONG or not before:
+            return
+        last = max(self._theatre.counted(each)[1] for each in self._counters.seen)
+        self.result.within("stopped", max(0.0, last - landed), MIRRORING_STOPPED)
+
+    async def _all_back(self, mended: float) -> None:
+        async def connected() -> bool:
+            status = await self._desk.get(f"/networks/{NETWORK}/shadowing/status")
+            envoys = [each for each in status["envoys"] if each["connected"]]
+            acked = bool(envoys) and all(r["state"] == "ACKED" for e in envoys for r in e["resources"])
+            return acked and any(each["connected"] for each in status["engines"])
+
+        await until(connected, "manager, engine and Envoy are back", seconds=BACK * 2)
+        self.result.within("back", time.monotonic() - mended, BACK)
+
+    async def _judge_moment(self, back: float) -> None:
+        """What was accepted is there, and as it was accepted."""
+        found = await self._desk.profiles()
+        result, moment, blow = self.result, self._point.moment, self._point.blow
+        wanted = {self._profile} - set(self._deleted) - {""}
+        result.must(found.keys() == wanted, f"profiles {sorted(found)} instead of {sorted(wanted)}")
+        for deleted in self._deleted:
+            answer = await self._desk.insist("GET", f"{PROFILE}/{deleted}")
+            result.must(answer.status_code == NOT_FOUND, "a deleted profile is there again")
+        if moment is Moment.TTL:
+            await self._until_ended(max(back, self._born[1] + self._ttl))
+        if moment in {Moment.TTL, Moment.DELETE, Moment.IDLE}:
+            await self._clear()
+            self._ttl = TTL_UNDER_CLOCKS if blow in OF_CLOCK else 600.0
+            await self._create()
+        else:
+            share = found[self._profile]["trafficShadowingPercentage"]
+            result.must(share == self._percentage, f"percentage {share} instead of {self._percentage}")
+            await self._judge_instance()
+        begin = time.monotonic()
+        await self._until_running()
+        result.within("running", time.monotonic() - begin, RUNNING)
+
+    async def _judge_instance(self) -> None:
+        """Exactly one instance; it ended where the blow was meant for it, and is then replaced as a person would."""
+        blow, moment = self._point.blow, self._point.moment
+        dies = blow in SHADOW_DIES and self._blows.hit > (1 if blow is Blow.SHADOW_AND_MANAGER else 0)
+        early = moment in {Moment.CREATE, Moment.PENDING, Moment.BECOMING}
+        if not dies and not (early and blow in OF_DISK):
+            instances = await self._instances()
+            states = [(each["status"], each["reason"]) for each in instances]
+            self.result.must(len(states) == 1 and states[0][0] in {"Pending", "Running"}, f"instances: {states}")
+            return
+
+        async def settled() -> bool:
+            return all(each["status"] in {"Running", "Failed"} for each in await self._instances())
+
+        await until(settled, "the shadow is known to have ended", seconds=RUNNING)
+        if not any(each["status"] == "Running" for each in await self._instances()):
+            await self._desk.change(self._profile, trafficShadowingPercentage=0.0)
+            await self._desk.change(self._profile, trafficShadowingPercentage=self._percentage)
+
+    async def _judge_comparison(self) -> None:
+        begin, pairs = time.monotonic(), await self._pairs()
+        with suppress(AssertionError):
+            await self._until_pairs(pairs + 30)
+        self.result.within("resumed", time.monotonic() - begin, RESUMED)
+
+    async def _judge_books(self) -> None:
+        """Each copy is in a pair, not judged for a reason, or counted lost: once."""
+        await self._callers.pause()
+        instances = [each["instanceID"] for each in await self._instances()]
+        _, exact = await self._counters.sent(instances)
+
+        async def look() -> tuple[int, int]:
+            found = (await self._desk.profiles())[self._profile]["comparison"] or {}
+            self.result.lost = {name: count for name, count in found.get("lost", {}).items() if count}
+            return (await self._counters.sent(instances))[0], accounted(found)
+
+        slack = 0 if exact else round(FLUSH * RATE)
+        sent, known, even = await balance(look, slack=slack, seconds=ADDED_UP)
+        self.result.sent, self.result.accounted, self.result.exact = sent, known, exact
+        self.result.must(even, f"{sent} copies sent, {known} accounted for ({'exact' if exact else f'within {slack}'})")
+        self._callers.go_on()
+
+    async def _judge_ttl(self) -> None:
+        """Under a clock that is set, a life is as long as it was to be."""
+        if self._point.blow in OF_CLOCK:
+            await self._until_ended(self._born[1] + self._ttl)
+
+    async def _until_ended(self, due: float) -> None:
+        assert self._process is not None
+        ended = await gone(self._process, seconds=max(0.0, due - time.monotonic()) + TTL_LATE + 10.0)
+        self.result.must(ended is not None, "the shadow outlives its TTL")
+        if ended is None:
+            return
+        early = self._born[0] + self._ttl - ended
+        dies = self._point.blow in SHADOW_DIES
+        self.result.must(dies or early <= TTL_EARLY, f"the shadow ended {early:.1f} s before its TTL was over")
+        self.result.within("ttl_off", ended - due, TTL_LATE)
+
+    async def _clear(self) -> None:
+        """Delete what there is; nothing of it is left."""
+        for profile in await self._desk.profiles():
+            await self._desk.delete(profile)
+            self._deleted.append(profile)
+        took = await until_clean(self._theatre, self._desk.profiles, self.result, CLEARED)
+        self.result.cleared = round(max(took, self.result.cleared or 0.0), 2)
+        left = await self._desk.profiles()
+        self.result.must(not left, f"deleted profiles are there: {sorted(left)}")
+
+    # Looks.
+
+    async def _instances(self) -> list[JSON]:
+        """Return the instances of the profile that have not been replaced, newest last."""
+        return list((await self._desk.profiles())[self._profile]["instances"])
+
+    async def _copies(self) -> int:
+        with suppress(httpx.HTTPError, ValueError, KeyError):
+            await self._counters.look()
+        return sum(self._theatre.counted(each)[0] for each in self._counters.seen)
+
+    async def _pairs(self) -> int:
+        found: JSON = (await self._desk.profiles())[self._profile]["comparison"] or {}
+        return int(found.get("pairs", 0))
+
+    async def _until_pairs(self, count: int) -> None:
+        async def enough() -> bool:
+            return await self._pairs() >= count
+
+        await until(enough, f"{count} pairs are compared", seconds=RESUMED + 5.0)
+
+    async def _until_running(self) -> None:
+        async def running() -> Any:
+            return [each for each in await self._instances() if each["status"] == "Running"]
+
+        (instance,) = await until(running, "the shadow runs", seconds=RUNNING + 5.0)
+        processes = self._theatre.processes().get(instance["instanceID"], [])
+        self._process = processes[0] if processes else None

@@ -1,0 +1,182 @@
+"""What is done, and how it is undone: each blow lands, and returns what brings back what it hit.
+
+Guarantees: whatever is killed is started again as its supervisor (systemd, Kubernetes, for the engine the manager)
+would; whatever stands still goes on. The time that Envoy itself is away is on record (`away`).
+"""
+
+import asyncio
+import signal
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import psutil
+
+from tests.chaos.points import Blow
+from tests.chaos.theatre import Theatre
+from tests.envoy.stack import until
+from xds_server.stage.client import Connection, ReplyError, Request
+
+HOUR = 3600
+TARGET = 3.0
+"""Seconds that a shadow is waited for which is to be hit."""
+HEALTH = Request("GET", "/healthz", "GET /healthz")
+
+_T = TypeVar("_T")
+Mend = Callable[[], Awaitable[None]]
+
+
+@dataclass
+class Blows:
+    """Lands blows on a stage."""
+
+    theatre: Theatre
+    away: list[tuple[float, float]] = field(default_factory=list)
+    """When Envoy was away, from its death to its first answer."""
+    envoy_up: float = 0.0
+    """Seconds from the start of the last Envoy to its first answer."""
+    hit: int = 0
+    """Processes that were signalled."""
+
+    async def land(self, blow: Blow) -> Mend:
+        """Do it; return what undoes it."""
+        self.hit = 0
+        lands: dict[Blow, Callable[[], Awaitable[Mend]]] = {
+            Blow.KILL_MANAGER: self._kill_manager,
+            Blow.KILL_ENGINE: self._kill_engine,
+            Blow.KILL_ENVOY: self._kill_envoy,
+            Blow.KILL_SHADOW: self._kill_shadow,
+            Blow.KILL_SUPERVISOR: self._kill_supervisor,
+            Blow.STOP_MANAGER: lambda: self._freeze([self.theatre.manager.process.pid]),
+            Blow.STOP_ENGINE: lambda: self._freeze([self.theatre.engine_process.pid]),
+            Blow.STOP_ENVOY: lambda: self._freeze([self.theatre.proxy.child.process.pid]),
+            Blow.STOP_SHADOW: self._stop_shadow,
+            Blow.STOP_SUPERVISOR: self._stop_supervisor,
+            Blow.CUT_MANAGER: lambda: self._wire("manager", cut=True),
+            Blow.CUT_ENGINE: lambda: self._wire("engine", cut=True),
+            Blow.FREEZE_MANAGER: lambda: self._wire("manager", cut=False),
+            Blow.FREEZE_ENGINE: lambda: self._wire("engine", cut=False),
+            Blow.DISK_FULL: self._fill,
+            Blow.CLOCK_FORWARD: lambda: self._set_clock(HOUR),
+            Blow.CLOCK_BACK: lambda: self._set_clock(-HOUR),
+            Blow.MANAGER_THEN_ENVOY: lambda: self._both(self._kill_manager, self._kill_envoy, together=False),
+            Blow.ENGINE_AND_MANAGER: lambda: self._both(self._kill_engine, self._kill_manager),
+            Blow.SHADOW_AND_MANAGER: lambda: self._both(self._kill_shadow, self._kill_manager),
+            Blow.DISK_FULL_AND_MANAGER: lambda: self._both(self._fill, self._kill_manager),
+            Blow.CLOCK_BACK_AND_MANAGER: lambda: self._both(lambda: self._set_clock(-HOUR), self._kill_manager),
+        }
+        return await lands[blow]()
+
+    async def _both(
+        self, first: Callable[[], Awaitable[Mend]], second: Callable[[], Awaitable[Mend]], *, together: bool = True
+    ) -> Mend:
+        """Land two; they are undone side by side, or the second while the first is not yet."""
+        mends = [await first(), await second()]
+
+        async def mend() -> None:
+            if together:
+                await asyncio.gather(*(each() for each in mends))
+            else:
+                for each in reversed(mends):
+                    await each()
+
+        return mend
+
+    async def _kill_manager(self) -> Mend:
+        self.hit += 1
+        self.theatre.kill(self.theatre.manager)
+        return self.theatre.revive
+
+    async def _kill_engine(self) -> Mend:
+        self.hit += 1
+        self.theatre.engine_process.kill()
+        return _nothing
+
+    async def _kill_envoy(self) -> Mend:
+        self.hit += 1
+        died = time.monotonic()
+        self.theatre.kill(self.theatre.proxy.child)
+
+        async def mend() -> None:
+            started = time.monotonic()
+            self.theatre.start_envoy_again()
+            try:
+                async with Connection(self.theatre.proxy.ports["catalog"], timeout=1.0) as connection:
+
+                    async def serves() -> bool:
+                        try:
+                            return (await connection.send(HEALTH)).status == 200
+                        except ReplyError:
+                            return False
+
+                    await until(serves, "Envoy serves the original", seconds=30)
+            finally:
+                up = time.monotonic()
+                self.envoy_up = up - started
+                self.away.append((died, up))
+
+        return mend
+
+    async def _kill_shadow(self) -> Mend:
+        for processes in (await self._targets(self.theatre.processes)).values():
+            for process in processes:
+                self.hit += 1
+                self.theatre.signal(process.pid, signal.SIGKILL)
+        return _nothing
+
+    async def _kill_supervisor(self) -> Mend:
+        for process in (await self._targets(self.theatre.supervisors)).values():
+            self.hit += 1
+            self.theatre.signal(process.pid, signal.SIGKILL)
+        return _nothing
+
+    async def _stop_shadow(self) -> Mend:
+        found = await self._targets(self.theatre.processes)
+        return await self._freeze([each.pid for processes in found.values() for each in processes])
+
+    async def _stop_supervisor(self) -> Mend:
+        found: dict[str, psutil.Process] = await self._targets(self.theatre.supervisors)
+        return await self._freeze([process.pid for process in found.values()])
+
+    async def _freeze(self, pids: list[int]) -> Mend:
+        for pid in pids:
+            self.hit += 1
+            self.theatre.signal(pid, signal.SIGSTOP)
+
+        async def mend() -> None:
+            for pid in pids:
+                self.theatre.signal(pid, signal.SIGCONT)
+
+        return mend
+
+    async def _wire(self, part: str, *, cut: bool) -> Mend:
+        self.hit += 1
+        relay = self.theatre.relays[part]
+        await asyncio.to_thread(relay.cut if cut else relay.freeze)
+        return lambda: asyncio.to_thread(relay.mend)
+
+    async def _fill(self) -> Mend:
+        self.hit += 1
+        self.theatre.fill_disk()
+
+        async def mend() -> None:
+            self.theatre.free_disk()
+
+        return mend
+
+    async def _set_clock(self, seconds: int) -> Mend:
+        self.hit += 1
+        self.theatre.set_clock(seconds)
+        return _nothing
+
+    async def _targets(self, look: Callable[[], dict[str, _T]]) -> dict[str, _T]:
+        """Wait a while for a shadow that can be hit."""
+        deadline = time.monotonic() + TARGET
+        while not (found := look()) and time.monotonic() < deadline:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.02)
+        return found
+
+
+async def _nothing() -> None:
+    """What was hit is brought back by Shadowmesh itself."""

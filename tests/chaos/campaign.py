@@ -1,0 +1,147 @@
+"""The campaign: points of chaos by seed, one after the other, under constant traffic through a real Envoy.
+
+    hack/chaos                       # 100 points
+    hack/chaos --point 37            # just that one
+    hack/chaos --each-kind           # one point of each kind of blow
+
+Prints a line a point, then a table; writes `build/chaos/table.json` and `table.md`. Fails when anything did not hold.
+"""
+
+import argparse
+import asyncio
+import json
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+from random import Random
+
+from tests.chaos.act import Act
+from tests.chaos.books import Counters
+from tests.chaos.callers import Callers
+from tests.chaos.desk import Desk
+from tests.chaos.invariants import RATE, Result
+from tests.chaos.points import OF_CLOCK, OF_DISK, Point, schedule
+from tests.chaos.table import markdown, summary
+from tests.chaos.theatre import FAKETIME, Theatre
+
+FOLDER = Path("build/chaos")
+
+
+def main() -> int:
+    """Play the points that the command line names."""
+    parser = argparse.ArgumentParser(prog="hack/chaos", description="Points of chaos by seed.")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--points", type=int, default=100, help="how many (default 100)")
+    parser.add_argument("--point", type=int, action="append", help="only this one; may be given more than once")
+    parser.add_argument("--each-kind", action="store_true", help="the first point of each kind of blow")
+    given = parser.parse_args()
+    points = chosen(schedule(given.seed, max([given.points, *(given.point or ())])), given.point, given.each_kind)
+    results: list[Result] = []
+    for faked in (False, True):
+        mine = [point for point in points if (point.blow in OF_CLOCK) is faked]
+        if faked and mine and FAKETIME is None:
+            say(f"skipped {len(mine)} points: libfaketime is not installed (apt-get install libfaketime)")
+        elif mine:
+            results += stage(mine, faked=faked)
+    results.sort(key=lambda result: result.point.number)
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    document = {"seed": given.seed, "results": [result.document() for result in results]}
+    (FOLDER / "table.json").write_text(json.dumps(document, indent=1))
+    (FOLDER / "table.md").write_text(markdown(results, seed=given.seed))
+    say(summary(results))
+    return any(result.wrong for result in results)
+
+
+def chosen(points: list[Point], numbers: list[int] | None, each_kind: bool) -> list[Point]:  # noqa: FBT001 - a flag
+    """Return the points that were asked for."""
+    if numbers:
+        return [point for point in points if point.number in numbers]
+    if not each_kind:
+        return points
+    first: dict[str, Point] = {}
+    for point in points:
+        first.setdefault(point.blow, point)
+    return list(first.values())
+
+
+def stage(points: list[Point], *, faked: bool) -> list[Result]:
+    """Play points on one stage. It is opened and closed in this thread: Envoy ends with the thread that started it."""
+    with tempfile.TemporaryDirectory(prefix="shadowmesh-chaos-") as folder:
+        theatre = Theatre(Path(folder), faked=faked)
+        try:
+            theatre.open()
+            return asyncio.run(play(theatre, points))
+        except BaseException:
+            keep(theatre)
+            raise
+        finally:
+            theatre.close()
+
+
+async def play(theatre: Theatre, points: list[Point]) -> list[Result]:
+    """Play the points, one after the other."""
+    await theatre.attached()
+    port = theatre.proxy.ports["catalog"]
+    callers = Callers(port, await theatre.expected(), RATE, Random(7))
+    counters, desk = Counters(theatre), Desk(theatre)
+    callers.start()
+    counters.start()
+    results = []
+    try:
+        for point in points:
+            if point.blow in OF_DISK and not theatre.disk:
+                say(f"{point.number:3} skipped: no right to mount a small disk")
+                continue
+            result = await Act(theatre, callers, counters, desk, point).play()
+            results.append(result)
+            say(line(result))
+            if result.wrong:
+                keep(theatre, point)
+                await restore(theatre, desk)
+            if theatre.faked:
+                theatre.set_clock(0)
+    finally:
+        await counters.stop()
+        await callers.stop()
+        await desk.close()
+    return results
+
+
+async def restore(theatre: Theatre, desk: Desk) -> None:
+    """After a point that went wrong: all parts run, no profile is left."""
+    theatre.free_disk()
+    for relay in theatre.relays.values():
+        await asyncio.to_thread(relay.mend)
+    if not theatre.manager.alive:
+        await theatre.revive()
+    if not theatre.proxy.child.alive:
+        theatre.start_envoy_again()
+    with suppress(AssertionError):
+        for profile in await desk.profiles():
+            await desk.delete(profile)
+
+
+def keep(theatre: Theatre, point: Point | None = None) -> None:
+    """Keep the logs of what went wrong."""
+    folder = FOLDER / f"point-{point.number if point else 'none'}"
+    folder.mkdir(parents=True, exist_ok=True)
+    for log in [*theatre.folder.glob("*.log"), *theatre.state.glob("engine/log"), *theatre.state.glob("shadows/*/log")]:
+        with suppress(OSError):
+            (folder / str(log.relative_to(theatre.folder)).replace("/", "_")).write_bytes(log.read_bytes())
+
+
+def line(result: Result) -> str:
+    point = result.point
+    state = "ok" if not result.wrong else "WRONG " + " | ".join(result.wrong)
+    where = f"{point.number:3} {point.blow} / {point.moment} (+{point.delay:g} s, {point.hold:g} s)"
+    return f"{time.strftime('%H:%M:%S')} {where}: {state} [{result.took:g} s]"
+
+
+def say(text: str) -> None:
+    print(text, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,124 @@
+"""What must hold after each blow, and within which bounds (docs/chaos.md says why these)."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass, field
+
+import psutil
+
+from tests.chaos.callers import Wrong
+from tests.chaos.points import Point
+from tests.chaos.theatre import Theatre
+from tests.envoy.stack import JSON, RUNTIME_TTL
+
+RATE = 100.0
+MIRRORING_STOPPED = RUNTIME_TTL + 2.0
+"""Seconds from the last word of a manager to the last copy."""
+ENVOY_UP = 5.0
+"""Seconds from the start of an Envoy to its first answer, manager or no manager."""
+BACK = 15.0
+"""Seconds until manager, engine and Envoy have found each other again."""
+RUNNING = 15.0
+"""Seconds until a shadow runs, from when all are back."""
+RESUMED = 15.0
+"""Seconds until pairs are compared again, from when its shadow runs."""
+TTL_LATE = 5.0
+"""Seconds by which a shadow may outlive its TTL, or the return of its manager if that is later."""
+TTL_EARLY = 0.5
+"""Seconds that it may be short of it."""
+FLUSH = 0.5
+"""Seconds of copies that may be uncounted where an Envoy was killed or a counter went with its cluster: one flush of
+the access log (0.1 s), one look at the counter (0.1 s), both on a busy machine."""
+CLEARED = 15.0
+"""Seconds until nothing is left of a profile, from when its deletion was answered."""
+ADDED_UP = 30.0
+"""Seconds until all copies are accounted for: pairs are given up, counters pushed, their grace is over."""
+
+
+@dataclass
+class Result:
+    """What a point showed. Figures are None where there was nothing to measure."""
+
+    point: Point
+    hit: int = 0
+    requests: int = 0
+    hurt: int = 0
+    while_envoy_was_away: int = 0
+    slowest: float = 0.0
+    stopped: float | None = None
+    envoy_up: float | None = None
+    back: float | None = None
+    running: float | None = None
+    resumed: float | None = None
+    ttl_off: float | None = None
+    cleared: float | None = None
+    sent: int | None = None
+    accounted: int | None = None
+    exact: bool = False
+    lost: dict[str, int] = field(default_factory=dict)
+    leaked: int = 0
+    took: float = 0.0
+    wrong: list[str] = field(default_factory=list)
+    """What did not hold, in words."""
+
+    def must(self, holds: bool, what: str) -> None:  # noqa: FBT001 - reads as an assertion
+        if not holds:
+            self.wrong.append(what)
+
+    def within(self, name: str, seconds: float, bound: float) -> None:
+        """Note how long something took, and whether it was in time."""
+        setattr(self, name, round(seconds, 2))
+        self.must(seconds <= bound, f"{name} after {seconds:.1f} s, {bound:g} s allowed")
+
+    def document(self) -> JSON:
+        return {**asdict(self), "point": {**asdict(self.point)}}
+
+
+def judge_clients(result: Result, wrong: list[Wrong], away: list[tuple[float, float]]) -> None:
+    """Tell what an absent Envoy explains from what is ours: a request that overlaps its absence is not."""
+    ours = [w for w in wrong if not any(w.began < end and w.ended > begin for begin, end in away)]
+    result.hurt, result.while_envoy_was_away = len(ours), len(wrong) - len(ours)
+    result.must(not ours, f"{len(ours)} clients were hurt: {'; '.join(each.what for each in ours[:3])}")
+
+
+def leaks(theatre: Theatre, profiles: dict[str, JSON]) -> list[str]:
+    """Return what there is of ours that the manager does not list as alive."""
+    instances = [each for profile in profiles.values() for each in profile["instances"]]
+    live = {each["instanceID"]: each for each in instances if each["status"] in {"Pending", "Running"}}
+    ports = {each["address"]["port"] for each in live.values() if each.get("address")}
+    pending = any(each["status"] == "Pending" for each in live.values())
+    found = [f"process of {each}" for each in theatre.processes().keys() - live.keys()]
+    found += [f"supervisor of {each}" for each in theatre.supervisors().keys() - live.keys()]
+    found += [f"folder of {each} says that it goes on" for each in theatre.unended_folders() - live.keys()]
+    found += [] if pending else [f"port {each} is listened on" for each in theatre.listening() - ports]
+    engines = theatre.engines()
+    found += [] if len(engines) <= 1 else [f"{len(engines)} engines"]
+    return found
+
+
+async def until_clean(
+    theatre: Theatre, profiles: Callable[[], Awaitable[dict[str, JSON]]], result: Result, bound: float
+) -> float:
+    """Wait until nothing is left over; return the seconds it took."""
+    begin = time.monotonic()
+    while found := await asyncio.to_thread(leaks, theatre, await profiles()):
+        if time.monotonic() - begin > bound:
+            result.leaked = len(found)
+            result.wrong.append(f"left over: {'; '.join(found[:5])}")
+            break
+        await asyncio.sleep(0.1)
+    return time.monotonic() - begin
+
+
+async def gone(process: psutil.Process, *, seconds: float) -> float | None:
+    """Wait until a process has ended; return when (monotonic), None when it has not."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            if not process.is_running() or process.status() == psutil.STATUS_ZOMBIE:
+                return time.monotonic()
+        except psutil.NoSuchProcess:
+            return time.monotonic()
+        await asyncio.sleep(0.02)
+    return None

@@ -1,0 +1,96 @@
+"""The points of the campaign: what is done to what, at which moment of a profile's life; all by seed.
+
+Guarantees: pure; point N of a seed is the same each time, however many points are asked for. The kinds of blows take
+turns, in an order of the seed's in each round, so any row of points holds each about as often.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from random import Random
+from typing import TypeVar
+
+from tests.envoy.stack import RUNTIME_TTL
+
+_T = TypeVar("_T")
+
+
+class Moment(StrEnum):
+    """Where in the life of a profile the blow lands."""
+
+    IDLE = "idle, between profiles"
+    CREATE = "create"
+    PENDING = "Pending"
+    BECOMING = "becoming Running"
+    RUNNING = "Running"
+    FAULT = "fault injected"
+    PATCH = "percentage changed"
+    DELETE = "delete"
+    TTL = "TTL over"
+
+
+class Blow(StrEnum):
+    """What is done."""
+
+    KILL_MANAGER = "kill manager"
+    KILL_ENGINE = "kill engine"
+    KILL_ENVOY = "kill Envoy"
+    KILL_SHADOW = "kill shadow"
+    KILL_SUPERVISOR = "kill supervisor"
+    STOP_MANAGER = "SIGSTOP manager"
+    STOP_ENGINE = "SIGSTOP engine"
+    STOP_ENVOY = "SIGSTOP Envoy"
+    STOP_SHADOW = "SIGSTOP shadow"
+    STOP_SUPERVISOR = "SIGSTOP supervisor"
+    CUT_MANAGER = "cut Envoy-manager"
+    CUT_ENGINE = "cut Envoy-engine"
+    FREEZE_MANAGER = "freeze Envoy-manager"
+    FREEZE_ENGINE = "freeze Envoy-engine"
+    DISK_FULL = "disk full"
+    CLOCK_FORWARD = "clock +1 h"
+    CLOCK_BACK = "clock -1 h"
+    MANAGER_THEN_ENVOY = "kill manager, then Envoy"
+    ENGINE_AND_MANAGER = "kill engine and manager"
+    SHADOW_AND_MANAGER = "kill shadow and manager"
+    DISK_FULL_AND_MANAGER = "disk full, kill manager"
+    CLOCK_BACK_AND_MANAGER = "clock -1 h, kill manager"
+
+
+OF_SHADOWS = frozenset(
+    {Blow.KILL_SHADOW, Blow.KILL_SUPERVISOR, Blow.STOP_SHADOW, Blow.STOP_SUPERVISOR, Blow.SHADOW_AND_MANAGER}
+)
+OF_CLOCK = frozenset({Blow.CLOCK_FORWARD, Blow.CLOCK_BACK, Blow.CLOCK_BACK_AND_MANAGER})
+OF_DISK = frozenset({Blow.DISK_FULL, Blow.DISK_FULL_AND_MANAGER})
+LONG = RUNTIME_TTL + 3.5
+"""Seconds in which the dead man's switch has to have done its work."""
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One blow. `delay` are the seconds from the moment to it, `hold` those until what was hit is brought back."""
+
+    number: int
+    blow: Blow
+    moment: Moment
+    delay: float
+    hold: float
+
+
+def schedule(seed: int, count: int) -> list[Point]:
+    """Return the points 1 to `count` of a seed."""
+    chance = Random(seed)
+    moments = _turns(chance, list(Moment))
+    blows = _turns(chance, list(Blow))
+    points = []
+    for number in range(1, count + 1):
+        blow, moment = next(blows), next(moments)
+        while blow in OF_SHADOWS and moment is Moment.IDLE:
+            moment = next(moments)
+        hold = LONG if chance.random() < 0.4 else round(chance.uniform(0.2, 2.5), 2)
+        points.append(Point(number, blow, moment, round(chance.uniform(0.0, 0.6), 2), hold))
+    return points
+
+
+def _turns(chance: Random, kinds: list[_T]) -> Iterator[_T]:
+    while True:
+        yield from chance.sample(kinds, len(kinds))
