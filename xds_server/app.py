@@ -12,7 +12,7 @@ import gc
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -43,9 +43,14 @@ from xds_server.protocol.board import StatusBoard
 from xds_server.protocol.fetch import fetch
 from xds_server.protocol.server import XdsServer
 from xds_server.store.sqlite import SqliteStore
+from xds_server.takeover import SIGNAL, take_over
 from xds_server.translate.render import as_any
 
 log = structlog.get_logger(__name__)
+
+DATABASE = "shadowmesh.db"
+LOCK = f"{DATABASE}.lock"
+"""Names in the state folder."""
 
 
 async def serve(settings: Settings) -> None:
@@ -56,11 +61,11 @@ async def serve(settings: Settings) -> None:
         StoreError: the state cannot be read or written, or another manager works on it.
     """
     logging_setup.configure(settings.log)
-    told = _stop_signal()
-    async with manager(settings) as ports:
+    told = _Told()
+    async with manager(settings, handing_over=lambda: told.hand_over) as ports:
         log.info("ready", **ports, state=str(settings.state))
         await told.wait()
-        log.info("stopping")
+        log.info("handing over" if told.hand_over else "stopping")
 
 
 async def analyze(settings: Settings) -> None:
@@ -70,7 +75,7 @@ async def analyze(settings: Settings) -> None:
         ConflictError: the port is taken.
     """
     logging_setup.configure(settings.log)
-    told = _stop_signal()
+    told = _Told()
     bound(settings.engine.address, settings.engine.port, flag="--engine-port").close()
     engine = AnalysisEngine(
         settings=settings.engine,
@@ -91,12 +96,14 @@ async def analyze(settings: Settings) -> None:
 
 
 @asynccontextmanager
-async def manager(settings: Settings) -> AsyncIterator[dict[str, int]]:
-    """Run the manager's parts for the length of a `with`; yields the ports they listen on."""
+async def manager(
+    settings: Settings, *, handing_over: Callable[[], bool] = lambda: False
+) -> AsyncIterator[dict[str, int]]:
+    """Run the manager's parts for the length of a `with`; yields the ports they listen on.
+
+    At the end `handing_over` says whether a successor waits for what is there.
+    """
     async with contextlib.AsyncExitStack() as stack:
-        http_socket = stack.enter_context(bound(settings.http.address, settings.http.port, flag="--http-port"))
-        # gRPC says in its own log, and late, that it cannot.
-        bound(settings.xds.address, settings.xds.port, flag="--xds-port").close()
         # Lives are counted by what has really passed; what others say when something was, they say by the wall clock.
         clock, wall = SteadyClock(settings.state / CLOCK_FILE), SystemClock()
         sinks = make_sinks(settings.alerts, now=wall.now)
@@ -108,7 +115,7 @@ async def manager(settings: Settings) -> AsyncIterator[dict[str, int]]:
         nodes = make_nodes(settings, now=clock.now)
         stack.push_async_callback(nodes.close)
         controller = Controller(
-            store=SqliteStore(settings.state / "shadowmesh.db"),
+            store=SqliteStore(settings.state / DATABASE),
             fleet=nodes.fleet,
             inventory=nodes.inventory,
             publisher=publisher,
@@ -132,14 +139,24 @@ async def manager(settings: Settings) -> AsyncIterator[dict[str, int]]:
 
         async def stop_controller() -> None:
             # A start that failed (a port in use) is no reason to end the shadows that it found.
-            drain = engine.leave if settings.keep_shadows else engine.stop
-            await controller.stop(keep_shadows=settings.keep_shadows or not up, drain=drain)
+            keep = settings.keep_shadows or handing_over()
+            await controller.stop(
+                keep_shadows=keep or not up,
+                keep_mirroring=handing_over(),
+                drain=engine.leave if keep else engine.stop,
+            )
 
         # Takes a while: before Envoys are let in, so that none of them waits for it.
         app = create_app(
             controller, settings.http, fetch=partial(fetch, cache=cache, grouping=publisher.group_of, printer=as_any)
         )
         server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off", access_log=False, ws="none"))
+        # All that takes long is done: the shorter Envoys are without a manager, the better.
+        if settings.take_over:
+            await take_over(settings.state / LOCK)
+        http_socket = stack.enter_context(bound(settings.http.address, settings.http.port, flag="--http-port"))
+        # gRPC says in its own log, and late, that it cannot.
+        bound(settings.xds.address, settings.xds.port, flag="--xds-port").close()
         # Callbacks run last in, first out: what is pushed later is stopped earlier.
         stack.push_async_callback(xds.stop, settings.xds.grace)
         stack.callback(collector.close)  # the engines' streams would hold the server for all of its grace
@@ -175,19 +192,29 @@ async def _stop_http(server: uvicorn.Server, task: asyncio.Task[None]) -> None:
     await task
 
 
-def _stop_signal() -> asyncio.Event:
-    """Return what the first SIGTERM or SIGINT sets; a second one ends the process at once.
+class _Told:
+    """What the first of SIGTERM, SIGINT and the signal to hand over has said; a second TERM or INT ends it at once.
 
-    To be called before anything is started: a signal in the middle of a start is then an orderly stop as well.
+    To be made before anything is started: a signal in the middle of a start is then an orderly stop as well.
     """
-    loop = asyncio.get_running_loop()
-    told = asyncio.Event()
 
-    def tell() -> None:
-        if told.is_set():
+    def __init__(self) -> None:
+        self.hand_over = False
+        self._told = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop)
+        loop.add_signal_handler(SIGNAL, self._hand_over)
+
+    async def wait(self) -> None:
+        """Return when it was told something."""
+        await self._told.wait()
+
+    def _stop(self) -> None:
+        if self._told.is_set():
             os._exit(130)
-        told.set()
+        self._told.set()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, tell)
-    return told
+    def _hand_over(self) -> None:
+        self.hand_over = self.hand_over or not self._told.is_set()
+        self._told.set()

@@ -274,6 +274,8 @@ class Settings(BaseSettings):
     """File with the nodes that shadows may run on (docs/placement.md); without it, this machine is the only one."""
     keep_shadows: bool = False
     """Leave running shadows, and the engine, to the manager that starts next, instead of ending them at a stop."""
+    take_over: bool = False
+    """Have the manager that works on this state let go of it first, with all shadows and the mirroring as they are."""
     xds: XdsSettings = XdsSettings()
     http: HttpSettings = HttpSettings()
     engine: EngineSettings = EngineSettings()

@@ -218,11 +218,18 @@ class Controller:
                 for ending in tuple(record.ending_profiles):
                     self._later(self._profiles.finish_deletion(record, ending))
 
-    async def stop(self, *, keep_shadows: bool = False, drain: Callable[[], Awaitable[None]] | None = None) -> None:
+    async def stop(
+        self,
+        *,
+        keep_shadows: bool = False,
+        keep_mirroring: bool = False,
+        drain: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
         """Mirroring off, wait (bounded) for Envoys, end the shadows unless they are kept, write the rest, close.
 
         Args:
             keep_shadows: leave them running for the manager that comes next; it finds them again.
+            keep_mirroring: that one comes at once, so kept shadows go on being mirrored to.
             drain: brings in what the engines have not sent yet; awaited when no copy is under way any more and before
                 the summaries are written.
         """
@@ -230,7 +237,7 @@ class Controller:
             return
         self._open = False
         try:
-            if keep_shadows:
+            if keep_shadows and not keep_mirroring:
                 await self._silence()
             self._shadows.post_all(Event.MANAGER_LEAVING if keep_shadows else Event.MANAGER_STOPPING)
             await self._shadows.gone()

@@ -122,8 +122,10 @@ class SqliteStore:
         except BlockingIOError as error:
             raise StoreError(
                 f"{self._path} is in use by another manager",
-                hint="end that one first, or start with another state folder",
+                hint="end that one first, take over from it (serve --take-over), or start with another state folder",
             ) from error
+        os.ftruncate(self._lock, 0)
+        os.write(self._lock, f"{os.getpid()}\n".encode())  # whom a successor asks to let go
         os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
         self._connection = db = sqlite3.connect(self._path, isolation_level=None, timeout=5.0)
         db.execute("PRAGMA foreign_keys = ON")
