@@ -118,6 +118,13 @@ class DockerEngine:
         self.send(signal.SIGKILL)
         assert self._process is not None
         self._process.wait()
+        # The next dockerd takes a containerd that is dying, or dead and not yet reaped, for one that runs.
+        file = self.folder / "exec" / "containerd" / "containerd.pid"
+        with suppress(OSError, ValueError):
+            end = time.monotonic() + READY
+            while _runs(int(file.read_text())) and time.monotonic() < end:
+                time.sleep(0.02)
+        file.unlink(missing_ok=True)
 
     def send(self, number: int) -> None:
         """Send dockerd a signal."""
@@ -143,6 +150,13 @@ class DockerEngine:
                 self._process.kill()
                 self._process.wait()
         self._process = None
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
 
 
 @contextmanager

@@ -101,7 +101,7 @@ def test_all_injected_faults_are_lifted_at_once(applied: Shell, desk: FakeContro
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["v2"], "inject: names no fault (at least one of --delay, --abort, --grpc-abort, --rate-limit)"),
+        (["v2"], "inject: names no fault (at least one of --delay, --abort, --grpc-abort, --rate-limit, --pause, "),
         (["v2", "--abort", "99"], "--abort: 99 is out of range"),
         (["v2", "--delay", "200"], '--delay: "200" is not a duration'),
         (["v2", "--delay-percentage", "5"], "--delay-percentage is given without --delay"),

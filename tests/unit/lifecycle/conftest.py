@@ -71,7 +71,7 @@ class Managers:
 
     def put_up(self, *names: str) -> dict[str, FakeRuntime]:
         """Have these nodes instead of the one, each with a runtime of its own; return those."""
-        runtimes = {name: FakeRuntime(self.world) for name in names}
+        runtimes = {name: FakeRuntime(self.world, name) for name in names}
         self.nodes.clear()
         self.nodes.update({name: {"process": runtime} for name, runtime in runtimes.items()})
         self.inventory.names = list(names)

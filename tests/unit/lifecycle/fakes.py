@@ -87,6 +87,8 @@ class World:
 
     alive: dict[str, asyncio.Event] = field(default_factory=dict)
     """By instance id; set when it has ended."""
+    on: dict[str, str] = field(default_factory=dict)
+    """By instance id: the node that it was started on."""
     ends: dict[str, Condition] = field(default_factory=dict)
     ports: itertools.count = field(default_factory=lambda: itertools.count(20000))
     log: list[tuple[str, ...]] = field(default_factory=list)
@@ -105,8 +107,9 @@ class FakeRuntime:
 
     kind = "process"
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, node: str = "here") -> None:
         self.world = world
+        self.node = node
         self.is_ready = asyncio.Event()
         self.is_ready.set()
         self.may_start = asyncio.Event()
@@ -127,6 +130,7 @@ class FakeRuntime:
             raise self.refuse_start
         port = next(self.world.ports)
         self.world.alive[instance_id] = asyncio.Event()
+        self.world.on[instance_id] = self.node
         self.world.log.append(("start", instance_id, deadline.isoformat()))
         return Started(Address("127.0.0.1", port), {"instance": instance_id, "port": str(port)})
 
@@ -168,7 +172,8 @@ class FakeRuntime:
         self.world.log.append(("extend", handle["instance"], deadline.isoformat()))
 
     async def sweep(self, known: Collection[InstanceID]) -> list[InstanceID]:
-        orphans = [InstanceID(i) for i in self.world.alive if i not in known]
+        here = [i for i in self.world.alive if self.world.on.get(i, self.node) == self.node]
+        orphans = [InstanceID(i) for i in here if i not in known]
         for orphan in orphans:
             self.world.log.append(("sweep", orphan))
             self.world.alive.pop(orphan).set()
