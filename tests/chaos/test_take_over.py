@@ -26,7 +26,7 @@ def stack(tmp_path: Path) -> Iterator[Stack]:
 
 async def test_an_upgrade_goes_unnoticed_and_every_copy_is_accounted_for(stack: Stack) -> None:
     async with stack.traffic() as clients:
-        profile = await stack.create()
+        profile = await stack.create(match={"methods": ["GET", "HEAD", "OPTIONS", "POST"]})
         (instance,) = profile["instances"]
         one = instance["instanceID"]
         await stack.mirroring(one, beyond=100)
@@ -41,7 +41,7 @@ async def test_an_upgrade_goes_unnoticed_and_every_copy_is_accounted_for(stack: 
         (shadow,) = stack.shadows()
         engine = stack.engine_pid
         for _ in range(3):
-            take_over(stack)
+            await asyncio.to_thread(take_over, stack)
             copies = stack.proxy.copies(one)
             await stack.settled()
             await stack.mirroring(one, beyond=copies + 50)
