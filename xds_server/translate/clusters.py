@@ -56,8 +56,13 @@ are thin, and a copy that meets a server's closing would count as the shadow's e
 INSIDE_DURATION = 0.5
 """Seconds that a connection into an internal listener is used for new copies. When that listener is changed (a fault
 came), connections keep what it was until they end; Envoy would take its drain time, 10 minutes, to end them."""
-SHADOW_REQUESTS = 1024
-SHADOW_IN_REQUESTS = 4096
+SHADOW_REQUESTS = 256
+"""Most copies that a shadow may be busy with, and most that may wait for it, in one Envoy. It is less where copies may
+be large: a copy that waits is held in Envoy's memory."""
+SHADOW_HELD = 256 * 1024 * 1024
+"""Bytes that the copies a shadow is busy with may be together; those that wait may be as many again."""
+SHADOW_IN_FACTOR = 16
+"""How much wider the outer breaker is than the inner one."""
 SYSTEM_TRUST = "/etc/ssl/certs/ca-certificates.crt"
 """The system's trust store on Debian, Ubuntu and Alpine, and in Envoy's images. (Envoy's `system_root_certs` is refused
 together with names to verify.)"""
@@ -72,15 +77,24 @@ def component_cluster_bytes(component: Component) -> bytes:
     return shared + secured + cluster_of(name, component.endpoints if by_dns(component.endpoints) else None)
 
 
-def shadow_cluster_bytes(instance: InstanceID, address: Address, protocol: Protocol) -> bytes:
-    """Return the cluster of the shadow itself."""
+def shadow_cluster_bytes(
+    instance: InstanceID, address: Address, protocol: Protocol, *, max_request_bytes: int
+) -> bytes:
+    """Return the cluster of the shadow itself, whose copies are of at most `max_request_bytes` each."""
     endpoint = Endpoint(address.address, address.port)
-    return _shadow(protocol, resolved=by_dns([endpoint])) + cluster_of(shadow_cluster(instance), [endpoint])
+    shared = _shadow(protocol, resolved=by_dns([endpoint]), copies=_copies(max_request_bytes))
+    return shared + cluster_of(shadow_cluster(instance), [endpoint])
 
 
-def shadow_in_cluster_bytes(instance: InstanceID) -> bytes:
+def shadow_in_cluster_bytes(instance: InstanceID, *, max_request_bytes: int) -> bytes:
     """Return the cluster that leads copies into the shadow's internal listener, always over HTTP/2."""
-    return _shadow_in() + internal_cluster_of(shadow_in_cluster(instance), shadow_listener(instance))
+    shared = _shadow_in(copies=_copies(max_request_bytes))
+    return shared + internal_cluster_of(shadow_in_cluster(instance), shadow_listener(instance))
+
+
+def _copies(max_request_bytes: int) -> int:
+    """Return how many copies a shadow may be busy with."""
+    return max(1, min(SHADOW_REQUESTS, SHADOW_HELD // max_request_bytes))
 
 
 @cache
@@ -100,26 +114,26 @@ def _original(protocol: Protocol, *, resolved: bool, upgrades: bool) -> bytes:
 
 
 @cache
-def _shadow(protocol: Protocol, *, resolved: bool) -> bytes:
+def _shadow(protocol: Protocol, *, resolved: bool, copies: int) -> bytes:
     cluster = Cluster(
         type=ClusterDiscoveryType.STRICT_DNS if resolved else ClusterDiscoveryType.STATIC,
         dns_lookup_family=ClusterDnsLookupFamily.V4_PREFERRED,
         connect_timeout=seconds(CONNECT_TIMEOUT),
         per_connection_buffer_high_watermark_timeout=seconds(STUFFED_TIMEOUT),
-        circuit_breakers=breakers(SHADOW_REQUESTS),
+        circuit_breakers=breakers(copies),
         typed_extension_protocol_options=options(protocol, idle_timeout=SHADOW_IDLE_TIMEOUT),
     )
     return bytes(cluster)
 
 
 @cache
-def _shadow_in() -> bytes:
+def _shadow_in(*, copies: int) -> bytes:
     cluster = Cluster(
         type=ClusterDiscoveryType.STATIC,
         connect_timeout=seconds(CONNECT_TIMEOUT),
         per_connection_buffer_high_watermark_timeout=seconds(STUFFED_TIMEOUT),
-        circuit_breakers=breakers(SHADOW_IN_REQUESTS),
-        typed_extension_protocol_options=options(Protocol.HTTP2, connection_duration=INSIDE_DURATION),
+        circuit_breakers=breakers(copies * SHADOW_IN_FACTOR),
+        typed_extension_protocol_options=options(Protocol.HTTP2, connection_duration=INSIDE_DURATION, forgiving=True),
     )
     return bytes(cluster)
 
@@ -154,13 +168,24 @@ def options(
     idle_timeout: float | None = None,
     connection_duration: float | None = None,
     upgrades: bool = False,
+    forgiving: bool = False,
 ) -> dict[str, Any]:
-    """Return a cluster's protocol options."""
+    """Return a cluster's protocol options.
+
+    Args:
+        protocol: what is spoken.
+        idle_timeout: seconds until an idle connection is closed; Envoy's default when None.
+        connection_duration: seconds that a connection is used for new requests; without end when None.
+        upgrades: whether HTTP/2 may carry upgrades.
+        forgiving: whether an answer that HTTP/2 forbids ends its own stream alone, and not its neighbours' too.
+    """
     explicit = HttpProtocolOptionsExplicitHttpConfig()
     if protocol is Protocol.HTTP1:
         explicit.http_protocol_options = Http1ProtocolOptions()
     else:
         explicit.http2_protocol_options = Http2ProtocolOptions(allow_connect=upgrades)
+        if forgiving:
+            explicit.http2_protocol_options.override_stream_error_on_invalid_http_message = True
     options = HttpProtocolOptions(explicit_http_config=explicit)
     if idle_timeout is not None:
         options.common_http_protocol_options = CommonHttpProtocolOptions(idle_timeout=seconds(idle_timeout))

@@ -15,6 +15,7 @@ from envoy_data_plane.envoy.config.listener.v3 import (
     ListenerInternalListenerConfig,
 )
 from envoy_data_plane.envoy.config.route.v3 import RouteConfiguration
+from envoy_data_plane.envoy.extensions.filters.http.bandwidth_limit.v3 import BandwidthLimit, BandwidthLimitEnableMode
 from envoy_data_plane.envoy.extensions.filters.http.buffer.v3 import Buffer
 from envoy_data_plane.envoy.extensions.filters.http.router.v3 import Router
 from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v3 import (
@@ -36,6 +37,13 @@ from xds_server.translate.encode import from_ads, merged, packed
 from xds_server.translate.faults import fault_filter
 
 _MANAGER = "envoy.filters.network.http_connection_manager"
+ANSWERS_KIB = 64 * 1024
+"""KiB a second that a shadow's answers may be, all together, in one Envoy (64 MiB: half of what a gigabit carries). An
+answer that never ends would be read as fast as the worker can, which serves clients too (tried: ten gigabytes for each
+request made the original answer a hundred times later)."""
+ANSWER_HELD = 64 * 1024
+"""Bytes of an answer that wait for that limit before the shadow is read no further. Envoy takes a stream's window for
+it (16 MiB by default: tried, 2 GB were held within ten seconds). The cap of a copy counts instead when it is larger."""
 
 
 @lru_cache(maxsize=4096)
@@ -69,7 +77,7 @@ def shadow_listener_message(
     own = HttpConnectionManager(
         stat_prefix=shadow_listener(instance),
         route_config=routes,
-        http_filters=[guard, *map(fault_filter, faults), copies_capture_filter(), _router()],
+        http_filters=[guard, _pace(), *map(fault_filter, faults), copies_capture_filter(), _router()],
     )
     return Listener(
         name=shadow_listener(instance),
@@ -98,6 +106,7 @@ def _of_shadows() -> Any:
     return packed(
         HttpConnectionManager(
             codec_type=HttpConnectionManagerCodecType.HTTP2,
+            http2_protocol_options=Http2ProtocolOptions(initial_stream_window_size=ANSWER_HELD),
             access_log=[access_log()],
             # The copy comes from the same Envoy: nothing about its origin is to be told again.
             use_remote_address=False,
@@ -105,6 +114,17 @@ def _of_shadows() -> Any:
             server_header_transformation=HttpConnectionManagerServerHeaderTransformation.PASS_THROUGH,
         )
     )
+
+
+@cache
+def _pace() -> HttpFilter:
+    """Return the limit on the speed of a shadow's answers. It is passed after the capture, so it changes no measure."""
+    limit = BandwidthLimit(
+        stat_prefix="shadowmesh.pace",
+        enable_mode=BandwidthLimitEnableMode.RESPONSE,
+        limit_kbps=ANSWERS_KIB,
+    )
+    return HttpFilter(name="shadowmesh.pace", typed_config=packed(limit))
 
 
 @cache

@@ -155,11 +155,13 @@ def _leg(
         faults=faults,
         max_request_bytes=max_request_bytes,
     )
-    way_in = make_resource(shadow_in_cluster(instance), CLUSTER, shadow_in_cluster_bytes(instance))
+    inner = shadow_in_cluster_bytes(instance, max_request_bytes=max_request_bytes)
+    way_in = make_resource(shadow_in_cluster(instance), CLUSTER, inner)
     entry = _resource(shadow_listener(instance), LISTENER, listener)
     if address is None:  # the original itself: its cluster is there already
         return (way_in, entry)
-    return (way_in, make_resource(cluster, CLUSTER, shadow_cluster_bytes(instance, address, protocol)), entry)
+    own = shadow_cluster_bytes(instance, address, protocol, max_request_bytes=max_request_bytes)
+    return (way_in, make_resource(cluster, CLUSTER, own), entry)
 
 
 def _entrance(name: str, address: Address, behind: Entrances) -> tuple[Resource, Resource]:
