@@ -1,5 +1,5 @@
 # The same verbs everywhere; CI calls just these. Each works as the first command ever typed.
-.PHONY: help setup demo test docker apps chaos verdicts browser lint format bench lock clean
+.PHONY: help setup demo test docker apps chaos hostile verdicts browser lint format bench lock clean
 
 help:            ## list the verbs
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/'
@@ -21,6 +21,9 @@ apps: setup      ## judge released versions of real applications from PyPI, in e
 
 chaos: setup     ## kill and stop the manager and the engine under traffic, and count what is lost
 	@hack/test tests/chaos
+
+hostile: setup   ## shadows that hang, flood, lie and eat, on the real Envoy; the table goes to build/hostile
+	@hack/test tests/hostile
 
 verdicts: setup  ## verdicts, splits, steps and `shadowmesh try` end to end on a real Envoy
 	@hack/test tests/verdicts
