@@ -36,8 +36,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
 def unhurt(place: Ground, trial: Trial, *, grown: float = GROWN) -> None:
     assert trial.wrong == []
     assert min(len(each.seconds) for each in (trial.plain, trial.new, trial.later)) > 0
-    assert trial.new.longest <= trial.plain.longest + ONCE + NOISE
-    assert trial.later.longest <= trial.plain.longest + NOISE
+    # Twice, since on a busy machine an upload of 100 MB takes seconds, now this many and now that.
+    slowest = 2 * trial.plain.longest + NOISE
+    assert trial.new.longest <= slowest + ONCE
+    assert trial.later.longest <= slowest
     assert trial.grown < grown
     place.stack.proxy.child.check()
 
@@ -114,7 +116,10 @@ async def test_a_shadow_that_resets_hurts_nobody(place: Ground) -> None:
 async def test_malformed_http_hurts_nobody_and_is_held_against_the_shadow(place: Ground) -> None:
     trial = await place.trial("sends_malformed_http")
     unhurt(place, trial)
+    # A 101 that nobody asked for cannot be passed on: its own copy is cancelled, and the connection's others go on.
+    cancelled = trial.comparison["notJudged"].pop("cancelled", 0)
     judged(trial)
+    assert trial.comparison["pairs"] > 5 * cancelled
     assert trial.ends["broken off: not HTTP"] > 0
 
 
