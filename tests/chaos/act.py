@@ -43,7 +43,7 @@ MANAGER_AWAY = frozenset(
 """After these no word of a manager comes to Envoy, and nothing else keeps copies from being sent."""
 PROFILE = f"/networks/{NETWORK}/shadowing/profiles"
 SHORT_TTL = 5.0
-TTL_UNDER_CLOCKS = 25.0
+TTL_UNDER_CLOCKS = 18.0
 FAULT = 4.0
 
 
