@@ -29,11 +29,17 @@ from tests.chaos.invariants import (
     judge_clients,
     until_clean,
 )
-from tests.chaos.points import LONG, OF_CLOCK, OF_DISK, Blow, Moment, Point
+from tests.chaos.points import LONG, OF_CLOCK, OF_DISK, OF_DOCKER, Blow, Moment, Point
 from tests.chaos.theatre import Theatre
 from tests.envoy.stack import JSON, NETWORK, until
 
-SHADOW_DIES = frozenset({Blow.KILL_SHADOW, Blow.KILL_SUPERVISOR, Blow.SHADOW_AND_MANAGER})
+SHADOW_DIES = frozenset(
+    {
+        *(Blow.KILL_SHADOW, Blow.KILL_SUPERVISOR, Blow.SHADOW_AND_MANAGER),
+        # An engine that is started again ends the containers of the one before.
+        *(Blow.KILL_DOCKERD, Blow.DOCKERD_AND_MANAGER),
+    }
+)
 MANAGER_AWAY = frozenset(
     {
         *(Blow.KILL_MANAGER, Blow.STOP_MANAGER, Blow.CUT_MANAGER, Blow.FREEZE_MANAGER),
@@ -205,14 +211,18 @@ class Act:
         blow, moment = self._point.blow, self._point.moment
         dies = blow in SHADOW_DIES and self._blows.hit > (1 if blow is Blow.SHADOW_AND_MANAGER else 0)
         early = moment in {Moment.CREATE, Moment.PENDING, Moment.BECOMING}
-        if not dies and not (early and blow in OF_DISK):
+        if not dies and not (early and blow in OF_DISK | OF_DOCKER):
             instances = await self._instances()
             states = [(each["status"], each["reason"]) for each in instances]
             self.result.must(len(states) == 1 and states[0][0] in {"Pending", "Running"}, f"instances: {states}")
             return
 
         async def settled() -> bool:
-            return all(each["status"] in {"Running", "Failed"} for each in await self._instances())
+            alive = await asyncio.to_thread(self._theatre.processes)
+            return all(
+                each["status"] == "Failed" or (each["status"] == "Running" and each["instanceID"] in alive)
+                for each in await self._instances()
+            )
 
         await until(settled, "the shadow is known to have ended", seconds=RUNNING)
         if not any(each["status"] == "Running" for each in await self._instances()):

@@ -1,6 +1,6 @@
 """The campaign: points of chaos by seed, one after the other, under constant traffic through a real Envoy.
 
-    hack/chaos                       # 100 points
+    hack/chaos                       # 100 points, and 12 with containers (from 1001 on)
     hack/chaos --point 37            # just that one
     hack/chaos --each-kind           # one point of each kind of blow
 
@@ -24,9 +24,10 @@ from tests.chaos.books import Counters
 from tests.chaos.callers import Callers
 from tests.chaos.desk import Desk
 from tests.chaos.invariants import RATE, Result
-from tests.chaos.points import OF_CLOCK, OF_DISK, Point, schedule
+from tests.chaos.points import OF_CLOCK, OF_DISK, OF_DOCKER, Point, schedule, with_containers
 from tests.chaos.table import markdown, summary
 from tests.chaos.theatre import FAKETIME, Theatre
+from tests.docker.engines import DockerEngine, engine, why_not
 
 FOLDER = Path("build/chaos")
 
@@ -36,18 +37,26 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="hack/chaos", description="Points of chaos by seed.")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--points", type=int, default=100, help="how many (default 100)")
+    parser.add_argument("--containers", type=int, default=12, help="points with containers (default 12)")
     parser.add_argument("--point", type=int, action="append", help="only this one; may be given more than once")
     parser.add_argument("--each-kind", action="store_true", help="the first point of each kind of blow")
     given = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the stage is struck
-    points = chosen(schedule(given.seed, max([given.points, *(given.point or ())])), given.point, given.each_kind)
+    everything = [*schedule(given.seed, given.points), *with_containers(given.seed, given.containers)]
+    points = chosen(everything, given.point, each_kind=given.each_kind)
     results: list[Result] = []
     for faked in (False, True):
-        mine = [point for point in points if (point.blow in OF_CLOCK) is faked]
+        mine = [point for point in points if point.blow not in OF_DOCKER and (point.blow in OF_CLOCK) is faked]
         if faked and mine and FAKETIME is None:
             say(f"skipped {len(mine)} points: libfaketime is not installed (apt-get install libfaketime)")
         elif mine:
             results += stage(mine, faked=faked)
+    contained = [point for point in points if point.blow in OF_DOCKER]
+    if contained and (why := why_not()):
+        say(f"skipped {len(contained)} points with containers: {why}")
+    elif contained:
+        with engine() as docker:
+            results += stage(contained, docker=docker)
     results.sort(key=lambda result: result.point.number)
     FOLDER.mkdir(parents=True, exist_ok=True)
     document = {"seed": given.seed, "results": [result.document() for result in results]}
@@ -58,7 +67,7 @@ def main() -> int:
     return any(result.wrong for result in results) or bool(skipped and os.environ.get("CI"))
 
 
-def chosen(points: list[Point], numbers: list[int] | None, each_kind: bool) -> list[Point]:  # noqa: FBT001 - a flag
+def chosen(points: list[Point], numbers: list[int] | None, *, each_kind: bool) -> list[Point]:
     """Return the points that were asked for."""
     if numbers:
         return [point for point in points if point.number in numbers]
@@ -70,10 +79,10 @@ def chosen(points: list[Point], numbers: list[int] | None, each_kind: bool) -> l
     return list(first.values())
 
 
-def stage(points: list[Point], *, faked: bool) -> list[Result]:
+def stage(points: list[Point], *, faked: bool = False, docker: DockerEngine | None = None) -> list[Result]:
     """Play points on one stage. It is opened and closed in this thread: Envoy ends with the thread that started it."""
     with tempfile.TemporaryDirectory(prefix="shadowmesh-chaos-") as folder:
-        theatre = Theatre(Path(folder), faked=faked)
+        theatre = Theatre(Path(folder), faked=faked, docker=docker)
         try:
             theatre.open()
             return asyncio.run(play(theatre, points))

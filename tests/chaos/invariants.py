@@ -89,6 +89,7 @@ def leaks(theatre: Theatre, profiles: dict[str, JSON]) -> list[str]:
     ports = {each["address"]["port"] for each in live.values() if each.get("address")}
     pending = any(each["status"] == "Pending" for each in live.values())
     found = [f"process of {each}" for each in theatre.processes().keys() - live.keys()]
+    found += [f"container of {each}" for each in theatre.containers() - live.keys()]
     found += [f"supervisor of {each}" for each in theatre.supervisors().keys() - live.keys()]
     found += [f"folder of {each} says that it goes on" for each in theatre.unended_folders() - live.keys()]
     found += [] if pending else [f"port {each} is listened on" for each in theatre.listening() - ports]
