@@ -17,6 +17,7 @@ from tests.chaos.invariants import (
     BACK,
     CLEARED,
     ENVOY_UP,
+    FAULT_LATE,
     FLUSH,
     MIRRORING_STOPPED,
     RATE,
@@ -49,7 +50,8 @@ MANAGER_AWAY = frozenset(
 """After these no word of a manager comes to Envoy, and nothing else keeps copies from being sent."""
 PROFILE = f"/networks/{NETWORK}/shadowing/profiles"
 SHORT_TTL = 5.0
-TTL_UNDER_CLOCKS = 18.0
+TTL_UNDER_CLOCKS = 12.0
+"""And the time that the blow is held."""
 FAULT = 4.0
 
 
@@ -66,6 +68,7 @@ class Act:
         self._deleted: list[str] = []
         self._born = (0.0, 0.0)
         """When the profile that is looked at was asked for, and answered."""
+        self._injected = 0.0
         self._ttl = 600.0
         self._process: psutil.Process | None = None
 
@@ -118,7 +121,7 @@ class Act:
         """Bring the profile to where the blow is to land."""
         moment = self._point.moment
         if self._point.blow in OF_CLOCK:
-            self._ttl = TTL_UNDER_CLOCKS
+            self._ttl = TTL_UNDER_CLOCKS + self._point.hold
         if moment in {Moment.IDLE, Moment.CREATE}:
             return
         if moment in {Moment.PENDING, Moment.BECOMING}:
@@ -138,6 +141,7 @@ class Act:
             body["faultInjectionParameters"] = {"abort": {"httpStatus": 503, "percentage": 30}}
             answer = await self._desk.insist("POST", f"/networks/{NETWORK}/shadowing/inject_fault", body)
             assert answer.is_success, answer.text
+            self._injected = time.monotonic()
 
     async def _do(self) -> None:
         """What is under way while the blow lands."""
@@ -192,11 +196,13 @@ class Act:
         for deleted in self._deleted:
             answer = await self._desk.insist("GET", f"{PROFILE}/{deleted}")
             result.must(answer.status_code == NOT_FOUND, "a deleted profile is there again")
+        if moment is Moment.FAULT:
+            await self._until_lifted(max(back, self._injected + FAULT))
         if moment is Moment.TTL:
             await self._until_ended(max(back, self._born[1] + self._ttl))
         if moment in {Moment.TTL, Moment.DELETE, Moment.IDLE}:
             await self._clear()
-            self._ttl = TTL_UNDER_CLOCKS if blow in OF_CLOCK else 600.0
+            self._ttl = TTL_UNDER_CLOCKS + self._point.hold if blow in OF_CLOCK else 600.0
             await self._create()
         else:
             share = found[self._profile]["trafficShadowingPercentage"]
@@ -205,6 +211,13 @@ class Act:
         begin = time.monotonic()
         await self._until_running()
         result.within("running", time.monotonic() - begin, RUNNING)
+
+    async def _until_lifted(self, due: float) -> None:
+        async def lifted() -> bool:
+            return not (await self._desk.get(f"/networks/{NETWORK}/shadowing/faults"))["items"]
+
+        await until(lifted, "the fault is lifted", seconds=max(0.0, due - time.monotonic()) + FAULT_LATE + 5.0)
+        self.result.within("fault_off", max(0.0, time.monotonic() - due), FAULT_LATE)
 
     async def _judge_instance(self) -> None:
         """Exactly one instance; it ended where the blow was meant for it, and is then replaced as a person would."""

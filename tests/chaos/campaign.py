@@ -3,6 +3,7 @@
     hack/chaos                       # 100 points, and 12 with containers (from 1001 on)
     hack/chaos --point 37            # just that one
     hack/chaos --each-kind           # one point of each kind of blow
+    hack/chaos --without-us          # a plain Envoy, killed in the same way
 
 Prints a line a point, then a table; writes `build/chaos/table.json` and `table.md`. Fails when anything did not hold.
 """
@@ -24,7 +25,8 @@ from tests.chaos.books import Counters
 from tests.chaos.callers import Callers
 from tests.chaos.desk import Desk
 from tests.chaos.invariants import RATE, Result
-from tests.chaos.points import OF_CLOCK, OF_DISK, OF_DOCKER, Point, schedule, with_containers
+from tests.chaos.plain import without_us
+from tests.chaos.points import OF_CLOCK, OF_DISK, OF_DOCKER, Blow, Moment, Point, schedule, with_containers
 from tests.chaos.table import markdown, summary
 from tests.chaos.theatre import FAKETIME, Theatre
 from tests.docker.engines import DockerEngine, engine, why_not
@@ -39,9 +41,13 @@ def main() -> int:
     parser.add_argument("--points", type=int, default=100, help="how many (default 100)")
     parser.add_argument("--containers", type=int, default=12, help="points with containers (default 12)")
     parser.add_argument("--point", type=int, action="append", help="only this one; may be given more than once")
-    parser.add_argument("--each-kind", action="store_true", help="the first point of each kind of blow")
+    parser.add_argument("--each-kind", action="store_true", help="a quick point of each kind of blow")
+    parser.add_argument("--without-us", action="store_true", help="kill a plain Envoy instead, for comparison")
     given = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the stage is struck
+    if given.without_us:
+        say(without_us(given.seed))
+        return 0
     everything = [*schedule(given.seed, given.points), *with_containers(given.seed, given.containers)]
     points = chosen(everything, given.point, each_kind=given.each_kind)
     results: list[Result] = []
@@ -73,10 +79,12 @@ def chosen(points: list[Point], numbers: list[int] | None, *, each_kind: bool) -
         return [point for point in points if point.number in numbers]
     if not each_kind:
         return points
-    first: dict[str, Point] = {}
-    for point in points:
-        first.setdefault(point.blow, point)
-    return list(first.values())
+    found = []
+    for blow in Blow:
+        # The quickest of each kind; but of one, the longest: the dead man's switch takes its time.
+        quickest = sorted((p for p in points if p.blow is blow), key=lambda p: (p.moment is Moment.TTL, p.hold))
+        found += quickest[-1 if blow is Blow.KILL_MANAGER else 0 :][:1]
+    return sorted(found, key=lambda p: p.number)
 
 
 def stage(points: list[Point], *, faked: bool = False, docker: DockerEngine | None = None) -> list[Result]:

@@ -27,6 +27,8 @@ TTL_LATE = 5.0
 """Seconds by which a shadow may outlive its TTL, or the return of its manager if that is later."""
 TTL_EARLY = 0.5
 """Seconds that it may be short of it."""
+FAULT_LATE = 5.0
+"""Seconds by which a fault may outlive its duration, or the return of its manager if that is later."""
 FLUSH = 0.5
 """Seconds of copies that may be uncounted where an Envoy was killed or a counter went with its cluster: one flush of
 the access log (0.1 s), one look at the counter (0.1 s), both on a busy machine."""
@@ -52,6 +54,7 @@ class Result:
     running: float | None = None
     resumed: float | None = None
     ttl_off: float | None = None
+    fault_off: float | None = None
     cleared: float | None = None
     sent: int | None = None
     accounted: int | None = None
