@@ -50,8 +50,8 @@ MANAGER_AWAY = frozenset(
 """After these no word of a manager comes to Envoy, and nothing else keeps copies from being sent."""
 PROFILE = f"/networks/{NETWORK}/shadowing/profiles"
 SHORT_TTL = 5.0
-TTL_UNDER_CLOCKS = 12.0
-"""And the time that the blow is held."""
+CLOCK_TTL, START = 16.0, 15.0
+"""Seconds that a point lasts after its blow, and that the start of a manager may take on a busy machine."""
 FAULT = 4.0
 
 
@@ -121,7 +121,7 @@ class Act:
         """Bring the profile to where the blow is to land."""
         moment = self._point.moment
         if self._point.blow in OF_CLOCK:
-            self._ttl = TTL_UNDER_CLOCKS + self._point.hold
+            self._ttl = _ttl_under(self._point)
         if moment in {Moment.IDLE, Moment.CREATE}:
             return
         if moment in {Moment.PENDING, Moment.BECOMING}:
@@ -202,7 +202,7 @@ class Act:
             await self._until_ended(max(back, self._born[1] + self._ttl))
         if moment in {Moment.TTL, Moment.DELETE, Moment.IDLE}:
             await self._clear()
-            self._ttl = TTL_UNDER_CLOCKS + self._point.hold if blow in OF_CLOCK else 600.0
+            self._ttl = _ttl_under(self._point) if blow in OF_CLOCK else 600.0
             await self._create()
         else:
             share = found[self._profile]["trafficShadowingPercentage"]
@@ -319,3 +319,8 @@ class Act:
         (instance,) = await until(running, "the shadow runs", seconds=RUNNING + 5.0)
         processes = self._theatre.processes().get(instance["instanceID"], [])
         self._process = processes[0] if processes else None
+
+
+def _ttl_under(point: Point) -> float:
+    """Return a TTL that is over soon after what else is looked at under a clock that is set."""
+    return CLOCK_TTL + point.hold + (START if point.blow is Blow.CLOCK_BACK_AND_MANAGER else 0.0)
