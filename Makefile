@@ -19,8 +19,9 @@ docker: setup    ## containers as shadows on real Docker engines: confinement, e
 apps: setup      ## judge released versions of real applications from PyPI, in environments of their own
 	@hack/test tests/apps
 
-chaos: setup     ## kill and stop the manager and the engine under traffic, and count what is lost
+chaos: setup     ## kill, stop, cut, fill and set everything, alone and in pairs, at 100 points under traffic
 	@hack/test tests/chaos
+	@hack/chaos
 
 hostile: setup   ## shadows that hang, flood, lie and eat, on the real Envoy; the table goes to build/hostile
 	@hack/test tests/hostile

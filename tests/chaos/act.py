@@ -17,6 +17,7 @@ from tests.chaos.invariants import (
     BACK,
     CLEARED,
     ENVOY_UP,
+    FAULT_LATE,
     FLUSH,
     MIRRORING_STOPPED,
     RATE,
@@ -29,11 +30,17 @@ from tests.chaos.invariants import (
     judge_clients,
     until_clean,
 )
-from tests.chaos.points import LONG, OF_CLOCK, OF_DISK, Blow, Moment, Point
+from tests.chaos.points import LONG, OF_CLOCK, OF_DISK, OF_DOCKER, Blow, Moment, Point
 from tests.chaos.theatre import Theatre
 from tests.envoy.stack import JSON, NETWORK, until
 
-SHADOW_DIES = frozenset({Blow.KILL_SHADOW, Blow.KILL_SUPERVISOR, Blow.SHADOW_AND_MANAGER})
+SHADOW_DIES = frozenset(
+    {
+        *(Blow.KILL_SHADOW, Blow.KILL_SUPERVISOR, Blow.SHADOW_AND_MANAGER),
+        # An engine that is started again ends the containers of the one before.
+        *(Blow.KILL_DOCKERD, Blow.DOCKERD_AND_MANAGER),
+    }
+)
 MANAGER_AWAY = frozenset(
     {
         *(Blow.KILL_MANAGER, Blow.STOP_MANAGER, Blow.CUT_MANAGER, Blow.FREEZE_MANAGER),
@@ -43,7 +50,8 @@ MANAGER_AWAY = frozenset(
 """After these no word of a manager comes to Envoy, and nothing else keeps copies from being sent."""
 PROFILE = f"/networks/{NETWORK}/shadowing/profiles"
 SHORT_TTL = 5.0
-TTL_UNDER_CLOCKS = 25.0
+CLOCK_TTL, START = 16.0, 15.0
+"""Seconds that a point lasts after its blow, and that the start of a manager may take on a busy machine."""
 FAULT = 4.0
 
 
@@ -60,6 +68,7 @@ class Act:
         self._deleted: list[str] = []
         self._born = (0.0, 0.0)
         """When the profile that is looked at was asked for, and answered."""
+        self._injected = 0.0
         self._ttl = 600.0
         self._process: psutil.Process | None = None
 
@@ -112,7 +121,7 @@ class Act:
         """Bring the profile to where the blow is to land."""
         moment = self._point.moment
         if self._point.blow in OF_CLOCK:
-            self._ttl = TTL_UNDER_CLOCKS
+            self._ttl = _ttl_under(self._point)
         if moment in {Moment.IDLE, Moment.CREATE}:
             return
         if moment in {Moment.PENDING, Moment.BECOMING}:
@@ -132,6 +141,7 @@ class Act:
             body["faultInjectionParameters"] = {"abort": {"httpStatus": 503, "percentage": 30}}
             answer = await self._desk.insist("POST", f"/networks/{NETWORK}/shadowing/inject_fault", body)
             assert answer.is_success, answer.text
+            self._injected = time.monotonic()
 
     async def _do(self) -> None:
         """What is under way while the blow lands."""
@@ -186,11 +196,13 @@ class Act:
         for deleted in self._deleted:
             answer = await self._desk.insist("GET", f"{PROFILE}/{deleted}")
             result.must(answer.status_code == NOT_FOUND, "a deleted profile is there again")
+        if moment is Moment.FAULT:
+            await self._until_lifted(max(back, self._injected + FAULT))
         if moment is Moment.TTL:
             await self._until_ended(max(back, self._born[1] + self._ttl))
         if moment in {Moment.TTL, Moment.DELETE, Moment.IDLE}:
             await self._clear()
-            self._ttl = TTL_UNDER_CLOCKS if blow in OF_CLOCK else 600.0
+            self._ttl = _ttl_under(self._point) if blow in OF_CLOCK else 600.0
             await self._create()
         else:
             share = found[self._profile]["trafficShadowingPercentage"]
@@ -200,19 +212,30 @@ class Act:
         await self._until_running()
         result.within("running", time.monotonic() - begin, RUNNING)
 
+    async def _until_lifted(self, due: float) -> None:
+        async def lifted() -> bool:
+            return not (await self._desk.get(f"/networks/{NETWORK}/shadowing/faults"))["items"]
+
+        await until(lifted, "the fault is lifted", seconds=max(0.0, due - time.monotonic()) + FAULT_LATE + 5.0)
+        self.result.within("fault_off", max(0.0, time.monotonic() - due), FAULT_LATE)
+
     async def _judge_instance(self) -> None:
         """Exactly one instance; it ended where the blow was meant for it, and is then replaced as a person would."""
         blow, moment = self._point.blow, self._point.moment
         dies = blow in SHADOW_DIES and self._blows.hit > (1 if blow is Blow.SHADOW_AND_MANAGER else 0)
         early = moment in {Moment.CREATE, Moment.PENDING, Moment.BECOMING}
-        if not dies and not (early and blow in OF_DISK):
+        if not dies and not (early and blow in OF_DISK | OF_DOCKER):
             instances = await self._instances()
             states = [(each["status"], each["reason"]) for each in instances]
             self.result.must(len(states) == 1 and states[0][0] in {"Pending", "Running"}, f"instances: {states}")
             return
 
         async def settled() -> bool:
-            return all(each["status"] in {"Running", "Failed"} for each in await self._instances())
+            alive = await asyncio.to_thread(self._theatre.processes)
+            return all(
+                each["status"] == "Failed" or (each["status"] == "Running" and each["instanceID"] in alive)
+                for each in await self._instances()
+            )
 
         await until(settled, "the shadow is known to have ended", seconds=RUNNING)
         if not any(each["status"] == "Running" for each in await self._instances()):
@@ -296,3 +319,8 @@ class Act:
         (instance,) = await until(running, "the shadow runs", seconds=RUNNING + 5.0)
         processes = self._theatre.processes().get(instance["instanceID"], [])
         self._process = processes[0] if processes else None
+
+
+def _ttl_under(point: Point) -> float:
+    """Return a TTL that is over soon after what else is looked at under a clock that is set."""
+    return CLOCK_TTL + point.hold + (START if point.blow is Blow.CLOCK_BACK_AND_MANAGER else 0.0)

@@ -15,6 +15,7 @@ import psutil
 
 from tests.chaos.points import Blow
 from tests.chaos.theatre import Theatre
+from tests.docker.engines import DockerEngine
 from tests.envoy.stack import until
 from xds_server.stage.client import Connection, ReplyError, Request
 
@@ -65,6 +66,9 @@ class Blows:
             Blow.SHADOW_AND_MANAGER: lambda: self._both(self._kill_shadow, self._kill_manager),
             Blow.DISK_FULL_AND_MANAGER: lambda: self._both(self._fill, self._kill_manager),
             Blow.CLOCK_BACK_AND_MANAGER: lambda: self._both(lambda: self._set_clock(-HOUR), self._kill_manager),
+            Blow.KILL_DOCKERD: self._kill_dockerd,
+            Blow.STOP_DOCKERD: lambda: self._freeze([self._docker.pid]),
+            Blow.DOCKERD_AND_MANAGER: lambda: self._both(self._kill_dockerd, self._kill_manager),
         }
         return await lands[blow]()
 
@@ -117,6 +121,16 @@ class Blows:
                 self.away.append((died, up))
 
         return mend
+
+    async def _kill_dockerd(self) -> Mend:
+        self.hit += 1
+        await asyncio.to_thread(self._docker.kill)
+        return self.theatre.revive_docker
+
+    @property
+    def _docker(self) -> DockerEngine:
+        assert self.theatre.docker is not None
+        return self.theatre.docker
 
     async def _kill_shadow(self) -> Mend:
         for processes in (await self._targets(self.theatre.processes)).values():

@@ -1,8 +1,9 @@
 """The campaign: points of chaos by seed, one after the other, under constant traffic through a real Envoy.
 
-    hack/chaos                       # 100 points
+    hack/chaos                       # 100 points, and 12 with containers (from 1001 on)
     hack/chaos --point 37            # just that one
     hack/chaos --each-kind           # one point of each kind of blow
+    hack/chaos --without-us          # a plain Envoy, killed in the same way
 
 Prints a line a point, then a table; writes `build/chaos/table.json` and `table.md`. Fails when anything did not hold.
 """
@@ -10,6 +11,8 @@ Prints a line a point, then a table; writes `build/chaos/table.json` and `table.
 import argparse
 import asyncio
 import json
+import os
+import signal
 import sys
 import tempfile
 import time
@@ -22,9 +25,11 @@ from tests.chaos.books import Counters
 from tests.chaos.callers import Callers
 from tests.chaos.desk import Desk
 from tests.chaos.invariants import RATE, Result
-from tests.chaos.points import OF_CLOCK, OF_DISK, Point, schedule
+from tests.chaos.plain import without_us
+from tests.chaos.points import OF_CLOCK, OF_DISK, OF_DOCKER, Blow, Moment, Point, schedule, with_containers
 from tests.chaos.table import markdown, summary
 from tests.chaos.theatre import FAKETIME, Theatre
+from tests.docker.engines import DockerEngine, engine, why_not
 
 FOLDER = Path("build/chaos")
 
@@ -34,42 +39,58 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="hack/chaos", description="Points of chaos by seed.")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--points", type=int, default=100, help="how many (default 100)")
+    parser.add_argument("--containers", type=int, default=12, help="points with containers (default 12)")
     parser.add_argument("--point", type=int, action="append", help="only this one; may be given more than once")
-    parser.add_argument("--each-kind", action="store_true", help="the first point of each kind of blow")
+    parser.add_argument("--each-kind", action="store_true", help="a quick point of each kind of blow")
+    parser.add_argument("--without-us", action="store_true", help="kill a plain Envoy instead, for comparison")
     given = parser.parse_args()
-    points = chosen(schedule(given.seed, max([given.points, *(given.point or ())])), given.point, given.each_kind)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the stage is struck
+    if given.without_us:
+        say(without_us(given.seed))
+        return 0
+    everything = [*schedule(given.seed, given.points), *with_containers(given.seed, given.containers)]
+    points = chosen(everything, given.point, each_kind=given.each_kind)
     results: list[Result] = []
     for faked in (False, True):
-        mine = [point for point in points if (point.blow in OF_CLOCK) is faked]
+        mine = [point for point in points if point.blow not in OF_DOCKER and (point.blow in OF_CLOCK) is faked]
         if faked and mine and FAKETIME is None:
             say(f"skipped {len(mine)} points: libfaketime is not installed (apt-get install libfaketime)")
         elif mine:
             results += stage(mine, faked=faked)
+    contained = [point for point in points if point.blow in OF_DOCKER]
+    if contained and (why := why_not()):
+        say(f"skipped {len(contained)} points with containers: {why}")
+    elif contained:
+        with engine() as docker:
+            results += stage(contained, docker=docker)
     results.sort(key=lambda result: result.point.number)
     FOLDER.mkdir(parents=True, exist_ok=True)
     document = {"seed": given.seed, "results": [result.document() for result in results]}
     (FOLDER / "table.json").write_text(json.dumps(document, indent=1))
     (FOLDER / "table.md").write_text(markdown(results, seed=given.seed))
     say(summary(results))
-    return any(result.wrong for result in results)
+    skipped = len(points) - len(results)
+    return any(result.wrong for result in results) or bool(skipped and os.environ.get("CI"))
 
 
-def chosen(points: list[Point], numbers: list[int] | None, each_kind: bool) -> list[Point]:  # noqa: FBT001 - a flag
+def chosen(points: list[Point], numbers: list[int] | None, *, each_kind: bool) -> list[Point]:
     """Return the points that were asked for."""
     if numbers:
         return [point for point in points if point.number in numbers]
     if not each_kind:
         return points
-    first: dict[str, Point] = {}
-    for point in points:
-        first.setdefault(point.blow, point)
-    return list(first.values())
+    found = []
+    for blow in Blow:
+        # The quickest of each kind; but of one, the longest: the dead man's switch takes its time.
+        quickest = sorted((p for p in points if p.blow is blow), key=lambda p: (p.moment is Moment.TTL, p.hold))
+        found += quickest[-1 if blow is Blow.KILL_MANAGER else 0 :][:1]
+    return sorted(found, key=lambda p: p.number)
 
 
-def stage(points: list[Point], *, faked: bool) -> list[Result]:
+def stage(points: list[Point], *, faked: bool = False, docker: DockerEngine | None = None) -> list[Result]:
     """Play points on one stage. It is opened and closed in this thread: Envoy ends with the thread that started it."""
     with tempfile.TemporaryDirectory(prefix="shadowmesh-chaos-") as folder:
-        theatre = Theatre(Path(folder), faked=faked)
+        theatre = Theatre(Path(folder), faked=faked, docker=docker)
         try:
             theatre.open()
             return asyncio.run(play(theatre, points))

@@ -27,6 +27,8 @@ TTL_LATE = 5.0
 """Seconds by which a shadow may outlive its TTL, or the return of its manager if that is later."""
 TTL_EARLY = 0.5
 """Seconds that it may be short of it."""
+FAULT_LATE = 5.0
+"""Seconds by which a fault may outlive its duration, or the return of its manager if that is later."""
 FLUSH = 0.5
 """Seconds of copies that may be uncounted where an Envoy was killed or a counter went with its cluster: one flush of
 the access log (0.1 s), one look at the counter (0.1 s), both on a busy machine."""
@@ -52,6 +54,7 @@ class Result:
     running: float | None = None
     resumed: float | None = None
     ttl_off: float | None = None
+    fault_off: float | None = None
     cleared: float | None = None
     sent: int | None = None
     accounted: int | None = None
@@ -89,6 +92,7 @@ def leaks(theatre: Theatre, profiles: dict[str, JSON]) -> list[str]:
     ports = {each["address"]["port"] for each in live.values() if each.get("address")}
     pending = any(each["status"] == "Pending" for each in live.values())
     found = [f"process of {each}" for each in theatre.processes().keys() - live.keys()]
+    found += [f"container of {each}" for each in theatre.containers() - live.keys()]
     found += [f"supervisor of {each}" for each in theatre.supervisors().keys() - live.keys()]
     found += [f"folder of {each} says that it goes on" for each in theatre.unended_folders() - live.keys()]
     found += [] if pending else [f"port {each} is listened on" for each in theatre.listening() - ports]

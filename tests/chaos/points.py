@@ -54,15 +54,22 @@ class Blow(StrEnum):
     SHADOW_AND_MANAGER = "kill shadow and manager"
     DISK_FULL_AND_MANAGER = "disk full, kill manager"
     CLOCK_BACK_AND_MANAGER = "clock -1 h, kill manager"
+    KILL_DOCKERD = "kill dockerd"
+    STOP_DOCKERD = "SIGSTOP dockerd"
+    DOCKERD_AND_MANAGER = "kill dockerd and manager"
 
 
 OF_SHADOWS = frozenset(
     {Blow.KILL_SHADOW, Blow.KILL_SUPERVISOR, Blow.STOP_SHADOW, Blow.STOP_SUPERVISOR, Blow.SHADOW_AND_MANAGER}
 )
 OF_CLOCK = frozenset({Blow.CLOCK_FORWARD, Blow.CLOCK_BACK, Blow.CLOCK_BACK_AND_MANAGER})
+OF_DOCKER = frozenset({Blow.KILL_DOCKERD, Blow.STOP_DOCKERD, Blow.DOCKERD_AND_MANAGER})
 OF_DISK = frozenset({Blow.DISK_FULL, Blow.DISK_FULL_AND_MANAGER})
 LONG = RUNTIME_TTL + 3.5
 """Seconds in which the dead man's switch has to have done its work."""
+
+CONTAINERS = 1000
+"""Points above this number are those with containers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +84,20 @@ class Point:
 
 
 def schedule(seed: int, count: int) -> list[Point]:
-    """Return the points 1 to `count` of a seed."""
-    chance = Random(seed)
+    """Return the points 1 to `count` of a seed; their shadows are processes."""
+    return _points(Random(seed), [blow for blow in Blow if blow not in OF_DOCKER], range(1, count + 1))
+
+
+def with_containers(seed: int, count: int) -> list[Point]:
+    """Return so many points, from `CONTAINERS` + 1 on, whose shadows are containers and whose blows hit the engine."""
+    return _points(Random(seed), sorted(OF_DOCKER), range(CONTAINERS + 1, CONTAINERS + count + 1))
+
+
+def _points(chance: Random, kinds: list[Blow], numbers: range) -> list[Point]:
     moments = _turns(chance, list(Moment))
-    blows = _turns(chance, list(Blow))
+    blows = _turns(chance, kinds)
     points = []
-    for number in range(1, count + 1):
+    for number in numbers:
         blow, moment = next(blows), next(moments)
         while blow in OF_SHADOWS and moment is Moment.IDLE:
             moment = next(moments)

@@ -12,6 +12,7 @@ BOUNDS = {
     "running": ("a shadow runs, from then on", invariants.RUNNING),
     "resumed": ("30 more pairs, from then on", invariants.RESUMED),
     "ttl_off": ("a shadow outlives its TTL, or its manager's return", invariants.TTL_LATE),
+    "fault_off": ("a fault outlives its duration, or its manager's return", invariants.FAULT_LATE),
     "cleared": ("nothing is left, from the answer to the deletion", invariants.CLEARED),
 }
 

@@ -18,16 +18,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+from docker.errors import DockerException
+from requests.exceptions import RequestException
 
 from tests.chaos import shadow
 from tests.chaos.relay import Relay
+from tests.docker.engines import DockerEngine, load
 from tests.envoy.stack import JSON, Stack
 from xds_server.demo import catalogue
+from xds_server.demo.image import catalogue_in
 from xds_server.runtime.command import MARKER
+from xds_server.runtime.docker.runtime import INSTANCE, ROLE
 from xds_server.stage.children import MARK, ChildError
 
 FAKETIME = next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))), None)
 """The library that turns the clock of a process; None when it is not installed."""
+IMAGE = "smchaos:1"
 DISK = "32m"
 PORTS = 100
 """Ports that shadows may have."""
@@ -37,9 +43,11 @@ SUPERVISED_AGAIN = 0.3
 
 @dataclass
 class Theatre(Stack):
-    """See the module. `faked` puts manager and engine under a clock that `set_clock` sets."""
+    """See the module. `faked` puts manager and engine under a clock that `set_clock` sets; with `docker`, an engine,
+    shadows are containers."""
 
     faked: bool = False
+    docker: DockerEngine | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -48,7 +56,9 @@ class Theatre(Stack):
         self.reached = {part: relay.port for part, relay in self.relays.items()}
         first = 20_000 + (self.http * 7) % 9_800
         self.node_ports = range(first, first + PORTS)
-        self.flags = (*self.flags, "--node-ports", f"{first}-{first + PORTS - 1}", "--docker-host", "none")
+        engine = self.docker.url if self.docker else "none"
+        ports = f"{first}-{first + PORTS - 1}"
+        self.flags = (*self.flags, "--node-ports", ports, "--docker-host", engine)
         self.counts = self.folder / "counts"
         self.state = self.folder / "state"
         self.disk = False
@@ -72,6 +82,8 @@ class Theatre(Stack):
         self.disk = subprocess.run(mount, capture_output=True, check=False).returncode == 0
         for relay in self.relays.values():
             relay.start()
+        if self.docker:
+            load(self.docker, IMAGE, {"/catalogue.py": Path(catalogue.__file__).read_bytes()})
         super().open()
 
     def close(self) -> None:
@@ -84,7 +96,9 @@ class Theatre(Stack):
                 subprocess.run(["umount", "-l", str(self.state)], check=True)
 
     def version(self, number: int = 2, *, after: float = 0.0) -> JSON:
-        """Return the variant of a shadow that counts for itself."""
+        """Return the variant of a shadow that counts for itself; a container does not."""
+        if self.docker:
+            return {"name": "v2", "docker": catalogue_in(IMAGE, version=number, plain=True)}
         command = [sys.executable, "-I", shadow.__file__, catalogue.__file__, str(self.counts), f"{after:g}"]
         command += ["--plain", "--port", "{port}", "--version", str(number)]
         env = {MARK: str(self.folder)}
@@ -98,6 +112,20 @@ class Theatre(Stack):
                 await asyncio.to_thread(self.start_manager)
             except ChildError:
                 assert time.monotonic() < deadline, "\n".join(self.manager.tail(20))
+                await asyncio.sleep(SUPERVISED_AGAIN)
+            else:
+                return
+
+    async def revive_docker(self, *, seconds: float = 60.0) -> None:
+        """Start dockerd until it answers, as its supervisor does: the first may find its predecessor's containerd."""
+        assert self.docker is not None
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                await asyncio.to_thread(self.docker.start)
+            except RuntimeError:
+                if time.monotonic() > deadline:
+                    raise
                 await asyncio.sleep(SUPERVISED_AGAIN)
             else:
                 return
@@ -140,12 +168,25 @@ class Theatre(Stack):
     def processes(self) -> dict[str, list[psutil.Process]]:
         """Return the living processes of shadows (not their supervisors), by instance id."""
         found: dict[str, list[psutil.Process]] = {}
+        if self.docker:
+            with suppress(DockerException, RequestException, psutil.Error), self.docker.client() as client:
+                for one in client.containers(filters={"label": f"{ROLE}=shadow"}):
+                    pid = client.inspect_container(one["Id"])["State"]["Pid"]
+                    found.setdefault(one["Labels"][INSTANCE], []).append(psutil.Process(pid))
+            return found
         for process in psutil.process_iter():
             with suppress(psutil.Error, OSError):
                 environ = process.environ()
                 if environ.get(MARK) == str(self.folder) and MARKER in environ:
                     found.setdefault(environ[MARKER], []).append(process)
         return found
+
+    def containers(self) -> set[str]:
+        """Return the instances that have a container, alive or not."""
+        if self.docker is None:
+            return set()
+        with self.docker.client() as client:
+            return {one["Labels"].get(INSTANCE, one["Id"]) for one in client.containers(all=True)}
 
     def supervisors(self) -> dict[str, psutil.Process]:
         """Return the living supervisors, by instance id."""

@@ -32,7 +32,7 @@ def need_docker() -> None:
 
     CI has to have it: there it fails.
     """
-    why = _why_not()
+    why = why_not()
     if why and os.environ.get("CI"):
         pytest.fail(f"CI needs a Docker engine: {why}")
     if why:
@@ -40,7 +40,8 @@ def need_docker() -> None:
 
 
 @functools.cache
-def _why_not() -> str:
+def why_not() -> str:
+    """Return why no engine can be started here; empty when one can."""
     if os.geteuid() != 0:
         return "an engine of our own needs root"
     done = subprocess.run([ROOT / "hack/docker"], capture_output=True, text=True, check=False, timeout=600)

@@ -26,6 +26,7 @@ from xds_server.analysis.link.link import Link
 from xds_server.analysis.link.shelf import Shelf
 from xds_server.analysis.link.wire import VERSION
 from xds_server.analysis.profile_config import unpack_profile
+from xds_server.analysis.standstill import Standstill
 from xds_server.cache.cache import SnapshotCache
 from xds_server.config import EngineSettings, XdsSettings
 from xds_server.errors import ConflictError
@@ -151,12 +152,14 @@ class AnalysisEngine:
 
     async def _work(self) -> None:
         closes = self._clock.monotonic() + self._settings.window
+        standstill = Standstill(self._clock.monotonic())
         while True:
             await self._clock.sleep(min(STEP, self._settings.window))
             now = self._clock.monotonic()
             try:
                 self._send_back(now)
-                self.analyser.expire(now)
+                if standstill.caught_up(now):
+                    self.analyser.expire(now)
                 if now >= closes or (self.analyser.news and self._settled.is_set()):
                     closes = now + self._settings.window
                     self._turn(now)

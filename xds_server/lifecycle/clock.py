@@ -1,7 +1,8 @@
 """Time, as the life cycle sees it: passed in, so that a test can turn a ten-minute TTL into a microsecond.
 
 Guarantees: `now` is an aware UTC datetime (TTLs are absolute, so that they survive a restart); `sleep_until` looks at
-the wall clock again at least every `SLICE` seconds, so a clock that is set forward or back is noticed.
+`now` again at least every `SLICE` seconds, so a clock that is set, or a machine that slept, is noticed. The lives of
+shadows are counted by `steady_clock.py`, which nobody sets.
 Not guaranteed: that `now` never goes back; use `monotonic` for differences.
 """
 
