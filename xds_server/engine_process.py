@@ -46,6 +46,8 @@ class EngineProcess:
         self._record = self._folder / "process.json"
         self._watch: asyncio.Task[None] | None = None
         self._process: psutil.Process | None = None
+        self._unwritten = b""
+        """What the next manager finds it by, as long as the disk has not taken it."""
 
     async def start(self, *, manager: str) -> None:
         """Take over the engine that runs already, or start one, and keep watch.
@@ -93,11 +95,15 @@ class EngineProcess:
             await asyncio.sleep(POLL)
             if self._process is not None and _alive(self._process):
                 pause = FIRST_PAUSE
+                self._write_record()
                 continue
             log.warning("the analysis engine ended; starting it again", pause=pause, log=str(self._folder / "log"))
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
-            self._spawn()
+            try:
+                self._spawn()
+            except OSError as error:  # no memory, no room for its log: there may be some soon
+                log.warning("the analysis engine could not be started", error=str(error))
 
     async def _find(self) -> psutil.Process | None:
         """Return the engine of an earlier manager when it is still the one we want; end it when it is not."""
@@ -153,8 +159,19 @@ class EngineProcess:
             "port": self.port,
             "wanted": self._wanted(),
         }
-        write_private(self._record, orjson.dumps(record))
+        self._unwritten = orjson.dumps(record)
+        self._write_record()
         log.info("started the analysis engine", pid=self._process.pid, log=str(log_path))
+
+    def _write_record(self) -> None:
+        if not self._unwritten:
+            return
+        try:
+            write_private(self._record, self._unwritten)
+        except OSError as error:  # tried again at the next look
+            log.warning("the engine's process could not be noted", path=str(self._record), error=str(error))
+        else:
+            self._unwritten = b""
 
 
 def _same(process: psutil.Process, record: Mapping[str, Any]) -> bool:

@@ -145,6 +145,7 @@ class RuntimeFailedError(ShadowmeshError):
 
 
 class StoreError(ShadowmeshError):
-    """The state on disk cannot be read or written."""
+    """The state on disk cannot be read or written; what is refused now can be tried again once it can."""
 
     code = "store"
+    status = 503

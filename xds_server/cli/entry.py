@@ -30,7 +30,7 @@ OTHERWISE = 7
 DEBUG = "SHADOWMESH_DEBUG"
 """Environment variable that shows the traceback of what is unexpected."""
 
-_RUN, _USE, _READ = "Run", "Change", "Look"
+_RUN, _USE, _READ, _KEEP = "Run", "Change", "Look", "Keep"
 COMMANDS = {
     "serve": (_RUN, "Run the manager: xDS server, REST API, and an analysis engine for this machine."),
     "analyze": (_RUN, "Run the analysis engine of a node."),
@@ -49,6 +49,8 @@ COMMANDS = {
     "diffs": (_READ, "Show what differs, from the whole to the request; suggest rules."),
     "render": (_READ, "Print what Envoy would get for manifests, without a server."),
     "bootstrap": (_READ, "Print an Envoy bootstrap for a network."),
+    "backup": (_KEEP, "Copy a manager's database to a file, while it runs or not."),
+    "restore": (_KEEP, "Put a backup in the place of a manager's database."),
     "completion": (_READ, "Print the completion script of a shell."),
 }
 

@@ -41,10 +41,11 @@ from xds_server.lifecycle.steps import Steps
 from xds_server.lifecycle.summaries import Summaries
 from xds_server.lifecycle.sweeper import Sweeper
 from xds_server.lifecycle.transitions import Event
+from xds_server.lifecycle.unfinished import Unfinished
 from xds_server.lifecycle.verdicts import Judge, Verdict, Verdicts
 from xds_server.lifecycle.views import ArchivedComparison, NetworkStatus, ProfileChange, ProfileView
 from xds_server.lifecycle.watch import live_ids, subjects
-from xds_server.model.ids import FaultID, InstanceID, NetworkID
+from xds_server.model.ids import FaultID, InstanceID, NetworkID, ProfileID
 from xds_server.model.names import NODE_METADATA
 from xds_server.model.network import VirtualNetwork
 from xds_server.model.profile import Fault, FaultParameters, ShadowingProfile
@@ -114,6 +115,7 @@ class Controller:
             registry=self._registry,
             deadlines=self._deadlines,
             places=Places(inventory=inventory, envoys=self._spots, clock=clock),
+            unfinished=Unfinished(clock),
         )
         self._shadows = Shadows(parts)
         summaries = Summaries(clock=clock, store=store, collector=collector, profiles=partial(live_ids, self._registry))
@@ -184,6 +186,7 @@ class Controller:
             context.archive.run,
             context.verdicts.run,
             context.sweeper.run,
+            context.parts.unfinished.run,
         )
         for work in works:
             self._background.append(asyncio.create_task(work(), name=f"lifecycle {work.__qualname__}"))
@@ -213,10 +216,10 @@ class Controller:
             self._shadows.launch(actor)
         for record in self._registry:
             if record.ending:
-                self._later(self._networks.finish_deletion(record))
+                self._later(self._finish_network(record))
             else:
                 for ending in tuple(record.ending_profiles):
-                    self._later(self._profiles.finish_deletion(record, ending))
+                    self._later(self._finish_profile(record, ending))
 
     async def stop(
         self,
@@ -292,7 +295,11 @@ class Controller:
 
     async def _delete_network(self, record: NetworkRecord, *, if_match: int | None) -> None:
         await self._networks.begin_deletion(record, if_match=if_match)
-        await self._networks.finish_deletion(record)
+        await self._finish_network(record)
+
+    async def _finish_network(self, record: NetworkRecord) -> None:
+        work = partial(self._networks.finish_deletion, record)
+        await self._finish(record, f"deletion of network {record.network.id}", work)
 
     # Profiles.
 
@@ -349,7 +356,11 @@ class Controller:
 
     async def _delete_profile(self, record: NetworkRecord, profile: str, *, if_match: int | None) -> None:
         ending = await self._profiles.begin_deletion(record, profile, if_match=if_match)
-        await self._profiles.finish_deletion(record, ending.id)
+        await self._finish_profile(record, ending.id)
+
+    async def _finish_profile(self, record: NetworkRecord, profile: ProfileID) -> None:
+        work = partial(self._profiles.finish_deletion, record, profile)
+        await self._finish(record, f"deletion of profile {profile}", work)
 
     # Faults.
 
@@ -449,6 +460,16 @@ class Controller:
             raise UnavailableError("the manager is not running, or stopping", hint="try again in a moment")
         return await asyncio.shield(self._job(work))
 
+    async def _finish(self, record: NetworkRecord, what: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Do what was accepted; what the disk does not take now is tried again until it does. Raises: StoreError."""
+        try:
+            await work()
+        except StoreError as error:
+            record.trouble = str(error)
+            self._context.parts.unfinished.note(what, partial(self._finish, record, what, work))
+            raise
+        record.trouble = ""
+
     def _spots(self, network: NetworkID) -> Iterator[Spot]:
         for node in self._board.connected(self._publisher.groups(network)):
             yield Spot(node.region, node.zone, str(node.metadata.get(NODE_METADATA, "")))
@@ -481,8 +502,8 @@ class Controller:
             self._later(self._drop_fault(*over))
 
     async def _drop_fault(self, record: NetworkRecord, fault: FaultID) -> None:
-        try:
-            async with record.lock:
-                await self._context.faults.finish(record, fault)
-        except StoreError as error:  # it is lifted all the same; the next start finds that its time is over
-            record.trouble = str(error)
+        await self._finish(record, f"end of fault {fault}", partial(self._finish_fault, record, fault))
+
+    async def _finish_fault(self, record: NetworkRecord, fault: FaultID) -> None:
+        async with record.lock:
+            await self._context.faults.finish(record, fault)

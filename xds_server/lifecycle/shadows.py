@@ -1,13 +1,14 @@
 """The actors of all live instances, and the desk that they work at.
 
 Guarantees: one actor an instance; what it changes is written under the lock of its network, so it never crosses a
-change of a user. Not guaranteed: that a record reaches a full disk; then the network's `trouble` says so, and the
-shadow is ended all the same.
+change of a user. Not guaranteed: that a record reaches a full disk at once; the network's `trouble` says so, the
+shadow is ended all the same, and it is written once there is room (`Unfinished`).
 """
 
 import asyncio
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import structlog
@@ -22,6 +23,7 @@ from xds_server.lifecycle.publisher import Publisher
 from xds_server.lifecycle.registry import NetworkRecord, Registry
 from xds_server.lifecycle.sampler import Sampler
 from xds_server.lifecycle.transitions import Event
+from xds_server.lifecycle.unfinished import Unfinished
 from xds_server.model.ids import InstanceID, NetworkID
 from xds_server.model.rollout import Mode
 from xds_server.model.shadow import InstanceStatus, ShadowInstance
@@ -51,6 +53,7 @@ class Parts:
     registry: Registry
     deadlines: Deadlines
     places: Places
+    unfinished: Unfinished
 
     async def settled(self, network: NetworkID) -> bool:
         """Wait until a network's Envoys have answered everything, `xds.removal_timeout` at most; tell whether."""
@@ -142,15 +145,20 @@ class Shadows:
 
     async def record(self, instance: InstanceID) -> None:
         """See `Desk`. The faults of an ended instance go with it, and ended instances beyond those that are kept."""
-        record = self._home[instance]
+        await self._record(self._home[instance], instance)
+
+    async def _record(self, record: NetworkRecord, instance: InstanceID) -> None:
         async with record.lock:
-            now = record.instances[instance]
+            now = record.instances.get(instance)
+            if now is None or self._parts.registry.get(record.network.id) is not record:
+                return  # what the disk had not taken has been deleted since
             faults = tuple(f.id for f in record.faults_of(instance)) if now.ended else ()
             surplus = tuple(i for i in record.surplus(now.profile_id) if i not in self._actors)
             try:
                 await self._parts.store.apply(Changes(instances=(now,), drop_faults=faults, drop_instances=surplus))
             except StoreError as error:
                 record.trouble = str(error)
+                self._parts.unfinished.note(f"shadow {instance}", partial(self._record, record, instance))
                 raise
             record.trouble = ""
             for fault in faults:

@@ -265,7 +265,7 @@ def _load(document: bytes, make: Callable[[_Json], _T]) -> _T:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise StoreError(
             f"a document in the database cannot be read: {cut(repr(error), 200)}",
-            hint="restore the database from a copy, or start with another state folder",
+            hint="`shadowmesh restore` a backup, or start with another state folder",
         ) from error
     raise StoreError(
         f"a document in the database has form {form}, this Shadowmesh knows {FORM}",

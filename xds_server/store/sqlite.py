@@ -24,7 +24,10 @@ from xds_server.private_files import make_folder, tighten
 from xds_server.store import codec, schema
 from xds_server.store.base import Changes, Contents, IdempotencyRecord
 from xds_server.store.codec_time import time_from, time_to
+from xds_server.store.same_file import SameFile
 
+DAMAGED = "`shadowmesh restore` a backup, or start with another state folder"
+"""What to do about a damaged database."""
 MAX_KEYS = 10_000
 """Idempotency keys kept; the oldest go first."""
 
@@ -43,6 +46,7 @@ class SqliteStore:
         self._thread: ThreadPoolExecutor | None = None
         self._connection: sqlite3.Connection | None = None
         self._lock: int | None = None
+        self._files: SameFile | None = None
 
     async def open(self) -> None:
         """Open the file, bring its schema up to date and check it.
@@ -107,7 +111,9 @@ class SqliteStore:
         if "full" in str(error):
             return StoreError(text, hint="make room on the disk; what was accepted before is safe")
         if "not a database" in str(error) or "malformed" in str(error):
-            return StoreError(text, hint="restore the file from a copy, or start with another state folder")
+            return StoreError(text, hint=DAMAGED)
+        if "I/O" in str(error):
+            return StoreError(text, hint="look at the disk: whether it is full, or fails; what was accepted is safe")
         return StoreError(text)
 
     # Everything below runs in the thread.
@@ -135,9 +141,10 @@ class SqliteStore:
         if found != ["ok"]:
             raise StoreError(
                 f"{self._path} is damaged: {cut('; '.join(found), 300)}",
-                hint="restore the file from a copy, or start with another state folder",
+                hint=DAMAGED,
             )
         schema.migrate(db)
+        self._files = SameFile(self._path)
 
     def _close(self) -> None:
         connection, self._connection = self._connection, None
@@ -173,6 +180,8 @@ class SqliteStore:
 
     def _apply(self, changes: Changes) -> None:
         db = self._database()
+        if self._files is not None:
+            self._files.check()
         db.execute("BEGIN IMMEDIATE")
         try:
             self._write(db, changes)
@@ -182,6 +191,8 @@ class SqliteStore:
             if db.in_transaction:  # a full disk has rolled it back by itself
                 db.execute("ROLLBACK")
             raise
+        if self._files is not None:
+            self._files.note()
 
     def _write(self, db: sqlite3.Connection, changes: Changes) -> None:
         db.executemany(

@@ -1,9 +1,10 @@
 """The store on a real file."""
 
 import asyncio
+import os
 import sqlite3
 import stat
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -303,3 +304,46 @@ async def test_a_full_disk_says_what_to_do(store: SqliteStore) -> None:
         await store.apply(Changes(networks=(big,)))
     assert "room" in caught.value.hint
     assert (await store.load()).networks == (NETWORK,)
+
+
+def replace_it(path: Path) -> None:
+    other = path.with_name("other")
+    other.write_bytes(path.read_bytes())
+    other.replace(path)
+
+
+def cut_it(path: Path) -> None:
+    os.truncate(path, 4096)
+
+
+@pytest.mark.parametrize(
+    ("name", "harm", "told"),
+    [
+        ("test.db", Path.unlink, "deleted"),
+        ("test.db", replace_it, "replaced"),
+        ("test.db", cut_it, "cut"),
+        ("test.db-wal", Path.unlink, "deleted"),
+        ("test.db-wal", replace_it, "replaced"),
+    ],
+)
+async def test_what_somebody_does_to_the_file_in_use_is_found_before_the_next_write(
+    store: SqliteStore, name: str, harm: Callable[[Path], None], told: str
+) -> None:
+    await store.apply(ALL)
+    await store._call(lambda: store._database().execute("PRAGMA wal_checkpoint (TRUNCATE)").fetchall())
+    await store.apply(Changes(remember=key(1)))
+    harm(store._path.with_name(name))
+    for _ in range(2):
+        with pytest.raises(StoreError, match=rf"{name} was {told}") as caught:
+            await store.apply(Changes(remember=key(2)))
+        assert "shadowmesh restore" in caught.value.hint
+        assert caught.value.status == 503
+
+
+async def test_a_file_that_is_put_back_is_written_again(store: SqliteStore) -> None:
+    await store.apply(ALL)
+    away = store._path.rename(store._path.with_name("away"))
+    with pytest.raises(StoreError, match="deleted"):
+        await store.apply(Changes(remember=key(1)))
+    away.rename(store._path)
+    await store.apply(Changes(remember=key(1)))

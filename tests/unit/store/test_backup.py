@@ -1,0 +1,295 @@
+"""Backups of real files, and real files replaced by them."""
+# ruff: noqa: ASYNC240 - files of some kilobytes
+
+import fcntl
+import os
+import shutil
+import sqlite3
+import stat
+from collections.abc import AsyncIterator
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from tests.unit.lifecycle.fakes import a_network
+from tests.unit.store.test_sqlite import ALL, NETWORK
+from xds_server.errors import ConflictError, InvalidError, NotFoundError, ShadowmeshError, StoreError
+from xds_server.model.ids import NetworkID
+from xds_server.store.backup import back_up, restore
+from xds_server.store.base import Changes, Contents
+from xds_server.store.sqlite import SqliteStore
+
+NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
+OTHER = replace(a_network("other"), id=NetworkID("n2"))
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    return tmp_path / "state" / "shadowmesh.db"
+
+
+@pytest.fixture
+async def store(database: Path) -> AsyncIterator[SqliteStore]:
+    store = SqliteStore(database)
+    await store.open()
+    await store.apply(ALL)
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Path:
+    return tmp_path / "backup.db"
+
+
+async def contents(path: Path) -> Contents:
+    store = SqliteStore(path)
+    await store.open()
+    try:
+        return await store.load()
+    finally:
+        await store.close()
+
+
+def damage(path: Path) -> None:
+    whole = bytearray(path.read_bytes())
+    for page in range(1, len(whole) // 4096):
+        whole[page * 4096 : page * 4096 + 100] = b"\xff" * 100
+    path.write_bytes(whole)
+
+
+def names(folder: Path) -> set[str]:
+    return {each.name for each in folder.iterdir()}
+
+
+async def test_a_backup_of_a_database_in_use_has_everything_and_is_one_private_file(
+    store: SqliteStore, database: Path, target: Path
+) -> None:
+    facts = back_up(database, target)
+    assert (facts.networks, facts.profiles, facts.instances) == (1, 1, 1)
+    assert facts.size == target.stat().st_size
+    assert stat.S_IMODE(target.stat().st_mode) == 0o600
+    assert names(target.parent) == {"state", "backup.db"}
+    await store.apply(Changes(networks=(OTHER,)))
+    assert (await contents(target)).networks == (NETWORK,)
+    assert len((await store.load()).networks) == 2
+
+
+async def test_a_backup_of_a_database_that_nobody_uses_has_what_was_only_in_the_log(
+    store: SqliteStore, database: Path, target: Path, tmp_path: Path
+) -> None:
+    left = tmp_path / "killed" / "shadowmesh.db"
+    shutil.copytree(database.parent, left.parent)  # as a manager that was killed leaves it
+    assert left.with_name("shadowmesh.db-wal").stat().st_size > 0
+    before = await store.load()
+    back_up(left, target)
+    assert await contents(target) == before
+
+
+async def test_a_backup_is_never_written_over_unless_that_is_wanted(
+    store: SqliteStore, database: Path, target: Path
+) -> None:
+    target.write_text("precious")
+    with pytest.raises(ConflictError, match=r"backup\.db") as caught:
+        back_up(database, target)
+    assert "--force" in caught.value.hint
+    assert target.read_text() == "precious"
+    back_up(database, target, replace=True)
+    assert await contents(target) == await store.load()
+
+
+@pytest.mark.parametrize("name", ["shadowmesh.db", "shadowmesh.db-wal", "shadowmesh.db.lock"])
+def test_a_backup_never_replaces_what_the_manager_works_on(store: SqliteStore, database: Path, name: str) -> None:
+    with pytest.raises(InvalidError, match="own"):
+        back_up(database, database.parent / ".." / "state" / name, replace=True)
+
+
+@pytest.mark.parametrize(
+    ("source", "to", "error"),
+    [
+        ("nowhere/shadowmesh.db", "backup.db", NotFoundError),
+        ("state/shadowmesh.db", "nowhere/backup.db", NotFoundError),
+        ("state/shadowmesh.db", "state", InvalidError),
+    ],
+)
+def test_a_backup_that_cannot_be_names_the_file_and_says_what_to_do(
+    store: SqliteStore, tmp_path: Path, source: str, to: str, error: type[ShadowmeshError]
+) -> None:
+    with pytest.raises(error, match=str(tmp_path)) as caught:
+        back_up(tmp_path / source, tmp_path / to)
+    assert caught.value.hint
+    assert names(tmp_path) == {"state"}
+
+
+async def test_a_damaged_database_is_not_backed_up(store: SqliteStore, database: Path, target: Path) -> None:
+    await store.close()
+    damage(database)
+    with pytest.raises(StoreError, match=str(database)) as caught:
+        back_up(database, target)
+    assert "earlier backup" in caught.value.hint
+    assert not target.exists()
+    assert names(target.parent) == {"state"}
+
+
+async def test_a_restored_backup_is_what_the_next_manager_finds_and_the_old_database_is_kept(
+    store: SqliteStore, database: Path, target: Path
+) -> None:
+    saved = await store.load()
+    back_up(database, target)
+    await store.apply(Changes(networks=(OTHER,)))
+    newer = await store.load()
+    await store.close()
+    done = restore(target, database, now=NOW)
+    assert done.kept == database.with_name("shadowmesh.db.before-restore-20260304T050607Z")
+    assert names(database.parent) == {"shadowmesh.db", "shadowmesh.db.lock", done.kept.name}
+    assert stat.S_IMODE(database.stat().st_mode) == stat.S_IMODE(done.kept.stat().st_mode) == 0o600
+    assert await contents(database) == saved
+    again = restore(done.kept, database, now=NOW)
+    assert again.kept is not None
+    assert again.kept != done.kept
+    assert await contents(database) == newer
+
+
+async def test_a_log_of_the_old_database_is_not_taken_for_one_of_the_new(
+    store: SqliteStore, database: Path, target: Path, tmp_path: Path
+) -> None:
+    saved = await store.load()
+    back_up(database, target)
+    await store.apply(Changes(networks=(OTHER,)))
+    left = tmp_path / "killed" / "shadowmesh.db"
+    shutil.copytree(database.parent, left.parent)
+    done = restore(target, left, now=NOW)
+    assert await contents(left) == saved
+    assert done.kept is not None
+    assert len((await contents(done.kept)).networks) == 2
+
+
+async def test_a_file_that_is_no_database_any_more_is_replaced_and_kept_as_it_is(
+    store: SqliteStore, database: Path, target: Path
+) -> None:
+    saved = await store.load()
+    back_up(database, target)
+    await store.close()
+    rubbish = b"this is something else\n" * 1000
+    database.write_bytes(rubbish)
+    done = restore(target, database, now=NOW)
+    assert done.kept is not None
+    assert done.kept.read_bytes() == rubbish
+    assert await contents(database) == saved
+
+
+async def test_a_backup_can_be_restored_where_there_was_nothing(
+    store: SqliteStore, database: Path, target: Path, tmp_path: Path
+) -> None:
+    back_up(database, target)
+    elsewhere = tmp_path / "new" / "state" / "shadowmesh.db"
+    assert restore(target, elsewhere, now=NOW).kept is None
+    assert stat.S_IMODE(elsewhere.parent.stat().st_mode) == 0o700
+    assert await contents(elsewhere) == await store.load()
+
+
+def test_nothing_is_restored_under_a_manager_that_runs(store: SqliteStore, database: Path, target: Path) -> None:
+    back_up(database, target)
+    before = database.stat()
+    with pytest.raises(ConflictError, match="in use by a manager") as caught:
+        restore(target, database, now=NOW)
+    assert "end it first" in caught.value.hint
+    assert database.stat().st_ino == before.st_ino
+    assert names(database.parent) == {"shadowmesh.db", *(f"shadowmesh.db{end}" for end in (".lock", "-wal", "-shm"))}
+
+
+async def test_the_lock_is_let_go_of_after_a_restore(store: SqliteStore, database: Path, target: Path) -> None:
+    back_up(database, target)
+    await store.close()
+    restore(target, database, now=NOW)
+    with database.with_name("shadowmesh.db.lock").open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def no_database(path: Path) -> None:
+    path.write_bytes(b"#!/bin/sh\necho this is something else\n" * 1000)
+
+
+def an_empty_file(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def cut_short(path: Path) -> None:
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def a_stranger(path: Path) -> None:
+    path.unlink()
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("CREATE TABLE recipes (name TEXT)")
+
+
+def newer(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("INSERT INTO migrations (version, name) VALUES (99, 'from the future')")
+
+
+def an_unreadable_document(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("UPDATE profiles SET document = '{}'")
+
+
+def a_profile_without_a_network(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("DELETE FROM networks")
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        no_database,
+        an_empty_file,
+        cut_short,
+        damage,
+        a_stranger,
+        newer,
+        an_unreadable_document,
+        a_profile_without_a_network,
+        Path.unlink,
+    ],
+)
+async def test_what_is_no_whole_backup_is_refused_by_name_and_changes_nothing(
+    store: SqliteStore, database: Path, target: Path, spoil: object
+) -> None:
+    back_up(database, target)
+    await store.close()
+    before, there = database.read_bytes(), names(database.parent)
+    assert callable(spoil)
+    spoil(target)
+    with pytest.raises(ShadowmeshError, match=str(target)) as caught:
+        restore(target, database, now=NOW)
+    assert caught.value.hint
+    assert database.read_bytes() == before
+    assert names(database.parent) == there | {"shadowmesh.db.lock"}
+
+
+async def test_a_database_is_not_restored_from_itself(store: SqliteStore, database: Path) -> None:
+    await store.close()
+    with pytest.raises(InvalidError, match="itself"):
+        restore(database, database, now=NOW)
+
+
+async def test_a_crash_between_the_steps_of_a_restore_leaves_the_old_database_whole(
+    store: SqliteStore, database: Path, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    back_up(database, target)
+    await store.apply(Changes(networks=(OTHER,)))
+    newest = await store.load()
+    await store.close()
+
+    def crash(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", crash)
+        with pytest.raises(KeyboardInterrupt):
+            restore(target, database, now=NOW)
+    assert await contents(database) == newest

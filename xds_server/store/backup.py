@@ -1,0 +1,273 @@
+"""A copy of the database, and a copy put in the database's place.
+
+Guarantees: a backup is one moment of the database, taken beside a manager that runs or without one; it is one file of
+mode 0600, checked before it gets its name, so a name never stands for half a copy. A restore is refused while a manager
+works on the database and checks the copy first; what it replaces is kept beside it, and a crash in the middle leaves
+the old database or the new one.
+Not guaranteed: that what a backup says of shadows still holds; the manager that starts next looks at each of them.
+What is beside the database (logs of shadows, what the engine keeps for Envoys) is not in it.
+"""
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from shutil import copyfile
+from typing import Any
+
+from xds_server.errors import ConflictError, InvalidError, NotFoundError, StoreError, cut
+from xds_server.private_files import FILE, make_folder, opener
+from xds_server.store import codec, schema
+
+BESIDE = ("-wal", "-shm", "-journal")
+"""What SQLite puts beside a database, by the end of its name."""
+LOCK = ".lock"
+"""End of the name of the file that a manager holds locked."""
+KEPT = ".before-restore-"
+"""Between the database's name and the time, in the name of one that was replaced."""
+_DAMAGED = "restore an earlier backup with `shadowmesh restore`, or start with another state folder"
+_NO_BACKUP = "name a file that `shadowmesh backup` has made"
+_HINTS = {
+    "not a database": _NO_BACKUP,
+    "unable to open": "it must be readable: run this as the user who runs the manager",
+    "readonly": "it must be writable: run this as the user who runs the manager",
+}
+_DOCUMENTS: tuple[tuple[str, Callable[[bytes], Any]], ...] = (
+    ("networks", codec.decode_network),
+    ("profiles", codec.decode_profile),
+    ("instances", codec.decode_instance),
+    ("faults", codec.decode_fault),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is in a database. `size` is in bytes, `schema` its version."""
+
+    networks: int
+    profiles: int
+    instances: int
+    schema: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What was put in place, and where the database is that was there before; None: there was none."""
+
+    facts: Facts
+    kept: Path | None
+
+
+def back_up(database: Path, target: Path, *, replace: bool = False) -> Facts:
+    """Copy a database to a file.
+
+    Args:
+        database: the manager's; it may be in use.
+        target: the file to be made.
+        replace: whether it may be there already.
+
+    Raises:
+        NotFoundError: there is no database, or no folder for the copy.
+        ConflictError: the target is there already.
+        InvalidError: the target can be no backup: a folder, or the database itself.
+        StoreError: the database is damaged or of a newer Shadowmesh, or the copy cannot be written.
+    """
+    if not database.is_file():
+        raise NotFoundError(f"{database}: there is no database", hint="--state names the state folder of a manager")
+    _check_target(database, target, replace=replace)
+    with _fresh(target) as fresh:
+        facts = _copy(database, fresh)
+        fresh.replace(target)
+    _sync(target.parent)
+    return facts
+
+
+def restore(source: Path, database: Path, *, now: datetime) -> Restored:
+    """Put a backup in the place of a database.
+
+    Args:
+        source: the backup; it stays as it is.
+        database: the manager's, which must not run; need not be there.
+        now: for the name of what is replaced.
+
+    Raises:
+        NotFoundError: there is no such backup.
+        InvalidError: it is the database itself.
+        ConflictError: a manager works on the database.
+        StoreError: the backup is no database of Shadowmesh, damaged, or of a newer one; or it cannot be written.
+    """
+    if not source.is_file():
+        raise NotFoundError(f"{source}: there is no such file", hint=_NO_BACKUP)
+    if database.exists() and source.samefile(database):
+        raise InvalidError(f"{source} is the database itself", field="FILE", hint="name a backup of it")
+    with _writing(database):
+        make_folder(database.parent)
+    with _alone(database), _fresh(database) as fresh:
+        facts = _copy(source, fresh)
+        with _writing(database):
+            kept = _keep(database, now) if database.exists() else None
+            for end in BESIDE:  # a log of the old database must not be taken for one of the new
+                _beside(database, end).unlink(missing_ok=True)
+            fresh.replace(database)
+    _sync(database.parent)
+    return Restored(facts, kept)
+
+
+def _check_target(database: Path, target: Path, *, replace: bool) -> None:
+    if not target.parent.is_dir():
+        raise NotFoundError(f"{target.parent}: there is no such folder", hint="make it, or choose another file")
+    if target.is_dir():
+        raise InvalidError(f"{target} is a folder", field="FILE", hint=f"a file in it, like {target / 'backup.db'}")
+    ours = {database.resolve(), *(_beside(database.resolve(), end) for end in (*BESIDE, LOCK))}
+    if target.resolve() in ours:
+        raise InvalidError(f"{target} is the manager's own", field="FILE", hint="choose another file")
+    if target.exists() and not replace:
+        raise ConflictError(f"{target} is there already", hint="choose another file, or replace it with --force")
+
+
+@contextmanager
+def _fresh(target: Path) -> Iterator[Path]:
+    """Give an empty file, of mode 0600, beside the target; nothing is left of it unless it was moved away."""
+    fresh = target.with_name(f".{target.name}.{os.getpid()}.new")
+    try:
+        with _writing(target):
+            fresh.unlink(missing_ok=True)
+            os.close(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, FILE))
+        yield fresh
+    finally:
+        for end in ("", *BESIDE):
+            with suppress(OSError):
+                _beside(fresh, end).unlink(missing_ok=True)
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Say of an error of the system which file could not be written."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(
+            f"{path}: {error.strerror or error}", hint="make room, or choose a folder that can be written"
+        ) from error
+
+
+@contextmanager
+def _alone(database: Path) -> Iterator[None]:
+    """Keep managers away from a database. Raises: ConflictError."""
+    with _writing(database):
+        lock = os.open(_beside(database, LOCK), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, FILE)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ConflictError(
+                f"{database} is in use by a manager",
+                hint="end it first (with --keep-shadows its shadows go on), restore, and start it again",
+            ) from error
+        yield
+    finally:
+        os.close(lock)
+
+
+def _copy(source: Path, fresh: Path) -> Facts:
+    """Copy one moment of a database into one file, on the disk when this returns; check it."""
+    try:
+        with closing(sqlite3.connect(fresh, isolation_level=None)) as copy:
+            copy.execute("PRAGMA synchronous = OFF")  # it is synced below, in one go
+            # Writable, as SQLite shares a database with its writer through files beside it.
+            with closing(sqlite3.connect(f"{source.absolute().as_uri()}?mode=rw", uri=True, timeout=10.0)) as database:
+                database.backup(copy)
+            copy.execute("PRAGMA journal_mode = DELETE")
+            facts = _examine(copy, source)
+        with _writing(fresh), fresh.open("rb") as file:
+            os.fsync(file.fileno())
+    except sqlite3.Error as error:
+        if "full" in str(error):
+            raise StoreError(f"{fresh.parent}: {error}", hint="make room there; nothing was changed") from error
+        hints = (hint for words, hint in _HINTS.items() if words in str(error))
+        raise StoreError(f"{source}: {cut(str(error), 200)}", hint=next(hints, _DAMAGED)) from error
+    return facts
+
+
+def _examine(db: sqlite3.Connection, source: Path) -> Facts:
+    """Refuse what is damaged or none of ours. Raises: StoreError, sqlite3.Error."""
+    found = [str(row[0]) for row in db.execute("PRAGMA integrity_check (3)")]
+    if found == ["ok"]:
+        found = [f"a row of {row[0]} belongs to nothing" for row in db.execute("PRAGMA foreign_key_check").fetchmany(3)]
+    else:
+        raise StoreError(f"{source} is damaged: {cut('; '.join(found), 300)}", hint=_DAMAGED)
+    if found:
+        raise StoreError(f"{source} is damaged: {'; '.join(found)}", hint=_DAMAGED)
+    tables = {row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if not {"migrations", *(table for table, _ in _DOCUMENTS)} <= tables:
+        raise StoreError(f"{source} is no database of Shadowmesh", hint=_NO_BACKUP)
+    version = schema.version(db)
+    if version > len(schema.MIGRATIONS):
+        raise StoreError(
+            f"{source} has schema version {version}, this Shadowmesh knows {len(schema.MIGRATIONS)}",
+            hint="it was written by a newer Shadowmesh; use that one",
+        )
+    counts = {}
+    for table, decode in _DOCUMENTS:
+        rows = db.execute(f"SELECT document FROM {table}")  # noqa: S608 - our names
+        counts[table] = _readable(rows, decode, source)
+    (pages,), (page,) = db.execute("PRAGMA page_count").fetchone(), db.execute("PRAGMA page_size").fetchone()
+    return Facts(counts["networks"], counts["profiles"], counts["instances"], version, pages * page)
+
+
+def _readable(rows: sqlite3.Cursor, decode: Callable[[bytes], Any], source: Path) -> int:
+    """Return how many there are. Raises: StoreError: one of them cannot be read."""
+    count = 0
+    for (document,) in rows:
+        try:
+            decode(document)
+        except StoreError as error:
+            raise StoreError(f"{source}: {error.detail}", hint=error.hint) from error
+        count += 1
+    return count
+
+
+def _keep(database: Path, now: datetime) -> Path:
+    """Give a database a second name under which it stays when its own is taken. Raises: OSError."""
+    # What is still in the log goes into the database, so that it is whole without it; a damaged one keeps its log.
+    with suppress(sqlite3.Error), closing(sqlite3.connect(database, isolation_level=None)) as db:
+        db.execute("PRAGMA wal_checkpoint (TRUNCATE)").fetchall()
+    name = f"{database.name}{KEPT}{now:%Y%m%dT%H%M%SZ}"
+    kept, number = database.with_name(name), 1
+    while kept.exists():
+        number += 1
+        kept = database.with_name(f"{name}-{number}")
+    for end in ("", "-wal"):
+        old = _beside(database, end)
+        if old.exists():
+            _double(old, _beside(kept, end))
+    _sync(database.parent)
+    return kept
+
+
+def _double(old: Path, new: Path) -> None:
+    try:
+        os.link(old, new)
+    except OSError:  # a file system without such links
+        with open(new, "xb", opener=opener) as file:
+            copyfile(old, new)
+            os.fsync(file.fileno())
+
+
+def _beside(path: Path, end: str) -> Path:
+    return path.with_name(path.name + end)
+
+
+def _sync(folder: Path) -> None:
+    """See to it that the names in a folder survive a power cut. What cannot is left."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
