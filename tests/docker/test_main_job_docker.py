@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 
 from tests.docker.conftest import IMAGE, PORT
@@ -116,8 +117,40 @@ async def gone(engine: DockerEngine) -> bool:
 
 
 async def hit(address: dict[str, Any], path: str) -> None:
+    await asked(address, path)
+
+
+async def asked(address: dict[str, Any], path: str) -> Any:
     async with httpx.AsyncClient(trust_env=False) as client:
         try:
-            await client.get(f"http://{address['address']}:{address['port']}{path}", timeout=20.0)
+            found = await client.get(f"http://{address['address']}:{address['port']}{path}", timeout=20.0)
         except httpx.HTTPError as error:
             raise OSError(str(error)) from error
+    return found.json()
+
+
+async def test_a_shadow_that_forks_and_eats_memory_is_confined_and_no_client_notices(stack: Stack) -> None:
+    async with stack.traffic() as clients:
+        profile = await stack.create(variants=app(memory="64Mi", pids=30, cpus=0.5, writable=["/tmp"]))  # noqa: S108 - inside
+        (instance,) = profile["instances"]
+        one, at = instance["instanceID"], instance["address"]
+        await stack.mirroring(one)
+        before = psutil.virtual_memory().available
+        for _ in range(3):
+            with suppress(OSError):
+                await asked(at, "/eat_apart?mib=300")
+
+        async def counted() -> Any:
+            ((now,),) = [p["instances"] for p in (await stack.status())["profiles"]]
+            return now["performanceData"].get("oomKills")
+
+        assert await until(counted, "what was killed is counted") >= 1
+        forked = await asked(at, "/fork?count=500")
+        assert forked["made"] < 30
+        assert before - psutil.virtual_memory().available < 512 * 1024 * 1024
+        with suppress(OSError):
+            await asked(at, "/eat?mib=300")
+        found = await stack.ended(profile)
+        assert "out of memory" in found["reason"]
+        await stack.quiet(clients, one)
+    await stack.delete(profile)
