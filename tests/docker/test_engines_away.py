@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 
 from tests.docker.conftest import APP, IMAGE, ONE, ask, runtime_on, soon, spec
 from tests.docker.engines import DockerEngine, engine, load
+from tests.envoy.stack import wait_for
 from xds_server.errors import UnavailableError
 from xds_server.model.docker_host import DockerHost, TLSFiles
 from xds_server.runtime.docker.engine import Engine
@@ -40,7 +42,7 @@ async def refused(host: DockerHost) -> str:
         ("unix:///nosuch/docker.sock", "No such file", "is docker.host its socket?"),
         ("tcp://127.0.0.1:1", "refused", "is docker.host where it listens?"),
         ("tcp://nosuch.invalid:2375", "not known", "names no host"),
-        ("ssh://nobody@127.0.0.1:1", "", ""),
+        ("ssh://nobody@127.0.0.1:1", "Connection refused", "is docker.host where it listens?"),
     ],
 )
 async def test_an_engine_that_is_not_there_is_named_with_what_to_look_at(url: str, why: str, hint: str) -> None:
@@ -190,3 +192,80 @@ def _fill(folder: Path) -> None:
                 filler.write(os.urandom(4096))
         except OSError:
             return
+
+
+# SSH.
+
+
+@pytest.fixture
+def over_ssh(clean: DockerEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The engine behind an SSH server of our own; yields its URL."""
+    sshd = shutil.which("sshd", path="/usr/sbin:/sbin")
+    if sshd is None or shutil.which("ssh") is None:
+        pytest.skip("no ssh or sshd here (Debian: apt-get install openssh-server)")
+    for name in ("host", "own"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / name], check=True)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    (tmp_path / "sshd_config").write_text(
+        f"Port {port}\nListenAddress 127.0.0.1\nHostKey {tmp_path}/host\nPidFile none\nStrictModes no\n"
+        f"AuthorizedKeysFile {tmp_path}/own.pub\nPermitRootLogin prohibit-password\nUsePAM no\n"
+    )
+    wrapper = tmp_path / "bin" / "ssh"
+    wrapper.parent.mkdir()
+    options = f"-F none -i {tmp_path}/own -o StrictHostKeyChecking=no -o UserKnownHostsFile={tmp_path}/known"
+    wrapper.write_text(f'#!/bin/sh\nexec {shutil.which("ssh")} {options} "$@"\n')
+    wrapper.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{wrapper.parent}:{os.environ['PATH']}")
+    Path("/run/sshd").mkdir(exist_ok=True)
+    with (tmp_path / "log").open("wb") as log:
+        server = subprocess.Popen([sshd, "-D", "-e", "-f", tmp_path / "sshd_config"], stderr=log)
+        try:
+            wait_for(lambda: _listens(port), "sshd listens")
+            yield f"ssh://root@127.0.0.1:{port}{clean.url.removeprefix('unix://')}"
+        finally:
+            server.terminate()
+            server.wait()
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+async def test_an_engine_behind_ssh_runs_a_shadow(over_ssh: str) -> None:
+    runtime = on(DockerHost(over_ssh, address="127.0.0.1"))
+    started = await runtime.start(ONE, spec(), deadline=soon())
+    await runtime.ready(started, spec())
+    assert (await ask(started, "/who"))["uid"] == 65534
+    assert await runtime.usage(started.handle) is not None
+    await runtime.stop(started.handle, spec())
+    runtime._engine.close()
+
+
+async def test_a_tunnel_that_breaks_is_made_anew_and_ends_with_its_engine(over_ssh: str) -> None:
+    one = Engine(DockerHost(over_ssh), node="far")
+    assert await one.call(lambda client: client.ping())
+    assert one._tunnel is not None
+    first = one._tunnel._process
+    assert first is not None
+    first.kill()
+    async with asyncio.timeout(20.0):
+        while True:
+            with suppress(UnavailableError):
+                assert await one.call(lambda client: client.ping())
+                break
+            await asyncio.sleep(0.2)
+    second = one._tunnel._process
+    assert second is not None
+    assert second.pid != first.pid
+    one.close()
+    assert second.poll() is not None
+
+
+async def test_a_host_that_does_not_know_us_is_said_so(over_ssh: str, tmp_path: Path) -> None:
+    (tmp_path / "own.pub").write_text("")
+    told = await refused(DockerHost(over_ssh))
+    assert "Permission denied" in told
+    assert "needs a key that the host knows" in told

@@ -21,6 +21,7 @@ from docker.tls import TLSConfig
 
 from xds_server.errors import UnavailableError, cut
 from xds_server.model.docker_host import DockerHost
+from xds_server.runtime.docker.tunnel import Tunnel
 
 THREADS = 8
 """Calls to one engine at once."""
@@ -54,6 +55,7 @@ class Engine:
         self.host = host
         self.node = node
         self._clock = clock
+        self._tunnel = Tunnel(host.url) if host.url.startswith("ssh://") else None
         self._own = threading.local()
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix=f"docker {node}")
         self._away_since: float | None = None
@@ -102,6 +104,8 @@ class Engine:
     def close(self) -> None:
         """Let go of the threads; what they are at ends by its own timeout."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+        if self._tunnel is not None:
+            self._tunnel.close()
 
     def _run(self, work: "Work[_T]") -> _T:
         client = getattr(self._own, "client", None)
@@ -127,11 +131,10 @@ class Engine:
             pair = (tls.cert, tls.key) if tls.cert else None
             config = TLSConfig(client_cert=pair, ca_cert=tls.ca or None, verify=True)
         return _Client(
-            base_url=host.url,
+            base_url=self._tunnel.open() if self._tunnel else host.url,
             version="auto",
             tls=config,
             timeout=int(CALL),
-            use_ssh_client=host.url.startswith("ssh://"),
         )
 
     def _gone(self, why: str) -> UnavailableError:
@@ -174,7 +177,9 @@ _HINTS: Mapping[str, str] = {
     "ssl": "docker.tls.ca must hold the authority that signed the engine's certificate",
     "bad_certificate": "docker.tls.cert and key must be those that the engine trusts",
     "no such file": "is the engine running, and is docker.host its socket?",
+    "publickey": "the manager's user needs a key that the host knows, without a passphrase or in an agent",
     "permission denied": "the manager's user must be allowed to use the socket",
+    "host key": "put the host's key into known_hosts first (ssh to it once)",
     "refused": "is the engine running, and is docker.host where it listens?",
     "name or service not known": "docker.host names no host that is known here",
 }
