@@ -257,7 +257,8 @@ class Act:
         async def look() -> tuple[int, int]:
             found = (await self._desk.profiles())[self._profile]["comparison"] or {}
             self.result.lost = {name: count for name, count in found.get("lost", {}).items() if count}
-            return (await self._counters.sent(instances))[0], accounted(found)
+            sent = (await self._counters.sent(instances))[0]
+            return sent, accounted(found, sent)
 
         slack = 0 if exact else round(FLUSH * RATE)
         sent, known, even = await balance(look, slack=slack, seconds=ADDED_UP)

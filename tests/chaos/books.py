@@ -17,12 +17,17 @@ LOOK = 0.1
 """Seconds between two looks at Envoy's counters."""
 
 
-def accounted(found: JSON) -> int:
-    """Return how many copies the comparison knows the fate of. What `lost` says of originals is not about copies."""
+def accounted(found: JSON, sent: int = 0) -> int:
+    """Return how many copies the comparison knows the fate of. What `lost` says of originals is not about copies.
+
+    `late` is of a copy or of an original, and does not say which: as many of them are taken for copies as `sent` needs.
+    """
     lost = {kind: count for kind, count in found.get("lost", {}).items() if kind != "unpaired_original"}
+    late = lost.pop("late", 0) if sent else 0
     assert set(lost) <= {"als_gap", "unpaired_shadow", "overflow", "engine_windows_dropped"}, lost
     lost.pop("engine_windows_dropped", None)
-    return int(found.get("pairs", 0)) + sum(found.get("notJudged", {}).values()) + sum(lost.values())
+    known = int(found.get("pairs", 0)) + sum(found.get("notJudged", {}).values()) + sum(lost.values())
+    return known + min(late, max(0, sent - known))
 
 
 @dataclass

@@ -32,6 +32,8 @@ from tests.chaos.theatre import FAKETIME, Theatre
 from tests.docker.engines import DockerEngine, engine, why_not
 
 FOLDER = Path("build/chaos")
+STAGES = 3
+"""Stages that are set up at most, in case that somebody takes a port between our look and our use."""
 
 
 def main() -> int:
@@ -51,26 +53,39 @@ def main() -> int:
     everything = [*schedule(given.seed, given.points), *with_containers(given.seed, given.containers)]
     points = chosen(everything, given.point, each_kind=given.each_kind)
     results: list[Result] = []
-    for faked in (False, True):
-        mine = [point for point in points if point.blow not in OF_DOCKER and (point.blow in OF_CLOCK) is faked]
-        if faked and mine and FAKETIME is None:
-            say(f"skipped {len(mine)} points: libfaketime is not installed (apt-get install libfaketime)")
-        elif mine:
-            results += stage(mine, faked=faked)
+    try:
+        play_all(points, results)
+    finally:
+        write(results, seed=given.seed)
+    skipped = len(points) - len(results)
+    return any(result.wrong for result in results) or bool(skipped and os.environ.get("CI"))
+
+
+def play_all(points: list[Point], results: list[Result]) -> None:
+    """Play the points, each on the stage that it takes; what cannot be had here is said."""
     contained = [point for point in points if point.blow in OF_DOCKER]
+    faked = [point for point in points if point.blow in OF_CLOCK]
+    if plain := [point for point in points if point not in contained and point not in faked]:
+        stage(plain, results)
+    if faked and FAKETIME is None:
+        say(f"skipped {len(faked)} points: libfaketime is not installed (apt-get install libfaketime)")
+    elif faked:
+        stage(faked, results, faked=True)
     if contained and (why := why_not()):
         say(f"skipped {len(contained)} points with containers: {why}")
     elif contained:
         with engine() as docker:
-            results += stage(contained, docker=docker)
+            stage(contained, results, docker=docker)
+
+
+def write(results: list[Result], *, seed: int) -> None:
+    """Write the tables, and say what came out."""
     results.sort(key=lambda result: result.point.number)
     FOLDER.mkdir(parents=True, exist_ok=True)
-    document = {"seed": given.seed, "results": [result.document() for result in results]}
+    document = {"seed": seed, "results": [result.document() for result in results]}
     (FOLDER / "table.json").write_text(json.dumps(document, indent=1))
-    (FOLDER / "table.md").write_text(markdown(results, seed=given.seed))
+    (FOLDER / "table.md").write_text(markdown(results, seed=seed))
     say(summary(results))
-    skipped = len(points) - len(results)
-    return any(result.wrong for result in results) or bool(skipped and os.environ.get("CI"))
 
 
 def chosen(points: list[Point], numbers: list[int] | None, *, each_kind: bool) -> list[Point]:
@@ -87,21 +102,37 @@ def chosen(points: list[Point], numbers: list[int] | None, *, each_kind: bool) -
     return sorted(found, key=lambda p: p.number)
 
 
-def stage(points: list[Point], *, faked: bool = False, docker: DockerEngine | None = None) -> list[Result]:
+def stage(
+    points: list[Point], results: list[Result], *, faked: bool = False, docker: DockerEngine | None = None
+) -> None:
     """Play points on one stage. It is opened and closed in this thread: Envoy ends with the thread that started it."""
-    with tempfile.TemporaryDirectory(prefix="shadowmesh-chaos-") as folder:
-        theatre = Theatre(Path(folder), faked=faked, docker=docker)
-        try:
-            theatre.open()
-            return asyncio.run(play(theatre, points))
-        except BaseException:
-            keep(theatre)
-            raise
-        finally:
-            theatre.close()
+    for left in reversed(range(STAGES)):
+        with tempfile.TemporaryDirectory(prefix="shadowmesh-chaos-") as folder:
+            theatre = Theatre(Path(folder), faked=faked, docker=docker)
+            try:
+                theatre.open()
+                if left and asyncio.run(port_taken(theatre)):
+                    say("a port of Envoy's was taken meanwhile; another stage")
+                    continue
+                asyncio.run(play(theatre, points, results))
+            except BaseException:
+                keep(theatre)
+                raise
+            finally:
+                theatre.close()
+        return
 
 
-async def play(theatre: Theatre, points: list[Point]) -> list[Result]:
+async def port_taken(theatre: Theatre) -> bool:
+    """Tell whether Envoy could not have all its listeners: somebody else has come first."""
+    try:
+        await theatre.settled()
+    except AssertionError:
+        return True
+    return False
+
+
+async def play(theatre: Theatre, points: list[Point], results: list[Result]) -> None:
     """Play the points, one after the other."""
     await theatre.attached()
     port = theatre.proxy.ports["catalog"]
@@ -109,7 +140,6 @@ async def play(theatre: Theatre, points: list[Point]) -> list[Result]:
     counters, desk = Counters(theatre), Desk(theatre)
     callers.start()
     counters.start()
-    results = []
     try:
         for point in points:
             if point.blow in OF_DISK and not theatre.disk:
@@ -127,7 +157,6 @@ async def play(theatre: Theatre, points: list[Point]) -> list[Result]:
         await counters.stop()
         await callers.stop()
         await desk.close()
-    return results
 
 
 async def restore(theatre: Theatre, desk: Desk) -> None:
