@@ -101,12 +101,15 @@ class Folder:
         """Leave a new deadline (seconds of boot time) for the supervisor; it looks when it gets SIGUSR1."""
         self._replace("deadline", repr(deadline))
 
-    def close(self, detail: str) -> None:
-        """Record, in the place of a supervisor that was killed, that everything has ended."""
-        with suppress(OSError):
-            raw = self._read("status.json")
-            ending = raw.get("ending", "lost")
+    def close(self, detail: str) -> bool:
+        """Record, in the place of a supervisor that was killed, that everything has ended; False: it cannot be."""
+        raw = self._read("status.json")
+        ending = raw.get("ending", "lost")
+        try:
             self._replace("status.json", json.dumps({**raw, "state": "ended", "ending": ending, "detail": detail}))
+        except OSError:
+            return False
+        return True
 
     def tail(self) -> tuple[str, ...]:
         """Return the last lines of the log."""

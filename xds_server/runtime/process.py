@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -244,7 +245,10 @@ class ProcessRuntime:
             if not status.supervised:
                 if (again := folder.status()) is not None and not again.over:
                     await asyncio.to_thread(kill_marked, MARKER, [folder.instance])
-                    folder.close("its supervisor was killed" if status.same_boot else "the machine was restarted")
+                    words = "its supervisor was killed" if status.same_boot else "the machine was restarted"
+                    if not folder.close(words):  # a full disk; the next look finds the same
+                        status = replace(again, state="ended", ending=again.ending or Ending.LOST, detail=words)
+                        break
                 continue
             if status.exit is not None or status.state == "starting" or (status.child and status.child.alive):
                 break

@@ -35,6 +35,8 @@ LOOK = 10.0
 KILL_TIMEOUT = 10.0
 """Seconds that killed processes are waited for (one in an uninterruptible sleep cannot be ended by anybody)."""
 CHUNK = 65536
+SPARES, SPARE = 3, 4096
+"""Files that keep room for the status on a full disk, and their size in bytes."""
 OOM_SCORE = 500
 SPAWN_FAILED = 127
 
@@ -109,9 +111,15 @@ class Log:
         self._open()
 
     def _open(self) -> None:
-        if self._file >= 0:
-            os.close(self._file)
-        self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        before = self._file
+        try:
+            self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        except OSError:
+            if before < 0:
+                raise
+            return  # the disk is full: a log is no reason to end, it goes on in the old file
+        if before >= 0:
+            os.close(before)
         self._size = 0
 
 
@@ -150,6 +158,7 @@ class Supervisor:
     def run(self) -> int:
         """Spawn the shadow, watch it, end its tree. Returns the exit code of the supervisor."""
         self._write_status()
+        self._spare()
         self._log = Log(self._folder / "log", self._spec["log_limit"])
         if error := self._spawn():
             self._write_status(state="ended", ending="spawn", detail=error, ended=time.time())
@@ -166,6 +175,9 @@ class Supervisor:
         self._end_tree()
         self._drain()
         self._write_status(state="ended", ended=time.time())
+        for spare in self._folder.glob("spare.*"):
+            with suppress(OSError):
+                spare.unlink()
         return 0
 
     def _spawn(self) -> str:
@@ -299,6 +311,23 @@ class Supervisor:
                     (self._folder / "log.1").unlink()
                 continue
             return
+        self._write_on_spare(path)
+
+    def _spare(self) -> None:
+        """Keep room for the last words, which a full disk would otherwise swallow."""
+        with suppress(OSError):
+            for number in range(SPARES):
+                (self._folder / f"spare.{number}").write_bytes(b" " * SPARE)
+
+    def _write_on_spare(self, path: Path) -> None:
+        words = json.dumps(self._status).encode()
+        for number in range(SPARES if len(words) <= SPARE else 0):
+            with suppress(OSError):
+                spare = self._folder / f"spare.{number}"
+                with spare.open("r+b") as file:  # in place: blanks after it do no harm
+                    file.write(words)
+                spare.replace(path)
+                return
 
     def _note(self, number: int, _frame: object) -> None:
         self._stop = self._stop or number == signal.SIGTERM
