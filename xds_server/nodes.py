@@ -4,22 +4,31 @@ Importing this module does nothing.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+import structlog
+from docker.errors import APIError
+
 from api.inventory import read_nodes
 from xds_server.config import Settings
+from xds_server.errors import RuntimeFailedError, ShadowmeshError
 from xds_server.model.nodes import NodeEntry
 from xds_server.placement.inventory import Looking, NodesInventory
 from xds_server.placement.local import LocalLook, local_entry
 from xds_server.placement.node import Look
 from xds_server.runtime.docker.engine import Engine
 from xds_server.runtime.docker.hosts import local_host
+from xds_server.runtime.docker.pulse import Pulse
 from xds_server.runtime.docker.runtime import DockerRuntime
 from xds_server.runtime.factory import make_engines, make_fleet
 from xds_server.runtime.fleet import Fleet
+from xds_server.runtime.identity import Identity
+
+log = structlog.get_logger(__name__)
 
 ANSWER = 3.0
 """Seconds that an engine has to say what its machine is."""
@@ -33,10 +42,14 @@ class Nodes:
     engines: Mapping[str, Engine]
     fleet: Fleet
     inventory: NodesInventory
+    pulses: Sequence[Pulse] = ()
 
     async def close(self) -> None:
         """Look at nothing any more, and let go of the engines."""
         await self.inventory.close()
+        for pulse in self.pulses:
+            with suppress(ShadowmeshError, APIError):  # it ends by itself
+                await pulse.close()
         for engine in self.engines.values():
             engine.close()
 
@@ -55,33 +68,53 @@ def make_nodes(settings: Settings, *, now: Callable[[], datetime] = lambda: date
     entries = read_nodes(settings.nodes) if settings.nodes else (own,)
     engines = make_engines(entries)
     fleet = make_fleet(settings, entries, engines, now=now)
-    return Nodes(entries, engines, fleet, NodesInventory(entries, looks=_looks(entries, engines), runtimes=fleet.kinds))
+    manager = Identity(settings.state)
+    far = [entry.name for entry in entries if not entry.local and entry.docker and not _here(engines[entry.name])]
+    pulses = {name: Pulse(engines[name], manager=manager) for name in far}
+    inventory = NodesInventory(entries, looks=_looks(entries, engines, pulses), runtimes=fleet.kinds)
+    return Nodes(entries, engines, fleet, inventory, tuple(pulses.values()))
 
 
-def _looks(entries: Sequence[NodeEntry], engines: Mapping[str, Engine]) -> dict[str, Looking]:
+def _here(engine: Engine) -> bool:
+    return engine.host.url.startswith("unix://")
+
+
+def _looks(
+    entries: Sequence[NodeEntry], engines: Mapping[str, Engine], pulses: Mapping[str, Pulse]
+) -> dict[str, Looking]:
     looks: dict[str, Looking] = {}
     for entry in entries:
         engine = engines.get(entry.name)
         if entry.local:
             looks[entry.name] = LocalLook(beside={DockerRuntime.kind: partial(_told, engine)} if engine else None)
+        elif engine is not None and entry.name in pulses:
+            looks[entry.name] = partial(_look_far, engine, pulses[entry.name])
         elif engine is not None:
-            here = engine.host.url.startswith("unix://")
-            looks[entry.name] = partial(_look, engine, LocalLook() if here else None)
+            looks[entry.name] = partial(_look, engine, LocalLook())
     return looks
 
 
-async def _look(engine: Engine, machine: LocalLook | None) -> Look:
-    """Return what an engine says of its machine; `machine` is this one, if that is where it is.
+async def _look(engine: Engine, machine: LocalLook) -> Look:
+    """Return how this machine is, if its engine answers. Raises: UnavailableError."""
+    await _told(engine)
+    return await machine()
+
+
+async def _look_far(engine: Engine, pulse: Pulse) -> Look:
+    """Return what a far engine says of its machine, and how busy that is, as far as is known.
 
     Raises:
         UnavailableError: it does not answer.
     """
     told = await _told(engine)
-    if machine is not None:
-        return await machine()
-    # It does not tell how busy its machine is, so that what shadows ask for decides alone.
     memory = int(told.get("MemTotal", 0))
-    return Look(float(told.get("NCPU", 1)), 0.0, memory, memory)
+    load = None
+    try:
+        load = await pulse.load()
+    except (APIError, RuntimeFailedError) as error:
+        log.debug("a node does not tell how busy it is", node=engine.node, error=str(error))
+    cpu, free = (load.cpu, load.memory_free) if load else (0.0, memory)
+    return Look(float(told.get("NCPU", 1)), cpu, memory, free)
 
 
 async def _told(engine: Engine) -> dict[str, Any]:
