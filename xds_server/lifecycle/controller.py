@@ -39,10 +39,12 @@ from xds_server.lifecycle.shift import Shift
 from xds_server.lifecycle.steps import Steps
 from xds_server.lifecycle.summaries import Summaries
 from xds_server.lifecycle.sweeper import Sweeper
+from xds_server.lifecycle.trail import Trail
 from xds_server.lifecycle.unfinished import Unfinished
 from xds_server.lifecycle.verdicts import Judge, Verdict, Verdicts
 from xds_server.lifecycle.views import ArchivedComparison, NetworkStatus, ProfileChange, ProfileView
 from xds_server.lifecycle.watch import live_ids, subjects
+from xds_server.model.audit import EventPage, EventQuery
 from xds_server.model.ids import FaultID, InstanceID, NetworkID, ProfileID
 from xds_server.model.names import NODE_METADATA
 from xds_server.model.network import VirtualNetwork
@@ -98,9 +100,10 @@ class Controller:
         self._publisher = publisher
         self._board = board
         self._registry = Registry()
+        trail = Trail(store, clock)
         self._deadlines = Deadlines(clock=clock, due=self._due)
         parts = Parts(
-            store=store,
+            store=trail,
             fleet=fleet,
             publisher=publisher,
             board=board,
@@ -112,10 +115,10 @@ class Controller:
             unfinished=Unfinished(clock),
         )
         self._shadows = Shadows(parts)
-        summaries = Summaries(clock=clock, store=store, collector=collector, profiles=partial(live_ids, self._registry))
+        summaries = Summaries(clock=clock, store=trail, collector=collector, profiles=partial(live_ids, self._registry))
         archive = Archive(
             clock=clock,
-            store=store,
+            store=trail,
             collector=collector,
             patience=settings.engine.pair_timeout + ON_THE_WAY,
             forget=summaries.forget,
@@ -137,7 +140,7 @@ class Controller:
             archive=archive,
             verdicts=Verdicts(
                 clock=clock,
-                store=store,
+                store=trail,
                 collector=collector,
                 judge=judge,
                 subjects=partial(subjects, self._registry),
@@ -146,7 +149,7 @@ class Controller:
                 envoy=measures.envoy,
             ),
             measures=measures,
-            sweeper=Sweeper(fleet=fleet, store=store, registry=self._registry, clock=clock, alive=self._shadows.alive),
+            sweeper=Sweeper(fleet=fleet, store=trail, registry=self._registry, clock=clock, alive=self._shadows.alive),
         )
         self._answers = Answers(self._context, collector, alerts)
         self._networks = Networks(self._context)
@@ -351,6 +354,17 @@ class Controller:
         """Return the choice that a shadow of this component would get now, and why. Raises: NotFoundError."""
         return await self._answers.choice(self._registry.find(ref), component, asked or Asked())
 
+    async def events(self, ref: str, query: EventQuery) -> tuple[NetworkID, EventPage]:
+        """Return a stretch of the audit trail of a network, living or deleted, and its id.
+
+        Args:
+            ref: id or name; of a deleted network, as long as no other has the name.
+            query: what is asked for; its `network_id` is filled in.
+
+        Raises: NotFoundError (also of a profile or an instance that the trail does not know), StoreError.
+        """
+        return await self._answers.events(ref, query)
+
     async def diffs(self, ref: str, query: DiffQuery, *, profile: str | None = None) -> Mapping[str, Any]:
         """Return a page of differences (`analysis.diff_page`) of a profile, living or archived; or of all living ones.
 
@@ -412,9 +426,9 @@ class Controller:
         if over is not None:
             self._jobs.later(self._drop_fault(*over))
 
-    async def _drop_fault(self, record: NetworkRecord, fault: FaultID) -> None:
-        await self._finish(record, f"end of fault {fault}", partial(self._finish_fault, record, fault))
+    async def _drop_fault(self, record: NetworkRecord, fault: Fault) -> None:
+        await self._finish(record, f"end of fault {fault.id}", partial(self._finish_fault, record, fault))
 
-    async def _finish_fault(self, record: NetworkRecord, fault: FaultID) -> None:
+    async def _finish_fault(self, record: NetworkRecord, fault: Fault) -> None:
         async with record.lock:
             await self._context.faults.finish(record, fault)

@@ -64,6 +64,7 @@ class Shift:
             context.verdicts.run,
             context.sweeper.run,
             context.parts.unfinished.run,
+            self._parts.store.run,
         )
         for work in works:
             self._background.append(asyncio.create_task(work(), name=f"lifecycle {work.__qualname__}"))
@@ -133,6 +134,7 @@ class Shift:
             await self._context.archive.finish()
             await self._context.summaries.save()
             await self._context.verdicts.save()
+            await self._parts.store.flush()
         finally:
             await self._parts.store.close()
 

@@ -1,0 +1,39 @@
+"""The audit trail as people read it."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from rich.table import Table
+
+from xds_server.cli.client import JSON
+from xds_server.cli.output import clean, rows, table
+
+HEAD = ("TIME", "WHO", "KIND", "WHAT", "WHY")
+
+
+def events(items: Iterable[JSON]) -> Table:
+    """Return events as a table, oldest first."""
+    return rows(table(*HEAD), map(_event, items))
+
+
+def line(one: JSON) -> str:
+    """Return an event as a line, for those that come one by one."""
+    return "  ".join(clean(str(part)) for part in _event(one) if part)
+
+
+def who(one: JSON) -> str:
+    """Return who did it; a name is marked as what it is, a claim."""
+    if one["by"] == "system":
+        return "system"
+    return f'"{one["name"]}" from {one["address"]}' if one["name"] else one["address"] or "somebody"
+
+
+def _event(one: JSON) -> tuple[Any, ...]:
+    what = one["what"] if one["kind"] in {"instance", "fault"} else _subject(one)
+    return one["time"][:19].replace("T", " "), who(one["who"]), one["kind"], what, one["why"]
+
+
+def _subject(one: JSON) -> str:
+    name = one["profile"] or one["profileID"] or ""
+    told = f"{name} {one['event']}" if name else str(one["event"])
+    return f"{told}: {one['what']}" if one["what"] else told
