@@ -32,6 +32,17 @@ async def told(controller: Controller, ref: str = "shop", **filters: Any) -> lis
     return [event for _, event in page.events]
 
 
+async def judged(controller: Controller, managers: Managers, *, acts: int) -> list[AuditEvent]:
+    """Let time pass until so many things were done about a rollout; return them."""
+    async with asyncio.timeout(10.0):
+        while True:
+            events = [e for e in await told(controller) if e.kind in {AuditKind.ROLLOUT, AuditKind.VERDICT}]
+            if len(events) >= acts:
+                return events
+            await managers.clock.advance(0.5)
+            await asyncio.sleep(0.005)
+
+
 def brief(events: list[AuditEvent]) -> list[str]:
     return [f"{e.kind} {e.event}" for e in events]
 
@@ -128,12 +139,9 @@ async def test_steps_tell_what_a_person_said_and_what_followed_by_itself(
         await controller.rollout("shop", "p", RolloutAction.PAUSE)
         await controller.rollout("shop", "p", RolloutAction.RESUME)
     managers.judge.says = a_verdict("PASS")
-    await managers.clock.advance(6)
-    await until(lambda: not managers.controller._jobs)
+    await judged(controller, managers, acts=4)
     managers.judge.says = a_verdict("FAIL")
-    await managers.clock.advance(6)
-    await until(lambda: not managers.controller._jobs)
-    events = [e for e in await told(controller) if e.kind in {AuditKind.ROLLOUT, AuditKind.VERDICT}]
+    events = await judged(controller, managers, acts=5)
     assert brief(events) == [
         "rollout promote",
         "rollout pause",
