@@ -37,7 +37,7 @@ _ITEMS = [
         kind="profile",
         event="changed",
         who=_ANNA,
-        what="trafficShadowingPercentage 0.5 -> 0.1",
+        what="catalog-v2 changed: trafficShadowingPercentage 0.5 -> 0.1",
         why="ticket 4711",
         changes={"trafficShadowingPercentage": {"from": 0.5, "to": 0.1}},
     ),

@@ -29,11 +29,4 @@ def who(one: JSON) -> str:
 
 
 def _event(one: JSON) -> tuple[Any, ...]:
-    what = one["what"] if one["kind"] in {"instance", "fault"} else _subject(one)
-    return one["time"][:19].replace("T", " "), who(one["who"]), one["kind"], what, one["why"]
-
-
-def _subject(one: JSON) -> str:
-    name = one["profile"] or one["profileID"] or ""
-    told = f"{name} {one['event']}" if name else str(one["event"])
-    return f"{told}: {one['what']}" if one["what"] else told
+    return one["time"][:19].replace("T", " "), who(one["who"]), one["kind"], one["what"], one["why"]

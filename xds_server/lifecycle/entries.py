@@ -24,7 +24,7 @@ Pairs = Mapping[str, tuple[Any, Any]]
 
 
 def of_network(
-    network: VirtualNetwork, event: str, *, at: datetime, what: str, changes: Pairs | None = None
+    network: VirtualNetwork, event: str, *, at: datetime, detail: str = "", changes: Pairs | None = None
 ) -> AuditEvent:
     """Return what is told of a network as a whole."""
     return AuditEvent(
@@ -34,7 +34,7 @@ def of_network(
         kind=AuditKind.NETWORK,
         event=event,
         who=who_acts(),
-        what=cut(what, LONGEST),
+        what=_sentence(network.name, event, detail),
         why=reason_given(),
         changes=changes or {},
     )
@@ -46,7 +46,7 @@ def of_profile(
     event: str,
     *,
     at: datetime,
-    what: str,
+    detail: str = "",
     why: str = "",
     kind: AuditKind = AuditKind.PROFILE,
     changes: Pairs | None = None,
@@ -59,7 +59,7 @@ def of_profile(
         kind=kind,
         event=event,
         who=who_acts(),
-        what=cut(what, LONGEST),
+        what=_sentence(called(profile), event, detail),
         why=cut(why or reason_given(), LONGEST),
         profile_id=profile.id,
         profile=profile.name,
@@ -194,6 +194,10 @@ def faults_in_words(faults: FaultParameters) -> str:
         parts.append(f"response rate limit {limit.kbps} KiB/s ({limit.percentage:g} %)")
     parts += [name for name, on in (("pause", faults.pause), ("kill", faults.kill), ("stress", faults.stress)) if on]
     return ", ".join(parts) or "no faults"
+
+
+def _sentence(name: str, event: str, detail: str) -> str:
+    return cut(f"{name} {event}: {detail}" if detail else f"{name} {event}", LONGEST)
 
 
 def _fields(profile: ShadowingProfile) -> dict[str, Any]:

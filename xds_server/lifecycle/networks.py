@@ -43,7 +43,7 @@ class Networks:
             self._check_free(created)
             self._parts.publisher.check(NetworkState(created))
             names = ", ".join(component.name for component in created.components)
-            told = of_network(created, "created", at=self._parts.clock.now(), what=f"created with {names}")
+            told = of_network(created, "created", at=self._parts.clock.now(), detail=names)
             await self._parts.store.apply(Changes(networks=(created,), events=(told,)))
             record = NetworkRecord(created)
             self._parts.registry.add(record)
@@ -87,7 +87,7 @@ class Networks:
             self._parts.publisher.check(replace(record.state(), network=after))
             changes = network_changes(before, after)
             now = self._parts.clock.now()
-            told = of_network(after, "replaced", at=now, what=in_words(changes), changes=changes)
+            told = of_network(after, "replaced", at=now, detail=in_words(changes), changes=changes)
             await self._parts.store.apply(Changes(networks=(after,), events=(told,)))
             record.network = after
             self._context.shadows.post(
@@ -103,7 +103,7 @@ class Networks:
             check_open(record)
             check_revision(record.network.revision, if_match, what=f'network "{record.network.name}"')
             now = self._parts.clock.now()
-            told = of_network(record.network, "deleted", at=now, what="to be deleted: its shadows are ended first")
+            told = of_network(record.network, "deleted", at=now, detail="its shadows are ended first")
             await self._parts.store.apply(Changes(ending_networks=(record.network.id,), events=(told,)))
             record.ending = True
             record.ending_profiles.update(record.profiles)
@@ -114,7 +114,7 @@ class Networks:
         """Wait until the shadows of an ending network are gone, then forget it. Raises: StoreError."""
         await self._context.shadows.gone(list(record.instances.values()))
         self._parts.publisher.withdraw(record.network.id)
-        told = of_network(record.network, "gone", at=self._parts.clock.now(), what="gone, with all of its shadows")
+        told = of_network(record.network, "gone", at=self._parts.clock.now())
         await self._parts.store.apply(Changes(drop_networks=(record.network.id,), events=(told,)))
         self._parts.registry.remove(record)
         for instance in record.instances:

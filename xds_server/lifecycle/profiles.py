@@ -104,7 +104,7 @@ class Profiles:
                         faults=tuple(faults),
                         remember=key.record(created) if key else None,
                         events=(
-                            of_profile(record, created, "created", at=now, what=sent(created)),
+                            of_profile(record, created, "created", at=now, detail=sent(created)),
                             *self._starts(record, created, instances),
                         ),
                     )
@@ -138,7 +138,7 @@ class Profiles:
             acted = self._context.verdicts.acted(before.id)
             changes = profile_changes(before, after)
             now = self._parts.clock.now()
-            told = of_profile(record, after, "changed", at=now, what=in_words(changes), changes=changes)
+            told = of_profile(record, after, "changed", at=now, detail=in_words(changes), changes=changes)
             if raised and acted.reason:
                 await self.move(record, before, after, start=True, told=told, anew=True, acted=Acted())
             else:
@@ -198,7 +198,7 @@ class Profiles:
             profile = record.profile(ref)
             check_revision(profile.revision, if_match, what=f'profile "{profile.name or profile.id}"')
             now = self._parts.clock.now()
-            told = of_profile(record, profile, "deleted", at=now, what="to be deleted: its shadows are ended first")
+            told = of_profile(record, profile, "deleted", at=now, detail="its shadows are ended first")
             await self._parts.store.apply(Changes(ending_profiles=(profile.id,), events=(told,)))
             record.ending_profiles.add(profile.id)
             self._context.summaries.linger(profile.id)
@@ -216,7 +216,7 @@ class Profiles:
         async with record.lock:
             verdict = self._context.verdicts.of(profile)
             ending, now = record.profiles[profile], self._parts.clock.now()
-            told = of_profile(record, ending, "gone", at=now, what="gone, with all of its shadows")
+            told = of_profile(record, ending, "gone", at=now)
             await self._context.archive.put(ending, record.instances_of(profile), verdict=verdict, told=told)
             self._context.verdicts.forget(profile)
             for instance in record.instances_of(profile):

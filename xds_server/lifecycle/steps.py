@@ -127,8 +127,8 @@ class Steps:
         why: str = "",
     ) -> AuditEvent:
         changes, now = profile_changes(before, move.profile), self._parts.clock.now()
-        what = in_words(changes)
-        return of_profile(record, before, event, at=now, what=what, why=why, kind=kind, changes=changes)
+        detail = in_words(changes)
+        return of_profile(record, before, event, at=now, detail=detail, why=why, kind=kind, changes=changes)
 
     async def _take_back(
         self, record: NetworkRecord, before: ShadowingProfile, move: Move, reason: str, *, told: AuditEvent

@@ -19,7 +19,7 @@ from xds_server.store.codec_time import time_to
 MOST_OF_NETWORK = 10_000
 """Events kept of one network."""
 MOST = 100_000
-"""Events kept in all; about 40 MB on disk."""
+"""Events kept in all; about 50 MB on disk."""
 _ALL = ""
 """The row of `event_counts` for all networks together."""
 

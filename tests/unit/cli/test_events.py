@@ -21,7 +21,10 @@ def _network(shell: Shell, shop: Any) -> None:
 
 
 def test_the_trail_is_a_table_of_who_what_and_why(shell: Shell, desk: FakeController) -> None:
-    desk.trail = [replace(CHANGED, what="percentage 0.5 -> 0.1\x1b[2J"), replace(READY, what="v2: ready", why="it did")]
+    desk.trail = [
+        replace(CHANGED, what="catalog-v2 changed: percentage 0.5 -> 0.1\x1b[2J"),
+        replace(READY, what="v2: ready", why="it did"),
+    ]
     done = shell("events")
     assert done.code == 0
     head, first, second = done.out.splitlines()
@@ -56,7 +59,7 @@ def test_more_than_a_page_is_read_to_its_end(
 def test_to_follow_is_to_be_shown_what_comes_once(
     shell: Shell, desk: FakeController, monkeypatch: pytest.MonkeyPatch, output: str
 ) -> None:
-    desk.trail = [replace(CHANGED, event="before")]
+    desk.trail = [replace(CHANGED, what="before")]
     looks = 0
 
     def sleep(_: float) -> None:
@@ -65,20 +68,16 @@ def test_to_follow_is_to_be_shown_what_comes_once(
         if looks == 4:
             raise KeyboardInterrupt
         if looks == 2:
-            desk.trail += [replace(CHANGED, event="first"), replace(CHANGED, event="second", who=Who(address="::1"))]
+            desk.trail += [replace(CHANGED, what="first"), replace(CHANGED, what="second", who=Who(address="::1"))]
 
     monkeypatch.setattr(time, "sleep", sleep)
     done = shell("events", "--follow", "-o", output)
     assert done.code == 130
     lines = done.out.splitlines()
     if output == "json":
-        assert [json.loads(line)["event"] for line in lines] == ["before", "first", "second"]
+        assert [json.loads(line)["what"] for line in lines] == ["before", "first", "second"]
     else:
-        assert [line.split("  ")[3].split(":")[0] for line in lines] == [
-            "catalog-v2 before",
-            "catalog-v2 first",
-            "catalog-v2 second",
-        ]
+        assert [line.split("  ")[3] for line in lines] == ["before", "first", "second"]
         assert "  ::1  " in lines[-1]
 
 
