@@ -11,7 +11,7 @@ from fastapi import FastAPI
 
 from api import openapi, problems
 from api.guard import Guard
-from api.routes import archive, diffs, faults, health, networks, profiles, report, status
+from api.routes import archive, diffs, events, faults, health, networks, profiles, report, status
 from xds_server.config import HttpSettings
 from xds_server.lifecycle.controller import Controller
 
@@ -47,7 +47,7 @@ def make(
     app.state.settings = settings
     app.state.fetch = fetch
     app.state.unready = unready or (lambda: "")
-    parts = (networks, profiles, faults, status, diffs, archive, report, health)
+    parts = (networks, profiles, faults, status, diffs, archive, report, events, health)
     for part in parts:
         app.include_router(part.router)
     app.state.routes = [route for part in parts for route in part.router.routes]

@@ -19,11 +19,13 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import problems
+from api.callers import caller
 from api.problems import HttpProblem
 from api.schemas.base import shown
 from api.schemas.values import is_ip
 from xds_server.config import HttpSettings
 from xds_server.errors import RefusedError, ShadowmeshError, UnauthorizedError
+from xds_server.lifecycle.trail import acting
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 OPEN_PATHS = ("/healthz", "/readyz", "/v3/discovery:")
@@ -82,7 +84,10 @@ class Guard:
             response = problems.of_http(error)
             await _refuse(response, scope, receive, send)
         else:
-            await self._app(scope, self._limited(receive), send)
+            token = self._token is not None and _bears(headers.get("authorization", ""), self._token)
+            who, reason = caller(scope, headers, token=token)
+            with acting(who, reason=reason):
+                await self._app(scope, self._limited(receive), send)
 
     def _check(self, method: str, headers: Headers) -> None:
         host = headers.get("host", "")

@@ -14,6 +14,7 @@ import httpx
 
 from api.schemas.base import shown
 from api.schemas.values import is_reference
+from xds_server.cli import caller
 from xds_server.errors import (
     ConflictError,
     FieldProblem,
@@ -72,7 +73,9 @@ class Client:
             raise InvalidError(f"{shown(server)} is not the URL of a manager", field="--server", hint=DEFAULT_SERVER)
         self.server = server.rstrip("/")
         self._patience = patience
-        headers = {b"Authorization": b"Bearer " + token.encode()} if token else {}
+        headers = {name.encode(): value.encode() for name, value in caller.headers().items()}
+        if token:
+            headers[b"Authorization"] = b"Bearer " + token.encode()
         # A proxy in the environment is for the world outside, not for this machine.
         inside = host in {"localhost", "127.0.0.1", "::1"}
         self._http = httpx.Client(base_url=self.server, headers=headers, timeout=patience, trust_env=not inside)

@@ -47,6 +47,7 @@ COMMANDS = {
     "gate": (_READ, "Wait for a verdict; the exit code says it: 0 PASS, 1 FAIL, 2 INCONCLUSIVE."),
     "report": (_READ, "Write a profile's report: one HTML page, Markdown, JUnit or JSON."),
     "diffs": (_READ, "Show what differs, from the whole to the request; suggest rules."),
+    "events": (_READ, "Show who did what to a network, when and why."),
     "render": (_READ, "Print what Envoy would get for manifests, without a server."),
     "bootstrap": (_READ, "Print an Envoy bootstrap for a network."),
     "backup": (_KEEP, "Copy a manager's database to a file, while it runs or not."),

@@ -8,6 +8,7 @@ sweeper tries again, now and then.
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
+from contextvars import Context
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -67,6 +68,9 @@ class Desk(Protocol):
 
     async def drain(self, instance: InstanceID) -> None:
         """Let what it still does for real users come to its end (bounded)."""
+
+    def tell(self, instance: InstanceID, event: str, *, before: InstanceStatus, reason: str, recorded: bool) -> None:
+        """Have the audit trail say what happened to it; `recorded`: in one step with the row that is written next."""
 
     def ended(self, instance: InstanceID, *, before: InstanceStatus) -> None:
         """It has just got a status from which nothing comes back."""
@@ -132,7 +136,8 @@ class Actor:
 
     def launch(self, *, done: Callable[["Actor"], None]) -> None:
         """Begin to perform what was posted; `done` is called when there is nothing left to do."""
-        self._task = asyncio.create_task(self._run(done), name=f"shadow {self.id}")
+        # Not in the context of whoever created it: what happens to it from now on, they did not do.
+        self._task = asyncio.create_task(self._run(done), name=f"shadow {self.id}", context=Context())
 
     def created(self) -> None:
         """Begin the life of an instance whose row has just been written as Pending."""
@@ -155,6 +160,9 @@ class Actor:
                 self._desk.update(self.id, stopped_at=self._clock.now())
                 self._desk.ended(self.id, before=before.status)
             log.info("shadow", instance=self.id, cause=str(event), status=str(step.to), reason=after.reason)
+        if step.actions:  # else it came too late to mean anything
+            told, recorded = reason or REASONS.get(event, ""), Action.RECORD in step.actions
+            self._desk.tell(self.id, str(event), before=before.status, reason=told, recorded=recorded)
         self._enqueue(step.actions)
 
     async def gone(self) -> None:

@@ -5,6 +5,7 @@ Not guaranteed: that an answer is still true a moment later.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from xds_server.alerts.service import Alerts
@@ -20,6 +21,8 @@ from xds_server.lifecycle.registry import NetworkRecord
 from xds_server.lifecycle.verdicts import Shown
 from xds_server.lifecycle.views import ArchivedComparison, InstanceView, NetworkStatus, ProfileView
 from xds_server.lifecycle.watch import watched
+from xds_server.model.audit import EventPage, EventQuery
+from xds_server.model.ids import NetworkID
 from xds_server.model.profile import ShadowingProfile
 from xds_server.placement.choice import Choice
 
@@ -89,6 +92,22 @@ class Answers:
         demand = asked.demand(parts.fleet.all_kinds())
         return await parts.places.choose(Wanted(network.id, found, asked.placement), demand)
 
+    async def events(self, ref: str, query: EventQuery) -> tuple[NetworkID, EventPage]:
+        """Return a stretch of the audit trail of a network, and its id. Raises: NotFoundError, StoreError."""
+        store, record, gone = self._context.parts.store, None, None
+        try:
+            record = self._context.parts.registry.find(ref)
+        except NotFoundError:
+            gone = await store.events_of(ref)
+            if gone is None:
+                raise
+        network = gone if record is None else record.network.id
+        assert network is not None  # noqa: S101 - for the type checker
+        page = await store.events(replace(query, network_id=network))
+        if not page.known:
+            _check_subject(record, query)
+        return network, page
+
     async def diffs(self, record: NetworkRecord, query: DiffQuery, *, profile: str | None) -> Mapping[str, Any]:
         """Return a page of differences. Raises: NotFoundError, InvalidError (the cursor), StoreError."""
         sources = await self._sources(record, profile, query.version)
@@ -156,3 +175,17 @@ class Answers:
             component=profile.component_name,
             version=version,
         )
+
+
+def _check_subject(record: NetworkRecord | None, query: EventQuery) -> None:
+    """Refuse what neither lives nor occurs in the trail: it was misspelt. Raises: NotFoundError."""
+    if record is not None:
+        living = query.profile is None or any(query.profile in {p.id, p.name} for p in record.profiles.values())
+        if living and (query.instance is None or query.instance in record.instances):
+            return
+    field, given = ("profile", query.profile) if query.instance is None else ("instance", query.instance)
+    raise NotFoundError(
+        f'the audit trail has no {field} "{given}"',
+        field=field,
+        hint="its id or name, as it was then; what is older than the trail is gone",
+    )

@@ -26,6 +26,7 @@ from xds_server.analysis.windows.dump import read_dump
 from xds_server.analysis.windows.tally import Tally, versions_of
 from xds_server.errors import NotFoundError, StoreError
 from xds_server.lifecycle.clock import Clock
+from xds_server.model.audit import AuditEvent
 from xds_server.model.ids import NetworkID, ProfileID
 from xds_server.model.profile import ShadowingProfile
 from xds_server.model.shadow import ShadowInstance
@@ -126,6 +127,7 @@ class Archive:
         instances: Sequence[ShadowInstance],
         *,
         verdict: Mapping[str, Any] | None = None,
+        told: AuditEvent | None = None,
     ) -> None:
         """Drop a profile from the store and write what is known of it, in one step. `settle` must follow.
 
@@ -133,6 +135,7 @@ class Archive:
             profile: whose.
             instances: all of its instances that are known.
             verdict: the last one.
+            told: what the audit trail says of it.
 
         Raises:
             StoreError: nothing of it was done.
@@ -153,7 +156,7 @@ class Archive:
             verdict=verdict,
         )
         known = self._collector.revision(profile.id)
-        await self._write(record, Changes(drop_profiles=(profile.id,)))
+        await self._write(record, Changes(drop_profiles=(profile.id,), events=(told,) if told else ()))
         self._settling[profile.id] = _Settling(record, known)
 
     def settle(self, profile: ProfileID) -> None:

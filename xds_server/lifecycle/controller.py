@@ -13,14 +13,12 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, S
 from functools import partial
 from typing import Any, TypeVar
 
-import structlog
-
 from xds_server.alerts.service import Alerts
 from xds_server.alerts.watched import Watched
 from xds_server.analysis.link.collector import Collector
 from xds_server.analysis.query.diff_query import DiffQuery
 from xds_server.config import Settings
-from xds_server.errors import ShadowmeshError, StoreError, UnavailableError
+from xds_server.errors import StoreError, UnavailableError
 from xds_server.lifecycle.answers import Answers
 from xds_server.lifecycle.archive import Archive
 from xds_server.lifecycle.clock import Clock
@@ -28,23 +26,25 @@ from xds_server.lifecycle.context import Context, check_open
 from xds_server.lifecycle.deadlines import Deadlines
 from xds_server.lifecycle.disturbances import Disturbances
 from xds_server.lifecycle.faults import FAULT_KEY, Faults
+from xds_server.lifecycle.jobs import Jobs
 from xds_server.lifecycle.measures import Measures
 from xds_server.lifecycle.networks import Networks
 from xds_server.lifecycle.places import Asked, Places
 from xds_server.lifecycle.profiles import IdempotencyKey, Profiles
 from xds_server.lifecycle.publisher import Publisher
 from xds_server.lifecycle.registry import NetworkRecord, Registry
-from xds_server.lifecycle.restore import fill, restore
 from xds_server.lifecycle.rollout import RolloutAction
 from xds_server.lifecycle.shadows import Parts, Shadows
+from xds_server.lifecycle.shift import Shift
 from xds_server.lifecycle.steps import Steps
 from xds_server.lifecycle.summaries import Summaries
 from xds_server.lifecycle.sweeper import Sweeper
-from xds_server.lifecycle.transitions import Event
+from xds_server.lifecycle.trail import Trail
 from xds_server.lifecycle.unfinished import Unfinished
 from xds_server.lifecycle.verdicts import Judge, Verdict, Verdicts
 from xds_server.lifecycle.views import ArchivedComparison, NetworkStatus, ProfileChange, ProfileView
 from xds_server.lifecycle.watch import live_ids, subjects
+from xds_server.model.audit import EventPage, EventQuery
 from xds_server.model.ids import FaultID, InstanceID, NetworkID, ProfileID
 from xds_server.model.names import NODE_METADATA
 from xds_server.model.network import VirtualNetwork
@@ -55,8 +55,6 @@ from xds_server.placement.node import Inventory, Node
 from xds_server.protocol.board import StatusBoard
 from xds_server.runtime.fleet import Fleet
 from xds_server.store.base import Store
-
-log = structlog.get_logger(__name__)
 
 ON_THE_WAY = 5.0
 """Seconds that flushes and windows take at most, beyond the time that the engine waits for the other leg."""
@@ -99,14 +97,13 @@ class Controller:
         judge: Judge[Any],
         alerts: Alerts | None = None,
     ) -> None:
-        self._collector = collector
         self._publisher = publisher
         self._board = board
-        self._store = store
         self._registry = Registry()
+        trail = Trail(store, clock)
         self._deadlines = Deadlines(clock=clock, due=self._due)
         parts = Parts(
-            store=store,
+            store=trail,
             fleet=fleet,
             publisher=publisher,
             board=board,
@@ -118,10 +115,10 @@ class Controller:
             unfinished=Unfinished(clock),
         )
         self._shadows = Shadows(parts)
-        summaries = Summaries(clock=clock, store=store, collector=collector, profiles=partial(live_ids, self._registry))
+        summaries = Summaries(clock=clock, store=trail, collector=collector, profiles=partial(live_ids, self._registry))
         archive = Archive(
             clock=clock,
-            store=store,
+            store=trail,
             collector=collector,
             patience=settings.engine.pair_timeout + ON_THE_WAY,
             forget=summaries.forget,
@@ -143,7 +140,7 @@ class Controller:
             archive=archive,
             verdicts=Verdicts(
                 clock=clock,
-                store=store,
+                store=trail,
                 collector=collector,
                 judge=judge,
                 subjects=partial(subjects, self._registry),
@@ -152,15 +149,20 @@ class Controller:
                 envoy=measures.envoy,
             ),
             measures=measures,
-            sweeper=Sweeper(fleet=fleet, store=store, registry=self._registry, clock=clock, alive=self._shadows.alive),
+            sweeper=Sweeper(fleet=fleet, store=trail, registry=self._registry, clock=clock, alive=self._shadows.alive),
         )
         self._answers = Answers(self._context, collector, alerts)
         self._networks = Networks(self._context)
         self._profiles = Profiles(self._context)
-        self._steps = Steps(self._context, self._profiles, later=self._later)
-        self._open = False
-        self._jobs: set[asyncio.Task[Any]] = set()
-        self._background: list[asyncio.Task[None]] = []
+        self._jobs = Jobs()
+        self._steps = Steps(self._context, self._profiles, later=self._jobs.later)
+        self._shift = Shift(
+            self._context,
+            collector,
+            jobs=self._jobs,
+            finish_network=self._finish_network,
+            finish_profile=self._finish_profile,
+        )
 
     # Start and stop.
 
@@ -172,54 +174,7 @@ class Controller:
         Raises:
             StoreError: the state cannot be read.
         """
-        await self._store.open()
-        try:
-            await self._restore()
-        except BaseException:
-            await self._store.close()
-            raise
-        context = self._context
-        works = (
-            self._deadlines.run,
-            context.measures.run,
-            context.summaries.run,
-            context.archive.run,
-            context.verdicts.run,
-            context.sweeper.run,
-            context.parts.unfinished.run,
-        )
-        for work in works:
-            self._background.append(asyncio.create_task(work(), name=f"lifecycle {work.__qualname__}"))
-        self._open = True
-
-    async def _restore(self) -> None:
-        parts = self._context.parts
-        contents = await self._store.load()
-        fill(contents, parts)
-        for profile, data in contents.summaries.items():
-            self._context.summaries.load(profile, data)
-        for profile, data in contents.verdicts.items():
-            self._context.verdicts.load(profile, data)
-        self._context.archive.load(contents.archive)
-        for archived in contents.archive:
-            # An engine that outlived the last manager may still have something of it.
-            self._collector.forget(archived.profile_id)
-        await self._context.archive.sweep()
-        actors = await restore(parts, self._shadows)
-        await self._context.sweeper.sweep(at_start=True)
-        for record in self._registry:
-            for fault in record.faults.values():
-                self._context.faults.schedule(fault)
-            self._publisher.publish(record.state())
-            await asyncio.sleep(0)  # a thousand networks are no reason to let everything else wait
-        for actor in actors:
-            self._shadows.launch(actor)
-        for record in self._registry:
-            if record.ending:
-                self._later(self._finish_network(record))
-            else:
-                for ending in tuple(record.ending_profiles):
-                    self._later(self._finish_profile(record, ending))
+        await self._shift.begin()
 
     async def stop(
         self,
@@ -236,33 +191,7 @@ class Controller:
             drain: brings in what the engines have not sent yet; awaited when no copy is under way any more and before
                 the summaries are written.
         """
-        if not self._open:
-            return
-        self._open = False
-        try:
-            if keep_shadows and not keep_mirroring:
-                await self._silence()
-            self._shadows.post_all(Event.MANAGER_LEAVING if keep_shadows else Event.MANAGER_STOPPING)
-            await self._shadows.gone()
-            if self._jobs:
-                await asyncio.wait(self._jobs)
-            self._publisher.close()
-            if drain is not None:
-                # Summaries are still written meanwhile: an engine waits until what it sent is.
-                await drain()
-            for task in self._background:
-                task.cancel()
-            await asyncio.gather(*self._background, return_exceptions=True)
-            await self._context.archive.finish()
-            await self._context.summaries.save()
-            await self._context.verdicts.save()
-        finally:
-            await self._store.close()
-
-    async def _silence(self) -> None:
-        for record in self._registry:
-            self._publisher.publish(record.state(silent=True))
-        await asyncio.gather(*(self._context.parts.settled(record.network.id) for record in self._registry))
+        await self._shift.end(keep_shadows=keep_shadows, keep_mirroring=keep_mirroring, drain=drain)
 
     # Networks.
 
@@ -425,6 +354,17 @@ class Controller:
         """Return the choice that a shadow of this component would get now, and why. Raises: NotFoundError."""
         return await self._answers.choice(self._registry.find(ref), component, asked or Asked())
 
+    async def events(self, ref: str, query: EventQuery) -> tuple[NetworkID, EventPage]:
+        """Return a stretch of the audit trail of a network, living or deleted, and its id.
+
+        Args:
+            ref: id or name; of a deleted network, as long as no other has the name.
+            query: what is asked for; its `network_id` is filled in.
+
+        Raises: NotFoundError (also of a profile or an instance that the trail does not know), StoreError.
+        """
+        return await self._answers.events(ref, query)
+
     async def diffs(self, ref: str, query: DiffQuery, *, profile: str | None = None) -> Mapping[str, Any]:
         """Return a page of differences (`analysis.diff_page`) of a profile, living or archived; or of all living ones.
 
@@ -455,10 +395,10 @@ class Controller:
 
     async def _to_the_end(self, work: Coroutine[Any, Any, _T]) -> _T:
         """Do it even if the caller goes away: half a change is worse than one that nobody waits for."""
-        if not self._open:
+        if not self._shift.open:
             work.close()
             raise UnavailableError("the manager is not running, or stopping", hint="try again in a moment")
-        return await asyncio.shield(self._job(work))
+        return await asyncio.shield(self._jobs.begin(work))
 
     async def _finish(self, record: NetworkRecord, what: str, work: Callable[[], Awaitable[None]]) -> None:
         """Do what was accepted; what the disk does not take now is tried again until it does. Raises: StoreError."""
@@ -475,23 +415,8 @@ class Controller:
             yield Spot(node.region, node.zone, str(node.metadata.get(NODE_METADATA, "")))
 
     def _heed(self, profile: ShadowingProfile, verdict: Verdict) -> None:
-        if self._open:
+        if self._shift.open:
             self._steps.heed(profile, verdict)
-
-    def _later(self, work: Coroutine[Any, Any, None]) -> None:
-        self._job(work)
-
-    def _job(self, work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
-        task = asyncio.create_task(work)
-        self._jobs.add(task)
-        task.add_done_callback(self._job_done)
-        return task
-
-    def _job_done(self, task: asyncio.Task[Any]) -> None:
-        self._jobs.discard(task)
-        error = None if task.cancelled() else task.exception()
-        if error is not None and not isinstance(error, ShadowmeshError):
-            log.error("an unexpected error", exc_info=error)
 
     def _due(self, key: str) -> None:
         if not key.startswith(FAULT_KEY):
@@ -499,11 +424,11 @@ class Controller:
             return
         over = self._context.faults.over(key)
         if over is not None:
-            self._later(self._drop_fault(*over))
+            self._jobs.later(self._drop_fault(*over))
 
-    async def _drop_fault(self, record: NetworkRecord, fault: FaultID) -> None:
-        await self._finish(record, f"end of fault {fault}", partial(self._finish_fault, record, fault))
+    async def _drop_fault(self, record: NetworkRecord, fault: Fault) -> None:
+        await self._finish(record, f"end of fault {fault.id}", partial(self._finish_fault, record, fault))
 
-    async def _finish_fault(self, record: NetworkRecord, fault: FaultID) -> None:
+    async def _finish_fault(self, record: NetworkRecord, fault: Fault) -> None:
         async with record.lock:
             await self._context.faults.finish(record, fault)

@@ -15,6 +15,7 @@ import structlog
 
 from xds_server.errors import ConflictError, InvalidError, NotFoundError, ShadowmeshError, StoreError
 from xds_server.lifecycle.disturbances import Disturbances
+from xds_server.lifecycle.entries import of_fault
 from xds_server.lifecycle.registry import NetworkRecord
 from xds_server.lifecycle.shadows import Parts
 from xds_server.lifecycle.validation import MAX_FAULTS, MAX_TTL
@@ -32,6 +33,8 @@ DOWN = 1.0
 """Seconds that an instance is killed for, unless it is said."""
 AGAIN = timedelta(seconds=5)
 """Until a lift that failed is tried again."""
+OVER = "its time was over"
+"""Why a fault that has a duration was lifted."""
 
 
 def new_fault(
@@ -89,9 +92,10 @@ class Faults:
             duration = DOWN
         fault = new_fault(target.id, parameters, now=self._parts.clock.now(), duration=duration)
         self._parts.publisher.check(_with(record, fault).state())
-        await self._parts.store.apply(Changes(faults=(fault,)))
+        told = of_fault(record, fault, "injected", at=self._parts.clock.now())
+        await self._parts.store.apply(Changes(faults=(fault,), events=(told,)))
         if record.instances[target.id].ended:  # it ended while this was written
-            await self._parts.store.apply(Changes(drop_faults=(fault.id,)))
+            await self._drop(record, fault, "lifted", why="its instance ended meanwhile")
             raise _ended(record.instances[target.id])
         record.faults[fault.id] = fault
         self.schedule(fault)
@@ -99,14 +103,20 @@ class Faults:
         if parameters.on_instance:
             try:
                 await self._disturbances.settle(record, target.id)
-            except ShadowmeshError:
+            except ShadowmeshError as error:
                 self._gone(record, fault.id)
-                await self._parts.store.apply(Changes(drop_faults=(fault.id,)))
+                await self._drop(record, fault, "lifted", why=f"it could not be done: {error}")
                 raise
         return fault
 
-    async def lift(self, record: NetworkRecord, fault: str) -> None:
+    async def lift(self, record: NetworkRecord, fault: str, *, event: str = "lifted", why: str = "") -> None:
         """Take a fault away; the caller holds the network's lock.
+
+        Args:
+            record: its network.
+            fault: its id.
+            event: what the audit trail calls it.
+            why: the cause, when nobody asked for it.
 
         Raises:
             NotFoundError: there is none, or its time is over.
@@ -128,37 +138,42 @@ class Faults:
                 self._parts.publisher.publish(record.state())
                 raise
             self._parts.publisher.publish(record.state())  # calm since now
-        await self._parts.store.apply(Changes(drop_faults=(found.id,)))
+        await self._drop(record, found, event, why=why)
 
     def schedule(self, fault: Fault) -> None:
         """Wait for the end of a fault that has one."""
         if fault.expires_at is not None:
             self._parts.deadlines.set(FAULT_KEY + fault.id, fault.expires_at)
 
-    def over(self, key: str) -> tuple[NetworkRecord, FaultID] | None:
+    def over(self, key: str) -> tuple[NetworkRecord, Fault] | None:
         """Handle a deadline of ours: the Envoys are told now; return what is to be finished."""
         fault = FaultID(key.removeprefix(FAULT_KEY))
         for record in self._parts.registry:
-            if fault in record.faults:
-                if not record.faults[fault].parameters.on_instance:
+            found = record.faults.get(fault)
+            if found is not None:
+                if not found.parameters.on_instance:
                     self._gone(record, fault)
-                return record, fault
+                return record, found
         return None
 
-    async def finish(self, record: NetworkRecord, fault: FaultID) -> None:
+    async def finish(self, record: NetworkRecord, fault: Fault) -> None:
         """Lift what is over from its instance, and from disk; the caller holds the network's lock. Raises: StoreError.
 
         A lift that fails is tried again later.
         """
-        if fault not in record.faults:
-            await self._parts.store.apply(Changes(drop_faults=(fault,)))
+        if fault.id not in record.faults:
+            await self._drop(record, fault, "over", why=OVER)
             return
         try:
-            await self.lift(record, fault)
+            await self.lift(record, fault.id, event="over", why=OVER)
         except StoreError:
             raise
         except ShadowmeshError as error:
-            log.warning("a fault could not be lifted yet", fault=fault, error=str(error))
+            log.warning("a fault could not be lifted yet", fault=fault.id, error=str(error))
+
+    async def _drop(self, record: NetworkRecord, fault: Fault, event: str, *, why: str) -> None:
+        told = of_fault(record, fault, event, at=self._parts.clock.now(), why=why)
+        await self._parts.store.apply(Changes(drop_faults=(fault.id,), events=(told,)))
 
     def _gone(self, record: NetworkRecord, fault: FaultID) -> None:
         record.faults.pop(fault, None)

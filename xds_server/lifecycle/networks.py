@@ -11,6 +11,7 @@ from uuid import uuid4
 
 from xds_server.errors import ConflictError, InvalidError
 from xds_server.lifecycle.context import Context, check_open, check_revision
+from xds_server.lifecycle.entries import in_words, network_changes, of_network
 from xds_server.lifecycle.registry import NetworkRecord
 from xds_server.lifecycle.transitions import Event
 from xds_server.lifecycle.validation import check_network, check_replacement
@@ -41,7 +42,9 @@ class Networks:
         async with self._naming:
             self._check_free(created)
             self._parts.publisher.check(NetworkState(created))
-            await self._parts.store.apply(Changes(networks=(created,)))
+            names = ", ".join(component.name for component in created.components)
+            told = of_network(created, "created", at=self._parts.clock.now(), detail=names)
+            await self._parts.store.apply(Changes(networks=(created,), events=(told,)))
             record = NetworkRecord(created)
             self._parts.registry.add(record)
         self._parts.publisher.publish(record.state())
@@ -82,7 +85,10 @@ class Networks:
             self._check_versions(after)
             check_replacement(before, after, record.live_profiles(), living=record.living_profiles())
             self._parts.publisher.check(replace(record.state(), network=after))
-            await self._parts.store.apply(Changes(networks=(after,)))
+            changes = network_changes(before, after)
+            now = self._parts.clock.now()
+            told = of_network(after, "replaced", at=now, detail=in_words(changes), changes=changes)
+            await self._parts.store.apply(Changes(networks=(after,), events=(told,)))
             record.network = after
             self._context.shadows.post(
                 [i for i in record.instances.values() if _changed(before, after, i.component_name)],
@@ -96,7 +102,9 @@ class Networks:
         async with record.lock:
             check_open(record)
             check_revision(record.network.revision, if_match, what=f'network "{record.network.name}"')
-            await self._parts.store.apply(Changes(ending_networks=(record.network.id,)))
+            now = self._parts.clock.now()
+            told = of_network(record.network, "deleted", at=now, detail="its shadows are ended first")
+            await self._parts.store.apply(Changes(ending_networks=(record.network.id,), events=(told,)))
             record.ending = True
             record.ending_profiles.update(record.profiles)
             self._context.shadows.post(list(record.instances.values()), Event.NETWORK_DELETED)
@@ -106,7 +114,8 @@ class Networks:
         """Wait until the shadows of an ending network are gone, then forget it. Raises: StoreError."""
         await self._context.shadows.gone(list(record.instances.values()))
         self._parts.publisher.withdraw(record.network.id)
-        await self._parts.store.apply(Changes(drop_networks=(record.network.id,)))
+        told = of_network(record.network, "gone", at=self._parts.clock.now())
+        await self._parts.store.apply(Changes(drop_networks=(record.network.id,), events=(told,)))
         self._parts.registry.remove(record)
         for instance in record.instances:
             self._context.shadows.sampler.drop(instance)

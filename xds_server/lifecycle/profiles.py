@@ -19,6 +19,7 @@ from uuid import uuid4
 from xds_server.errors import ConflictError, InvalidError
 from xds_server.lifecycle.context import Context, check_open, check_revision
 from xds_server.lifecycle.controls import expiry, first_start, missing, with_control
+from xds_server.lifecycle.entries import created_instance, in_words, of_profile, profile_changes, sent
 from xds_server.lifecycle.faults import profile_faults
 from xds_server.lifecycle.places import Wanted
 from xds_server.lifecycle.registry import NetworkRecord
@@ -28,6 +29,7 @@ from xds_server.lifecycle.transitions import Event
 from xds_server.lifecycle.validation import check_new_profile, check_percentage, check_ttl
 from xds_server.lifecycle.verdicts import Acted
 from xds_server.lifecycle.views import ProfileChange
+from xds_server.model.audit import AuditEvent
 from xds_server.model.ids import FaultID, InstanceID, ProfileID
 from xds_server.model.network import Address, Component
 from xds_server.model.profile import CONTROL, Fault, SelfSpec, ShadowingProfile, Variant
@@ -101,6 +103,10 @@ class Profiles:
                         instances=instances,
                         faults=tuple(faults),
                         remember=key.record(created) if key else None,
+                        events=(
+                            of_profile(record, created, "created", at=now, detail=sent(created)),
+                            *self._starts(record, created, instances),
+                        ),
                     )
                 )
                 record.profiles[created.id] = created
@@ -130,10 +136,14 @@ class Profiles:
             after = replace(same, revision=before.revision + 1)
             raised = gives_more(before, after)
             acted = self._context.verdicts.acted(before.id)
+            changes = profile_changes(before, after)
+            now = self._parts.clock.now()
+            told = of_profile(record, after, "changed", at=now, detail=in_words(changes), changes=changes)
             if raised and acted.reason:
-                await self.move(record, before, after, start=True, anew=True, acted=Acted())
+                await self.move(record, before, after, start=True, told=told, anew=True, acted=Acted())
             else:
-                await self.move(record, before, after, start=raised or after.percentage > before.percentage)
+                start = raised or after.percentage > before.percentage
+                await self.move(record, before, after, start=start, told=told)
             return after
 
     async def move(
@@ -143,6 +153,7 @@ class Profiles:
         after: ShadowingProfile,
         *,
         start: bool,
+        told: AuditEvent,
         anew: bool = False,
         acted: Acted | None = None,
     ) -> None:
@@ -153,6 +164,7 @@ class Profiles:
             before: what it is.
             after: what it is to be.
             start: it is to get an instance of each variant that has none.
+            told: what the audit trail says of it.
             anew: its evidence begins anew.
             acted: what is done about its verdict; None: nothing else than before.
 
@@ -165,7 +177,8 @@ class Profiles:
         wanted = Wanted(record.network.id, component, after.placement)
         async with self._parts.places.reserved(wanted, [v.spec for v in variants]) as nodes:
             new = self._pending(after, variants, nodes, first=first_start(after, of_it))
-            more = self._judged(after.id, acted, anew=anew)
+            starts = self._starts(record, after, new)
+            more = replace(self._judged(after.id, acted, anew=anew), events=(told, *starts))
             await self._write_change(record, before, after, new, more)
         if acted is not None:
             self._context.verdicts.did(after.id, acted, anew=anew)
@@ -184,7 +197,9 @@ class Profiles:
             check_open(record)
             profile = record.profile(ref)
             check_revision(profile.revision, if_match, what=f'profile "{profile.name or profile.id}"')
-            await self._parts.store.apply(Changes(ending_profiles=(profile.id,)))
+            now = self._parts.clock.now()
+            told = of_profile(record, profile, "deleted", at=now, detail="its shadows are ended first")
+            await self._parts.store.apply(Changes(ending_profiles=(profile.id,), events=(told,)))
             record.ending_profiles.add(profile.id)
             self._context.summaries.linger(profile.id)
             self._context.shadows.post(record.instances_of(profile.id), Event.PROFILE_DELETED)
@@ -200,7 +215,9 @@ class Profiles:
         await self._context.shadows.gone(instances)
         async with record.lock:
             verdict = self._context.verdicts.of(profile)
-            await self._context.archive.put(record.profiles[profile], record.instances_of(profile), verdict=verdict)
+            ending, now = record.profiles[profile], self._parts.clock.now()
+            told = of_profile(record, ending, "gone", at=now)
+            await self._context.archive.put(ending, record.instances_of(profile), verdict=verdict, told=told)
             self._context.verdicts.forget(profile)
             for instance in record.instances_of(profile):
                 for fault in record.faults_of(instance.id):
@@ -307,6 +324,12 @@ class Profiles:
             )
             for variant, node in zip(variants, nodes, strict=True)
         )
+
+    def _starts(
+        self, record: NetworkRecord, profile: ShadowingProfile, instances: Sequence[ShadowInstance]
+    ) -> list[AuditEvent]:
+        now = self._parts.clock.now()
+        return [created_instance(record, profile, i, str(Event.CREATED), at=now) for i in instances]
 
     async def _write_change(
         self,

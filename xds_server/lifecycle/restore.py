@@ -13,10 +13,11 @@ import structlog
 from xds_server.errors import ShadowmeshError
 from xds_server.lifecycle.actor import Actor
 from xds_server.lifecycle.disturbances import Disturbances, together
+from xds_server.lifecycle.entries import of_fault, of_instance
 from xds_server.lifecycle.registry import NetworkRecord
 from xds_server.lifecycle.shadows import Parts, Shadows
 from xds_server.lifecycle.transitions import Event
-from xds_server.model.ids import FaultID, InstanceID, NetworkID
+from xds_server.model.ids import InstanceID, NetworkID
 from xds_server.model.shadow import InstanceStatus, ShadowInstance
 from xds_server.runtime.base import CALM, Condition, Life
 from xds_server.runtime.fleet import kind_of
@@ -49,13 +50,13 @@ def fill(contents: Contents, parts: Parts) -> None:
         homes[fault.instance_id].faults[fault.id] = fault
 
 
-def _take_dead_faults(parts: Parts) -> tuple[FaultID, ...]:
-    """Forget the faults whose time, or whose instance, was over while the manager was away; return them.
+def _take_dead_faults(parts: Parts) -> Changes:
+    """Forget the faults whose time, or whose instance, was over while the manager was away; return what is written.
 
     What they did to instances themselves is noted, and lifted by the first look at them.
     """
     now = parts.clock.now()
-    dead = []
+    dead, told = [], []
     for record in parts.registry:
         for instance in record.instances.values():
             if not instance.ended and (done := together(record.faults_of(instance.id))) != CALM:
@@ -64,7 +65,10 @@ def _take_dead_faults(parts: Parts) -> tuple[FaultID, ...]:
             over = fault.expires_at is not None and fault.expires_at <= now
             if over or record.instances[fault.instance_id].ended:
                 dead.append(record.faults.pop(fault.id).id)
-    return tuple(dead)
+                if not fault.from_profile:
+                    why = "its time was over while the manager was away" if over else "its instance ended"
+                    told.append(of_fault(record, fault, "over", at=now, why=why))
+    return Changes(drop_faults=tuple(dead), events=tuple(told))
 
 
 async def restore(parts: Parts, shadows: Shadows) -> list[Actor]:
@@ -79,8 +83,8 @@ async def restore(parts: Parts, shadows: Shadows) -> list[Actor]:
     ]
     looks = asyncio.Semaphore(LOOKS)
     found = await asyncio.gather(*(_look(parts, record, instance, looks) for record, instance in unfinished))
-    if dead_faults:
-        await parts.store.apply(Changes(drop_faults=dead_faults))
+    if dead_faults.drop_faults:
+        await parts.store.apply(dead_faults)
     actors = []
     for (record, instance), condition in zip(unfinished, found, strict=True):
         actor = shadows.take(record, instance)
@@ -108,7 +112,9 @@ async def _give_up_strangers(parts: Parts) -> None:
             now = record.update(
                 instance.id, status=status, reason=instance.reason or reason, handle={}, stopped_at=parts.clock.now()
             )
-            await parts.store.apply(Changes(instances=(now,)))
+            at, before = parts.clock.now(), instance.status
+            told = of_instance(record, now, "given up", at=at, before=before, why=reason)
+            await parts.store.apply(Changes(instances=(now,), events=(told,)))
 
 
 def _post(actor: Actor, instance: ShadowInstance, condition: Condition | None) -> None:

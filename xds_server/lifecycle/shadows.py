@@ -18,19 +18,22 @@ from xds_server.errors import StoreError, UnavailableError
 from xds_server.lifecycle.actor import Actor, Site
 from xds_server.lifecycle.clock import Clock
 from xds_server.lifecycle.deadlines import Deadlines
+from xds_server.lifecycle.entries import of_fault, of_instance
 from xds_server.lifecycle.places import Places
 from xds_server.lifecycle.publisher import Publisher
 from xds_server.lifecycle.registry import NetworkRecord, Registry
 from xds_server.lifecycle.sampler import Sampler
+from xds_server.lifecycle.trail import Trail
 from xds_server.lifecycle.transitions import Event
 from xds_server.lifecycle.unfinished import Unfinished
+from xds_server.model.audit import AuditEvent
 from xds_server.model.ids import InstanceID, NetworkID
 from xds_server.model.rollout import Mode
 from xds_server.model.shadow import InstanceStatus, ShadowInstance
 from xds_server.protocol.board import StatusBoard
 from xds_server.runtime.base import Runtime
 from xds_server.runtime.fleet import Fleet
-from xds_server.store.base import Changes, Store
+from xds_server.store.base import Changes
 
 log = structlog.get_logger(__name__)
 
@@ -44,7 +47,7 @@ TTL_KEY = "ttl/"
 class Parts:
     """What the life cycle is put together from."""
 
-    store: Store
+    store: Trail
     fleet: Fleet
     publisher: Publisher
     board: StatusBoard
@@ -67,6 +70,8 @@ class Shadows:
         self._parts = parts
         self._actors: dict[InstanceID, Actor] = {}
         self._home: dict[InstanceID, NetworkRecord] = {}
+        self._untold: dict[InstanceID, list[AuditEvent]] = {}
+        """What the audit trail gets with the next row of an instance."""
         self.sampler = Sampler(clock=parts.clock, running=self._running)
 
     def __len__(self) -> int:
@@ -154,9 +159,14 @@ class Shadows:
                 return  # what the disk had not taken has been deleted since
             faults = tuple(f.id for f in record.faults_of(instance)) if now.ended else ()
             surplus = tuple(i for i in record.surplus(now.profile_id) if i not in self._actors)
+            untold = self._untold.pop(instance, [])
+            events = (*untold, *self._lifted(record, instance)) if now.ended else tuple(untold)
             try:
-                await self._parts.store.apply(Changes(instances=(now,), drop_faults=faults, drop_instances=surplus))
+                await self._parts.store.apply(
+                    Changes(instances=(now,), drop_faults=faults, drop_instances=surplus, events=events)
+                )
             except StoreError as error:
+                self._untold[instance] = [*untold, *self._untold.get(instance, ())]
                 record.trouble = str(error)
                 self._parts.unfinished.note(f"shadow {instance}", partial(self._record, record, instance))
                 raise
@@ -168,6 +178,23 @@ class Shadows:
             for old in surplus:
                 record.instances.pop(old, None)
                 self.sampler.drop(old)
+
+    def tell(
+        self, instance: InstanceID, event: str, *, before: InstanceStatus, reason: str, recorded: bool, what: str = ""
+    ) -> None:
+        """See `Desk`."""
+        record, now = self._home[instance], self._parts.clock.now()
+        told = of_instance(record, record.instances[instance], event, at=now, before=before, why=reason, what=what)
+        if recorded:
+            self._untold.setdefault(instance, []).append(told)
+        else:
+            self._parts.store.note(told)
+
+    def _lifted(self, record: NetworkRecord, instance: InstanceID) -> list[AuditEvent]:
+        """Return what is told of injected faults that end with their instance."""
+        now, why = self._parts.clock.now(), "its instance ended"
+        own = [fault for fault in record.faults_of(instance) if not fault.from_profile]
+        return [of_fault(record, fault, "over", at=now, why=why) for fault in own]
 
     def started(self, instance: InstanceID) -> None:
         """See `Desk`."""
@@ -187,6 +214,8 @@ class Shadows:
         node = await places.moved(instance, wanted, spec, tried=tried)
         told = "; ".join(f"{name} could not start it: {why}" for name, why in tried.items())
         record.update(instance, node=node, reason=told)
+        what = f"{now.variant} moves from node {now.node} to node {node}"
+        self.tell(instance, "moved", before=now.status, reason=told, recorded=True, what=what)
         await self.record(instance)
         return Site(self._parts.fleet.of(node, spec), spec)
 
@@ -223,6 +252,7 @@ class Shadows:
     def _done(self, actor: Actor) -> None:
         self._actors.pop(actor.id, None)
         self._home.pop(actor.id, None)
+        self._parts.store.note(*self._untold.pop(actor.id, ()))
         self._parts.places.left(actor.id)
 
     def _running(self) -> Iterator[tuple[ShadowInstance, Runtime]]:

@@ -17,11 +17,13 @@ import structlog
 from xds_server.errors import ShadowmeshError, StoreError
 from xds_server.lifecycle.consequences import Consequence, consequence
 from xds_server.lifecycle.context import Context, check_open, check_revision
+from xds_server.lifecycle.entries import in_words, of_profile, profile_changes
 from xds_server.lifecycle.profiles import Profiles
 from xds_server.lifecycle.registry import NetworkRecord
 from xds_server.lifecycle.rollout import Move, RolloutAction, commanded
 from xds_server.lifecycle.ruling import Ruling, ruling_of
 from xds_server.lifecycle.verdicts import Acted, Verdict
+from xds_server.model.audit import AuditEvent, AuditKind
 from xds_server.model.ids import ProfileID
 from xds_server.model.profile import ShadowingProfile
 from xds_server.model.rollout import Rollout, RolloutState
@@ -73,10 +75,11 @@ class Steps:
             ruling = _ruling(before, self._context.verdicts.of(before.id))
             move = commanded(before, action, ruling, self._parts.clock.now(), out=acted.out)
             log.info("rollout", profile=before.id, action=str(action))
+            told = self._told(record, before, move, str(action), kind=AuditKind.ROLLOUT)
             if action is RolloutAction.ABORT:
-                await self._take_back(record, before, move, acted.reason)
+                await self._take_back(record, before, move, acted.reason, told=told)
             else:
-                await self._go_on(record, before, move, start=action is not RolloutAction.PAUSE)
+                await self._go_on(record, before, move, start=action is not RolloutAction.PAUSE, told=told)
             return record.profiles[before.id]
 
     async def _follow(self, record: NetworkRecord, profile_id: ProfileID, verdict: Verdict) -> None:
@@ -90,7 +93,8 @@ class Steps:
                     return
                 before, move = record.profiles[profile_id], follows.move
                 if follows.reason:
-                    await self._take_back(record, before, move, follows.reason)
+                    told = self._told(record, before, move, "taken back", kind=AuditKind.VERDICT, why=follows.reason)
+                    await self._take_back(record, before, move, follows.reason, told=told)
                 else:
                     await self._try_to_go_on(record, before, move)
         finally:
@@ -112,7 +116,23 @@ class Steps:
             out=verdicts.acted(profile_id).out,
         )
 
-    async def _take_back(self, record: NetworkRecord, before: ShadowingProfile, move: Move, reason: str) -> None:
+    def _told(
+        self,
+        record: NetworkRecord,
+        before: ShadowingProfile,
+        move: Move,
+        event: str,
+        *,
+        kind: AuditKind,
+        why: str = "",
+    ) -> AuditEvent:
+        changes, now = profile_changes(before, move.profile), self._parts.clock.now()
+        detail = in_words(changes)
+        return of_profile(record, before, event, at=now, detail=detail, why=why, kind=kind, changes=changes)
+
+    async def _take_back(
+        self, record: NetworkRecord, before: ShadowingProfile, move: Move, reason: str, *, told: AuditEvent
+    ) -> None:
         after = replace(move.profile, revision=before.revision + 1)
         record.profiles[after.id] = after
         self._parts.publisher.publish(record.state())
@@ -120,23 +140,27 @@ class Steps:
         acted = Acted(move.out, reason, now.isoformat().replace("+00:00", "Z"))
         log.warning("taken back", profile=after.id, reason=reason)
         self._context.verdicts.did(after.id, acted)
-        await self._write(record, after, acted)
+        await self._write(record, after, acted, told)
 
-    async def _write(self, record: NetworkRecord, profile: ShadowingProfile, acted: Acted) -> None:
+    async def _write(self, record: NetworkRecord, profile: ShadowingProfile, acted: Acted, *told: AuditEvent) -> None:
         row = self._context.verdicts.row(profile.id, acted)
         try:
-            await self._parts.store.apply(Changes(profiles=(profile,), verdicts={profile.id: row}))
+            await self._parts.store.apply(Changes(profiles=(profile,), verdicts={profile.id: row}, events=told))
         except StoreError as error:
             # The Envoys have it; the disk gets it at one of the next looks.
             record.trouble = str(error)
             self._unwritten.add(profile.id)
+            self._parts.store.note(*told)
             log.warning("what was taken back could not be written", profile=profile.id, error=str(error))
         else:
             self._unwritten.discard(profile.id)
 
     async def _try_to_go_on(self, record: NetworkRecord, before: ShadowingProfile, move: Move) -> None:
         try:
-            await self._go_on(record, before, move, start=move.anew)
+            state = move.profile.rollout.state if move.profile.rollout else RolloutState.RUNNING
+            event = "next step" if state is RolloutState.RUNNING else str(state)
+            told = self._told(record, before, move, event, kind=AuditKind.ROLLOUT, why=_cause(move))
+            await self._go_on(record, before, move, start=move.anew, told=told)
         except StoreError as error:
             record.trouble = str(error)
             log.warning("a step could not be written and is tried again", profile=before.id, error=str(error))
@@ -146,16 +170,29 @@ class Steps:
             reason = f"step {step + 2} cannot be: {error}"
             log.warning("rollout paused", profile=before.id, reason=reason)
             paused = replace(before, rollout=Rollout(step, RolloutState.PAUSED, now, reason))
-            await self._go_on(record, before, Move(paused, out=move.out), start=False)
+            stay = Move(paused, out=move.out)
+            told = self._told(record, before, stay, str(RolloutState.PAUSED), kind=AuditKind.ROLLOUT, why=reason)
+            await self._go_on(record, before, stay, start=False, told=told)
 
-    async def _go_on(self, record: NetworkRecord, before: ShadowingProfile, move: Move, *, start: bool) -> None:
+    async def _go_on(
+        self, record: NetworkRecord, before: ShadowingProfile, move: Move, *, start: bool, told: AuditEvent
+    ) -> None:
         after = replace(move.profile, revision=before.revision + 1)
         if after.rollout is not None:
             log.info("rollout", profile=after.id, step=after.rollout.step + 1, state=str(after.rollout.state))
         acted = replace(self._context.verdicts.acted(after.id), out=move.out)
         if move.anew:
             acted = replace(acted, reason="", at="")
-        await self._profiles.move(record, before, after, start=start, anew=move.anew, acted=acted)
+        await self._profiles.move(record, before, after, start=start, told=told, anew=move.anew, acted=acted)
+
+
+def _cause(move: Move) -> str:
+    """Return why a rollout went on, or stays."""
+    rollout = move.profile.rollout
+    passed = "the verdict is PASS, and the hold is over"
+    if rollout is None or rollout.state is RolloutState.PAUSED:
+        return rollout.reason if rollout else passed
+    return f"{passed}; {rollout.reason}" if rollout.reason else passed
 
 
 def _ruling(profile: ShadowingProfile, verdict: Verdict | None) -> Ruling:

@@ -13,11 +13,13 @@ import structlog
 
 from xds_server.errors import ShadowmeshError, StoreError
 from xds_server.lifecycle.clock import Clock
+from xds_server.lifecycle.entries import of_instance
 from xds_server.lifecycle.registry import Registry
+from xds_server.lifecycle.trail import Trail
 from xds_server.model.ids import InstanceID
 from xds_server.runtime.base import Runtime
 from xds_server.runtime.fleet import Fleet
-from xds_server.store.base import Changes, Store
+from xds_server.store.base import Changes
 
 log = structlog.get_logger(__name__)
 
@@ -44,7 +46,7 @@ class Sweeper:
         self,
         *,
         fleet: Fleet,
-        store: Store,
+        store: Trail,
         registry: Registry,
         clock: Clock,
         alive: Callable[[], Collection[InstanceID]],
@@ -77,7 +79,17 @@ class Sweeper:
             return
         if ended:
             log.info("orphans ended", node=node, runtime=runtime.kind, instances=ended)
+            self._tell(node, ended)
         await self._let_go(node, runtime)
+
+    def _tell(self, node: str, ended: Collection[InstanceID]) -> None:
+        """Have the audit trail say it; of what no network knows any more, only the log does."""
+        now = self._clock.now()
+        for record in self._registry:
+            for i in [record.instances[e] for e in ended if e in record.instances]:
+                what = f"{i.variant} was ended on node {node}: nobody looked after it there"
+                told = of_instance(record, i, "orphan ended", at=now, before=i.status, what=what)
+                self._store.note(told)
 
     def _known(self, *, recorded: bool) -> dict[str, set[InstanceID]]:
         alive = self._alive()

@@ -99,7 +99,8 @@ TABLE: dict[tuple[Status, Event], Step] = {
     (_PENDING, _E.COMPONENT_REMOVED): Step(_STOPPED, _ABANDON),
     (_PENDING, _E.MANAGER_STOPPING): Step(_STOPPED, _ABANDON),
     (_PENDING, _E.MANAGER_LEAVING): Step(_PENDING, (_A.LEAVE,)),
-    (_PENDING, _E.FOUND_ALIVE): Step(_PENDING, (_A.AWAIT,)),
+    # Its TTL may have been moved, and the runtime not have been told.
+    (_PENDING, _E.FOUND_ALIVE): Step(_PENDING, (_A.AWAIT, _A.EXTEND)),
     (_PENDING, _E.FOUND_DEAD): Step(_FAILED, _ABANDON),
     (_PENDING, _E.FOUND_UNSTARTED): Step(_PENDING, (_A.START,)),
     # A dead shadow answers nothing: mirroring stops before anything is written.
@@ -115,7 +116,7 @@ TABLE: dict[tuple[Status, Event], Step] = {
     (_RUNNING, _E.PERCENTAGE_RAISED): Step(_RUNNING, (_A.PUBLISH,)),
     (_RUNNING, _E.MANAGER_STOPPING): Step(_STOPPED, _RETIRE),
     (_RUNNING, _E.MANAGER_LEAVING): Step(_RUNNING, (_A.LEAVE,)),
-    (_RUNNING, _E.FOUND_ALIVE): Step(_RUNNING, (_A.PUBLISH, _A.WATCH)),
+    (_RUNNING, _E.FOUND_ALIVE): Step(_RUNNING, (_A.PUBLISH, _A.WATCH, _A.EXTEND)),
     (_RUNNING, _E.FOUND_DEAD): Step(_FAILED, (_A.PUBLISH, _A.RECORD, *_CLEAR)),
     # Ended before the restart, and the end was not finished.
     (_STOPPED, _E.FOUND_ALIVE): Step(_STOPPED, _CLEAR),

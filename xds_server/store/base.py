@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
+from xds_server.model.audit import AuditEvent, EventPage, EventQuery
 from xds_server.model.ids import FaultID, InstanceID, NetworkID, ProfileID
 from xds_server.model.network import VirtualNetwork
 from xds_server.model.profile import Fault, ShadowingProfile
@@ -71,6 +72,8 @@ class Changes:
     drop_instances: tuple[InstanceID, ...] = ()
     drop_faults: tuple[FaultID, ...] = ()
     drop_archive: tuple[ProfileID, ...] = ()
+    events: tuple[AuditEvent, ...] = ()
+    """What of this, and of what was before, goes into the audit trail. It outlives what it tells of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,4 +113,12 @@ class Store(Protocol):
 
     async def archived(self, profile_id: ProfileID) -> bytes | None:
         """Return the comparison of a deleted profile; None when it is not (or no longer) in the archive."""
+        ...
+
+    async def events(self, query: EventQuery) -> EventPage:
+        """Return a stretch of the audit trail of a network, living or deleted."""
+        ...
+
+    async def events_of(self, ref: str) -> NetworkID | None:
+        """Return the id of a network that the audit trail knows, by id or name; None: it knows none."""
         ...

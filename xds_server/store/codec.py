@@ -13,11 +13,13 @@ from typing import Any, TypeVar
 import orjson
 
 from xds_server.errors import StoreError, cut
+from xds_server.model.audit import AuditEvent
 from xds_server.model.ids import FaultID, InstanceID, NetworkID, ProfileID
 from xds_server.model.network import Address, Component, Endpoint, Protocol, UpstreamTLS, VirtualNetwork
 from xds_server.model.profile import Fault, ShadowingProfile
 from xds_server.model.shadow import InstanceStatus, ShadowInstance
 from xds_server.store.base import ArchiveRecord
+from xds_server.store.codec_event import event_from, event_to
 from xds_server.store.codec_profile import faults_from, faults_to, profile_from, profile_to, spec_from, spec_to
 from xds_server.store.codec_time import time_from, time_to
 
@@ -101,6 +103,16 @@ def encode_fault(fault: Fault) -> bytes:
 def decode_fault(document: bytes) -> Fault:
     """Return the fault of a document. Raises: StoreError."""
     return _load(document, _fault_from)
+
+
+def encode_event(event: AuditEvent) -> bytes:
+    """Return the document of an event of the audit trail."""
+    return _dump(event_to(event))
+
+
+def decode_event(document: bytes) -> AuditEvent:
+    """Return the event of a document. Raises: StoreError."""
+    return _load(document, event_from)
 
 
 def encode_archive(record: ArchiveRecord) -> bytes:

@@ -78,6 +78,30 @@ MIGRATIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
             ) WITHOUT ROWID""",
         ),
     ),
+    (
+        "audit trail",
+        (
+            # No reference to the network: the trail outlives it, and tells who deleted it.
+            """CREATE TABLE events (
+                seq INTEGER PRIMARY KEY AUTOINCREMENT,
+                network_id TEXT NOT NULL,
+                at TEXT NOT NULL,
+                kind TEXT NOT NULL,
+                profile_id TEXT,
+                profile TEXT NOT NULL,
+                instance_id TEXT,
+                document BLOB NOT NULL
+            )""",
+            "CREATE INDEX events_of_network ON events (network_id, seq)",
+            """CREATE TABLE event_counts (
+                network_id TEXT PRIMARY KEY,
+                name TEXT NOT NULL,
+                newest INTEGER,
+                kept INTEGER NOT NULL,
+                dropped INTEGER NOT NULL
+            ) WITHOUT ROWID""",
+        ),
+    ),
 )
 """Name and statements of each step; step i leads to schema version i + 1."""
 

@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from xds_server.errors import StoreError, cut
+from xds_server.model.audit import EventPage, EventQuery
 from xds_server.model.ids import NetworkID, ProfileID
 from xds_server.private_files import make_folder, tighten
-from xds_server.store import codec, schema
+from xds_server.store import codec, events, schema
 from xds_server.store.base import Changes, Contents, IdempotencyRecord
 from xds_server.store.codec_time import time_from, time_to
 from xds_server.store.same_file import SameFile
@@ -86,6 +87,14 @@ class SqliteStore:
     async def archived(self, profile_id: ProfileID) -> bytes | None:
         """Return the comparison of a deleted profile; None when it is not in the archive. Raises: StoreError."""
         return await self._call(self._archived, profile_id)
+
+    async def events(self, query: EventQuery) -> EventPage:
+        """Return a stretch of the audit trail of a network, living or deleted. Raises: StoreError."""
+        return await self._call(self._events, query)
+
+    async def events_of(self, ref: str) -> NetworkID | None:
+        """Return the id of a network that the audit trail knows, by id or name. Raises: StoreError."""
+        return await self._call(self._events_of, ref)
 
     async def _call(self, function: Callable[..., _T], *args: Any) -> _T:
         if self._thread is None:
@@ -186,6 +195,7 @@ class SqliteStore:
         try:
             self._write(db, changes)
             self._drop(db, changes)
+            events.append(db, changes.events)
             db.execute("COMMIT")
         except BaseException:
             if db.in_transaction:  # a full disk has rolled it back by itself
@@ -282,6 +292,12 @@ class SqliteStore:
         query = "SELECT comparison FROM archive WHERE profile_id = ?"
         row = self._database().execute(query, (profile_id,)).fetchone()
         return row and bytes(row[0])
+
+    def _events(self, query: EventQuery) -> EventPage:
+        return events.read(self._database(), query)
+
+    def _events_of(self, ref: str) -> NetworkID | None:
+        return events.network_of(self._database(), ref)
 
     def _database(self) -> sqlite3.Connection:
         if self._connection is None:

@@ -19,6 +19,7 @@ from xds_server.lifecycle.places import Asked
 from xds_server.lifecycle.rollout import RolloutAction, begun, commanded
 from xds_server.lifecycle.ruling import Ruling
 from xds_server.lifecycle.splits import check_weights_now
+from xds_server.lifecycle.trail import reason_given, who_acts
 from xds_server.lifecycle.views import (
     ArchivedComparison,
     Gauge,
@@ -28,6 +29,7 @@ from xds_server.lifecycle.views import (
     ProfileChange,
     ProfileView,
 )
+from xds_server.model.audit import AuditEvent, EventPage, EventQuery, Who
 from xds_server.model.ids import FaultID, InstanceID, NetworkID, ProfileID
 from xds_server.model.network import Address, VirtualNetwork
 from xds_server.model.nodes import Taint
@@ -74,6 +76,10 @@ class FakeController:
     sources: list[Source] = field(default_factory=list)
     put_away: list[ArchivedComparison] = field(default_factory=list)
     asked: Asked | None = None
+    trail: list[AuditEvent] = field(default_factory=list)
+    asked_events: list[EventQuery] = field(default_factory=list)
+    acted: list[tuple[Who, str]] = field(default_factory=list)
+    """Who created networks, and why."""
     raises: Exception | None = None
     alerts: tuple[Alert, ...] = ()
     alert_sinks: tuple[SinkStatus, ...] = ()
@@ -83,6 +89,7 @@ class FakeController:
     async def create_network(self, network: VirtualNetwork) -> VirtualNetwork:
         if any(other.name == network.name for other in self.kept.values()):
             raise ConflictError(f'there is a network "{network.name}" already', field="name", hint="another name")
+        self.acted.append((who_acts(), reason_given()))
         made = replace(network, id=NetworkID(str(uuid.uuid4())), created_at=NOW)
         self.kept[made.id] = made
         return made
@@ -240,6 +247,17 @@ class FakeController:
             alerts=self.alerts,
             alert_sinks=self.alert_sinks,
         )
+
+    async def events(self, ref: str, query: EventQuery) -> tuple[NetworkID, EventPage]:
+        network = await self.network(ref)
+        self.asked_events.append(query)
+        numbered = list(enumerate(self.trail, start=1))
+        if query.profile is not None and query.profile not in {e.profile for e in self.trail}:
+            raise NotFoundError(f'the audit trail has no profile "{query.profile}"', field="profile")
+        start = len(numbered) - query.tail if query.tail is not None else query.after or 0
+        rest = [one for one in numbered[max(start, 0) :] if query.kind in {None, one[1].kind}]
+        page, more = rest[: query.limit], len(rest) > query.limit
+        return network.id, EventPage(page, page[-1][0] if more else len(numbered), more, dropped=3)
 
     async def nodes(self, ref: str) -> Sequence[Node]:
         await self.network(ref)

@@ -24,6 +24,7 @@ PATHS = {
     "/networks/{network_id}/shadowing/diffs/{pair_id}": {"get"},
     "/networks/{network_id}/shadowing/archive": {"get"},
     "/networks/{network_id}/shadowing/archive/{profile_id}": {"get"},
+    "/networks/{network_id}/events": {"get"},
     "/networks/{network_id}/nodes": {"get"},
     "/networks/{network_id}/nodes:select": {"post"},
     "/healthz": {"get"},

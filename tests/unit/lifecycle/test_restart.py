@@ -12,6 +12,7 @@ from tests.unit.lifecycle.test_life import created, done, mirrored, running, sha
 from xds_server.cache.snapshot import Snapshot
 from xds_server.errors import NotFoundError, StoreError
 from xds_server.lifecycle.controller import Controller
+from xds_server.lifecycle.views import ProfileChange
 from xds_server.model.ids import InstanceID
 from xds_server.model.profile import Abort, Delay, FaultParameters, ProcessSpec, ShadowingProfile, Variant
 from xds_server.model.shadow import InstanceStatus, ShadowInstance
@@ -40,6 +41,21 @@ def an_instance(profile: ShadowingProfile) -> ShadowInstance:
         created_at=START,
         expires_at=START + timedelta(seconds=600),
     )
+
+
+async def test_a_ttl_that_was_accepted_and_not_told_reaches_the_runtime(
+    managers: Managers, controller: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    profile, instance = await running(managers, controller)
+
+    async def killed(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(managers.runtime, "extend", killed)
+    await controller.change_profile("shop", profile, ProfileChange(ttl=1200.0))
+    await managers.restart()
+    deadline = START + timedelta(seconds=1230)
+    await until(lambda: ("extend", instance.id, deadline.isoformat()) in managers.world.log)
 
 
 async def test_envoys_see_no_change(managers: Managers, controller: Controller) -> None:

@@ -1,13 +1,14 @@
 """Pages over a list that changes while somebody walks along it.
 
-Two kinds of cursor, both without anything kept at the server:
+Kinds of cursor, all without anything kept at the server:
 
 - By place, for orders whose keys never change (pairs by time): the cursor holds the key of the last item. The next page
   is what comes behind it. What has come since is newer and belongs before it: the walk does not see it.
 - By memory, for orders whose keys move (counts, bits): the cursor holds a digest of each item that was shown. The next
   page is the first of the rest, in the order of that moment.
+- By number, for a list that only grows at its end: the cursor holds the number of the last item.
 
-Guarantees, both: an item that is there during the whole walk is shown exactly once, whatever comes, goes or moves. A
+Guarantees, all: an item that is there during the whole walk is shown exactly once, whatever comes, goes or moves. A
 cursor belongs to one group, order and set of filters and is refused with others.
 Not guaranteed: that pages put together are in order, when keys have moved; more than `MOST` items by memory: then the
 walk ends (no next cursor, although `total` is larger), and filters narrow it.
@@ -83,6 +84,26 @@ def by_memory(items: Sequence[T], *, name: Callable[[T], str], scope: str, curso
     return Page(shown, len(items), _write(b"".join(sorted(seen)), scope) if more else None)
 
 
+def numbered(number: int, scope: str) -> str:
+    """Return the cursor of a list that only grows at its end: what comes behind the item of this number."""
+    return _write(struct.pack("!q", number), scope)
+
+
+def number_of(cursor: str, scope: str, *, field: str) -> int:
+    """Return the number in such a cursor; `field` is where it was given.
+
+    Raises:
+        InvalidError: it is none, or of another list.
+    """
+    try:
+        (number,) = struct.unpack("!q", _read(cursor, scope))
+    except struct.error as error:
+        raise _none(cursor, field) from error
+    except InvalidError as error:
+        raise InvalidError(error.detail, field=field, hint=error.hint) from error
+    return int(number)
+
+
 def _digest(text: str, size: int = _DIGEST) -> bytes:
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=size).digest()
 
@@ -110,8 +131,6 @@ def _read(cursor: str, scope: str) -> bytes:
     return raw[8:]
 
 
-def _none(cursor: str) -> InvalidError:
+def _none(cursor: str, field: str = "cursor") -> InvalidError:
     shown = cut(cursor.encode("utf-8", "backslashreplace").decode(), 80)
-    return InvalidError(
-        f'"{shown}" is not a cursor', field="cursor", hint="the nextCursor of the page before, as it was"
-    )
+    return InvalidError(f'"{shown}" is not a cursor', field=field, hint="the nextCursor of the page before, as it was")
