@@ -4,6 +4,7 @@ Guarantees: `parse_bytes(format_bytes(n)) == n` for every n that is a whole numb
 """
 
 import re
+from fractions import Fraction
 
 _UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
 _QUANTITY = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,9})?)(|k|M|G|T|Ki|Mi|Gi|Ti)")
@@ -13,7 +14,7 @@ MEMORY_HINT = 'an amount of memory like "512Mi" or "4Gi"'
 def parse_bytes(text: str) -> int | None:
     """Return the bytes of `512Mi`; None when it is no amount."""
     found = _QUANTITY.fullmatch(text)
-    return round(float(found[1]) * _UNITS[found[2]]) if found else None
+    return round(Fraction(found[1]) * _UNITS[found[2]]) if found else None
 
 
 def format_bytes(amount: int) -> str:

@@ -53,6 +53,7 @@ async def test_the_end_of_a_shadow_is_told_on_a_full_disk(
     ended = await runtime.wait(started.handle)
     assert ended.ending is Ending.OWN
     await until(lambda: not running(root))
+    assert (await runtime.inspect(started.handle)).ending is Ending.OWN  # its supervisor has ended as well
     assert not runtime._ports.held()
 
 
