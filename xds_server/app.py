@@ -48,6 +48,8 @@ from xds_server.translate.render import as_any
 
 log = structlog.get_logger(__name__)
 
+HTTP_GRACE = 5
+"""Seconds that requests under way have at a stop: a client that sends no end of its body keeps no shadow running."""
 DATABASE = "shadowmesh.db"
 LOCK = f"{DATABASE}.lock"
 """Names in the state folder."""
@@ -150,7 +152,9 @@ async def manager(
         app = create_app(
             controller, settings.http, fetch=partial(fetch, cache=cache, grouping=publisher.group_of, printer=as_any)
         )
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off", access_log=False, ws="none"))
+        config = uvicorn.Config(app, log_config=None, lifespan="off", access_log=False, ws="none")
+        config.timeout_graceful_shutdown = HTTP_GRACE
+        server = uvicorn.Server(config)
         # All that takes long is done: the shorter Envoys are without a manager, the better.
         if settings.take_over:
             await take_over(settings.state / LOCK)
@@ -200,6 +204,7 @@ class _Told:
 
     def __init__(self) -> None:
         self.hand_over = False
+        self._stopped = False
         self._told = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -211,8 +216,9 @@ class _Told:
         await self._told.wait()
 
     def _stop(self) -> None:
-        if self._told.is_set():
+        if self._stopped:
             os._exit(130)
+        self._stopped = True
         self._told.set()
 
     def _hand_over(self) -> None:

@@ -9,13 +9,12 @@ import asyncio
 import fcntl
 import os
 import signal
-from contextlib import suppress
 from pathlib import Path
 
-import psutil
 import structlog
 
 from xds_server.errors import ConflictError
+from xds_server.runtime.processes import Identity
 
 log = structlog.get_logger(__name__)
 
@@ -38,21 +37,19 @@ async def take_over(lock: Path, *, patience: float = PATIENCE) -> None:
     """
     if await asyncio.to_thread(_free, lock):
         return
-    pid = _holder(lock)
-    if pid is None:
+    holder = _holder(lock)
+    if holder is None or not holder.send(SIGNAL):
         raise ConflictError(
             f"{lock} is held by an unknown process", field="--take-over", hint="end that manager with TERM first"
         )
-    log.info("asking the manager that runs to hand over", pid=pid)
-    with suppress(ProcessLookupError):
-        os.kill(pid, SIGNAL)
+    log.info("asking the manager that runs to hand over", pid=holder.pid)
     try:
         async with asyncio.timeout(patience):
-            while not _free(lock) or psutil.pid_exists(pid):  # noqa: ASYNC110 - its ports are free when it is gone
+            while holder.alive or not _free(lock):  # noqa: ASYNC110 - its ports are free when it is gone
                 await asyncio.sleep(POLL)
     except TimeoutError as error:
         raise ConflictError(
-            f"the manager with process id {pid} has not let go within {patience:g} s",
+            f"the manager with process id {holder.pid} has not let go within {patience:g} s",
             field="--take-over",
             hint="its log says what it waits for; TERM ends it, and its shadows unless it has --keep-shadows",
         ) from error
@@ -72,9 +69,10 @@ def _free(lock: Path) -> bool:
     return True
 
 
-def _holder(lock: Path) -> int | None:
+def _holder(lock: Path) -> Identity | None:
     try:
-        pid = int(lock.read_text(encoding="ascii"))
+        pid, start = map(int, lock.read_text(encoding="ascii").split())
     except (OSError, ValueError):
         return None
-    return pid if pid > 1 and psutil.pid_exists(pid) else None
+    holder = Identity(pid, start)
+    return holder if holder.alive else None

@@ -1,7 +1,9 @@
 """The composition root: ports, locks, and what a failed start leaves behind. The parts are the real ones."""
 
 import asyncio
+import fcntl
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from api import examples
 from xds_server.app import manager, reachable
 from xds_server.config import EngineSettings, HttpSettings, Settings, XdsSettings
 from xds_server.errors import ConflictError, StoreError
+from xds_server.takeover import take_over
 
 
 def settings(state: Path, **parts: object) -> Settings:
@@ -152,3 +155,37 @@ async def _listens(port: int) -> None:
 )
 def test_a_neighbour_reaches_what_listens_everywhere_over_loopback(address: str, reached: str) -> None:
     assert reachable(address, 7) == reached
+
+
+async def test_a_client_that_never_sends_the_end_of_its_body_does_not_keep_the_manager_from_stopping(
+    tmp_path: Path,
+) -> None:
+    async with asyncio.timeout(60.0):
+        async with manager(settings(tmp_path)) as ports:
+            async with httpx.AsyncClient() as client:
+                await client.get(f"http://127.0.0.1:{ports['http']}/readyz")
+            _, writer = await asyncio.open_connection("127.0.0.1", ports["http"])
+            head = (
+                "POST /networks HTTP/1.1",
+                "host: localhost",
+                "content-type: application/json",
+                "content-length: 99",
+            )
+            writer.write(("\r\n".join(head) + "\r\n\r\n{").encode())
+            await writer.drain()
+            await asyncio.sleep(0.2)
+        writer.close()
+
+
+async def test_a_process_that_has_the_id_of_a_manager_that_was_killed_is_not_asked_to_hand_over(tmp_path: Path) -> None:
+    victim = await asyncio.create_subprocess_exec(sys.executable, "-I", "-S", "-c", "import time; time.sleep(60)")
+    lock = tmp_path / "lock"
+    lock.write_text(f"{victim.pid} 1\n")
+    with lock.open("r+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(ConflictError, match="held by an unknown process"):
+            await take_over(lock)
+    await take_over(lock)
+    assert victim.returncode is None
+    victim.kill()
+    await victim.wait()

@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from uuid import uuid4
 
 import structlog
@@ -173,7 +174,13 @@ class Faults:
 
     async def _drop(self, record: NetworkRecord, fault: Fault, event: str, *, why: str) -> None:
         told = of_fault(record, fault, event, at=self._parts.clock.now(), why=why)
-        await self._parts.store.apply(Changes(drop_faults=(fault.id,), events=(told,)))
+        changes = Changes(drop_faults=(fault.id,), events=(told,))
+        try:
+            await self._parts.store.apply(changes)
+        except StoreError:
+            # It is lifted, and nobody can lift it once more: or the next manager would find it in force.
+            self._parts.unfinished.note(FAULT_KEY + fault.id, partial(self._parts.store.apply, changes))
+            raise
 
     def _gone(self, record: NetworkRecord, fault: FaultID) -> None:
         record.faults.pop(fault, None)

@@ -19,7 +19,7 @@ from xds_server.lifecycle.shadows import Parts, Shadows
 from xds_server.lifecycle.transitions import Event
 from xds_server.model.ids import InstanceID, NetworkID
 from xds_server.model.shadow import InstanceStatus, ShadowInstance
-from xds_server.runtime.base import CALM, Condition, Life
+from xds_server.runtime.base import CALM, Condition, Life, Runtime
 from xds_server.runtime.fleet import kind_of
 from xds_server.store.base import Changes, Contents
 
@@ -81,8 +81,9 @@ async def restore(parts: Parts, shadows: Shadows) -> list[Actor]:
         for instance in list(record.instances.values())
         if not instance.ended or instance.handle
     ]
+    silent: set[Runtime] = set()
     looks = asyncio.Semaphore(LOOKS)
-    found = await asyncio.gather(*(_look(parts, record, instance, looks) for record, instance in unfinished))
+    found = await asyncio.gather(*(_look(parts, record, instance, looks, silent) for record, instance in unfinished))
     if dead_faults.drop_faults:
         await parts.store.apply(dead_faults)
     actors = []
@@ -131,18 +132,22 @@ def _post(actor: Actor, instance: ShadowInstance, condition: Condition | None) -
 
 
 async def _look(
-    parts: Parts, record: NetworkRecord, instance: ShadowInstance, looks: asyncio.Semaphore
+    parts: Parts, record: NetworkRecord, instance: ShadowInstance, looks: asyncio.Semaphore, silent: set[Runtime]
 ) -> Condition | None:
+    """Return how an instance is; None when nothing was started. `silent`: runtimes that did not answer in time."""
     if not instance.handle:
         return None
     async with looks:
+        runtime = parts.fleet.of(instance.node, record.spec_of(instance))
+        if runtime in silent:  # Envoys wait, and hundreds of shadows may have been there
+            return Condition(Life.UNKNOWN, detail=f'node "{instance.node}" does not answer')
         try:
-            runtime = parts.fleet.of(instance.node, record.spec_of(instance))
             async with asyncio.timeout(LOOK_TIMEOUT):
                 if instance.id in record.disturbed:
                     await Disturbances(fleet=parts.fleet, clock=parts.clock).settle(record, instance.id, anew=True)
                 return await runtime.adopt(instance.handle)
         except TimeoutError:
+            silent.add(runtime)
             return Condition(Life.UNKNOWN, detail=f"it could not be looked at within {LOOK_TIMEOUT:g} s")
         except (ShadowmeshError, OSError) as error:
             log.warning("shadow: it could not be looked at", instance=instance.id, error=str(error))

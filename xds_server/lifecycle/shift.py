@@ -121,6 +121,7 @@ class Shift:
         try:
             if keep_shadows and not keep_mirroring:
                 await self._silence()
+            await self._jobs.finish()  # a step under way may still create instances
             shadows.post_all(Event.MANAGER_LEAVING if keep_shadows else Event.MANAGER_STOPPING)
             await shadows.gone()
             await self._jobs.finish()

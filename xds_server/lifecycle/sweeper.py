@@ -7,7 +7,7 @@ started there. A node that does not answer is asked again at the next look.
 """
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 
 import structlog
 
@@ -17,6 +17,7 @@ from xds_server.lifecycle.entries import of_instance
 from xds_server.lifecycle.registry import Registry
 from xds_server.lifecycle.trail import Trail
 from xds_server.model.ids import InstanceID
+from xds_server.model.shadow import ShadowInstance
 from xds_server.runtime.base import Runtime
 from xds_server.runtime.fleet import Fleet
 from xds_server.store.base import Changes
@@ -66,9 +67,13 @@ class Sweeper:
     async def sweep(self, *, at_start: bool = False) -> None:
         """Look at each node once, side by side; at a start, what has no handle on record is nobody's."""
         limit = AT_START if at_start else SWEEP_TIMEOUT
-        known = self._known(recorded=at_start)
-        work = (self._sweep(node, runtime, known.get(node, set()), limit) for node, runtime in self._fleet.all())
-        await asyncio.gather(*work)
+        nodes = list(self._fleet.all())
+        await asyncio.gather(
+            *(
+                self._sweep(node, runtime, _Known(self._living, node, recorded=at_start), limit)
+                for node, runtime in nodes
+            )
+        )
 
     async def _sweep(self, node: str, runtime: Runtime, known: Collection[InstanceID], limit: float) -> None:
         try:
@@ -91,14 +96,9 @@ class Sweeper:
                 told = of_instance(record, i, "orphan ended", at=now, before=i.status, what=what)
                 self._store.note(told)
 
-    def _known(self, *, recorded: bool) -> dict[str, set[InstanceID]]:
+    def _living(self) -> Iterator[ShadowInstance]:
         alive = self._alive()
-        known: dict[str, set[InstanceID]] = {}
-        for record in self._registry:
-            for i in record.instances.values():
-                if i.id in alive and (i.handle or not recorded):
-                    known.setdefault(i.node, set()).add(i.id)
-        return known
+        return (i for record in self._registry for i in record.instances.values() if i.id in alive)
 
     async def _let_go(self, node: str, runtime: Runtime) -> None:
         """Forget the handles of ended instances of a node that was just swept: nothing of them is left."""
@@ -119,3 +119,21 @@ class Sweeper:
                         await self._store.apply(Changes(instances=tuple(gone)))
                     except StoreError as error:
                         record.trouble = str(error)
+
+
+class _Known(Collection[InstanceID]):
+    """The instances that live on a node at the moment of each question: one may come while a node is still listing."""
+
+    def __init__(self, living: Callable[[], Iterator[ShadowInstance]], node: str, *, recorded: bool) -> None:
+        self._living = living
+        self._node = node
+        self._recorded = recorded
+
+    def __iter__(self) -> Iterator[InstanceID]:
+        return (i.id for i in self._living() if i.node == self._node and (i.handle or not self._recorded))
+
+    def __contains__(self, instance: object) -> bool:
+        return instance in set(self)
+
+    def __len__(self) -> int:
+        return len(set(self))

@@ -88,11 +88,13 @@ class ProcessRuntime:
         own = expect(spec, ProcessSpec)
         self.check(own)
         folder = Folder(self._root, instance_id)
-        if instance_id in self._starting or ((status := folder.status()) is not None and status.supervised):
-            raise RuntimeFailedError(f"instance {instance_id} runs already")
-        port = self._ports.take(instance_id)
+        if instance_id in self._starting:
+            raise RuntimeFailedError(f"instance {instance_id} is being started already")
         self._starting.add(instance_id)
         try:
+            # What a manager has left that was killed between the start and its handle.
+            await self._end(folder)
+            port = self._ports.take(instance_id)
             launch = asyncio.create_task(asyncio.to_thread(self._launch, folder, own, port, self._boottime(deadline)))
             try:
                 await asyncio.shield(launch)

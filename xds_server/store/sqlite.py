@@ -140,7 +140,7 @@ class SqliteStore:
                 hint="end that one first, take over from it (serve --take-over), or start with another state folder",
             ) from error
         os.ftruncate(self._lock, 0)
-        os.write(self._lock, f"{os.getpid()}\n".encode())  # whom a successor asks to let go
+        os.write(self._lock, _own_identity())  # whom a successor asks to let go
         os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
         self._connection = db = sqlite3.connect(self._path, isolation_level=None, timeout=5.0)
         db.execute("PRAGMA foreign_keys = ON")
@@ -303,3 +303,9 @@ class SqliteStore:
         if self._connection is None:
             raise StoreError("the database is closed")
         return self._connection
+
+
+def _own_identity() -> bytes:
+    """Return our process id and when we were started, in ticks since boot (proc(5)): together nobody else's."""
+    start = Path("/proc/self/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[19]
+    return f"{os.getpid()} {start}\n".encode()

@@ -115,3 +115,19 @@ async def test_what_cannot_be_done_at_all_is_given_up_and_the_rest_is_done() -> 
     await unfinished.try_all()
     assert tried == ["possible"]
     assert len(unfinished) == 0
+
+
+async def test_a_fault_that_was_lifted_stays_lifted_although_the_disk_did_not_take_it(
+    managers: Managers, controller: Controller, full: Spoil, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, instance = await running(managers, controller)
+    fault = await controller.inject_fault("shop", instance.id, FaultParameters(abort=Abort(503)))
+    full(lambda changes: bool(changes.drop_faults))
+    with pytest.raises(StoreError):
+        await controller.lift_fault("shop", fault.id)
+    assert await controller.faults("shop") == []
+    monkeypatch.undo()
+    assert (await managers.store.load()).faults == (fault,)
+    await managers.clock.advance(EVERY)
+    await settle()
+    assert (await managers.store.load()).faults == ()

@@ -228,10 +228,17 @@ async def test_a_start_that_is_cancelled_leaves_nothing(runtime: ProcessRuntime,
     assert not runtime._ports.held()
 
 
-async def test_one_instance_runs_once(runtime: ProcessRuntime, start: Start) -> None:
-    await start(shadow())
-    with pytest.raises(RuntimeFailedError, match="runs already"):
-        await runtime.start(ONE, shadow(), deadline=soon())
+async def test_a_start_ends_what_a_crash_left_of_the_same_instance(
+    runtime: ProcessRuntime, root: Path, start: Start
+) -> None:
+    first = await start(shadow("deaf", stop_timeout=1.0))
+    await runtime.ready(first, shadow())
+    left = running(root)
+    second = await ProcessRuntime(root).start(ONE, shadow(), deadline=soon())
+    assert not left & running(root)
+    assert len(running(root)) == len(left)
+    await runtime.stop(second.handle, shadow())
+    assert not running(root)
 
 
 async def test_concurrent_starts_get_ports_of_their_own_and_a_full_range_is_said(root: Path) -> None:
