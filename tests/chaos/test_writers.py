@@ -66,8 +66,9 @@ async def test_a_hundred_creates_with_one_key_make_one_profile_and_all_are_told_
 
 
 async def test_of_a_hundred_changes_to_one_revision_one_wins(stack: Stack, http: httpx.AsyncClient) -> None:
-    made = (await http.post(CREATE, json=stack.profile_body(name="one", trafficShadowingPercentage=0.5))).json()
-    path, match = f"{PROFILES}/{made['profileID']}", {"If-Match": f'"{made["revision"]}"'}
+    answer = await http.post(CREATE, json=stack.profile_body(name="one", trafficShadowingPercentage=0.5))
+    made, match = answer.json(), {"If-Match": answer.headers["ETag"]}
+    path = f"{PROFILES}/{made['profileID']}"
     changed = await at_once(
         *(
             http.patch(path, json={"trafficShadowingPercentage": (number + 1) / 1000}, headers=match)
@@ -89,9 +90,9 @@ async def test_a_hundred_writers_that_read_again_when_refused_lose_no_change(
 
     async def add() -> httpx.Response:
         while True:
-            now = (await http.get(path)).json()
-            more = round(now["trafficShadowingPercentage"] + 0.001, 3)
-            match = {"If-Match": f'"{now["revision"]}"'}
+            read = await http.get(path)
+            more = round(read.json()["trafficShadowingPercentage"] + 0.001, 3)
+            match = {"If-Match": read.headers["ETag"]}
             answer = await http.patch(path, json={"trafficShadowingPercentage": more}, headers=match)
             if answer.status_code != httpx.codes.PRECONDITION_FAILED:
                 return answer
