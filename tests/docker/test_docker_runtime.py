@@ -170,7 +170,6 @@ BAD = [
     ({"image": "nosuch:1", "pull": Pull.NEVER}, "docker.image", "pull is never"),
     ({"entrypoint": ("/nosuch",)}, "docker.command", "a program in the image"),
     ({"user": "nobodyknows"}, "docker.user", "a user that the image knows"),
-    ({"cpus": 900.0}, "docker.cpus", "at most what the node has"),
     ({"capabilities": ("NO_SUCH_THING",)}, "docker.capabilities", "NET_BIND_SERVICE"),
 ]
 

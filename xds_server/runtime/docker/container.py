@@ -72,12 +72,18 @@ def options(
             cap_add=list(spec.capabilities) or None,
             security_opt=None if spec.new_privileges else ["no-new-privileges:true"],
             read_only=spec.read_only,
-            tmpfs=dict.fromkeys(spec.writable, _WRITABLE) or None,
+            tmpfs=dict.fromkeys(spec.writable, _WRITABLE + _owner(user_of(spec, image))) or None,
             **limits(spec.cpus, spec.memory),
             pids_limit=spec.pids,
             log_config=LogConfig(type="json-file", config={"max-size": LOG_SIZE, "max-file": LOG_FILES}),
         ),
     }
+
+
+def _owner(user: str) -> str:
+    """Return who owns a writable folder; one that is in the image keeps its mode there (runc), and would be root's."""
+    uid, _, gid = user.partition(":")
+    return (f",uid={uid}" if uid.isdecimal() else "") + (f",gid={gid}" if gid.isdecimal() else "")
 
 
 def limits(cpus: float, memory: int) -> dict[str, Any]:

@@ -31,14 +31,14 @@ _SCRIPT = """
 trap 'exit 143' TERM INT
 read up rest < /proc/uptime
 at=$(( ${up%%.*} + $1 ))
-echo $at > /run/deadline
+echo $at > /guard/deadline
 while read up rest < /proc/uptime; do
-  read next < /run/deadline && at=$next
+  read next < /guard/deadline && at=$next
   [ "${up%%.*}" -lt "$at" ] || exit 86
   sleep 1 & wait $!
 done
 """
-_EXTEND = "read up rest < /proc/uptime; echo $(( ${up%%.*} + $1 )) > /run/deadline"
+_EXTEND = "read up rest < /proc/uptime; echo $(( ${up%%.*} + $1 )) > /guard/deadline"
 _LISTENERS = 'for f in /proc/net/tcp /proc/net/tcp6; do while read -r line; do echo "$line"; done < $f; done'
 _EACH = """
 each() {
@@ -48,12 +48,12 @@ each() {
     done < "$d/cgroup"
   done
 } 2>/dev/null
-awake() { read -r was < /run/pauser && kill "$was"; : > /run/pauser; } 2>/dev/null
+awake() { read -r was < /guard/pauser && kill "$was"; : > /guard/pauser; } 2>/dev/null
 """
 """Signals each process of a container, told by its cgroup: neither the guard's nor any other's."""
 _STOP = _EACH + 'awake; each STOP "$1"; each STOP "$1"; exit 0'
 _CONT = _EACH + 'awake; each CONT "$1"; exit 0'
-_LATER = _EACH + 'echo $$ > /run/pauser; sleep "$2"; each CONT "$1"'
+_LATER = _EACH + 'echo $$ > /guard/pauser; sleep "$2"; each CONT "$1"'
 _LISTEN = "0A"
 """State of a listening socket in /proc/net/tcp."""
 
@@ -92,7 +92,8 @@ def options(
             cap_add=["NET_ADMIN", "KILL"],
             # Not no-new-privileges: the rules are put in force by root beside it. Its image has nothing setuid.
             read_only=True,
-            tmpfs={"/run": "rw,noexec,nosuid,nodev,size=64k,mode=1777"},
+            # Not there in its image: a folder that is would keep its own mode (runc).
+            tmpfs={"/guard": "rw,noexec,nosuid,nodev,size=64k,mode=1777"},
             mem_limit=MEMORY,
             memswap_limit=MEMORY,
             pids_limit=_PIDS,

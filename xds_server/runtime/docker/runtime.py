@@ -470,7 +470,6 @@ _WORDS: tuple[tuple[str, str, str], ...] = (
     ("exec format error", "docker.image", "it is for another kind of processor"),
     ("unable to find user", "docker.user", "a user that the image knows, or a number"),
     ("no matching entries in passwd", "docker.user", "a user that the image knows, or a number"),
-    ("range of cpus", "docker.cpus", "at most what the node has"),
     ("memory limit", "docker.memory", "more memory"),
     ("capability", "docker.capabilities", 'like "NET_BIND_SERVICE"'),
     ("no such image", "docker.image", "was it removed just now?"),
