@@ -131,9 +131,9 @@ def condition(
     over = owner is None or not owner.get("Running")
     if over and owner is not None and owner.get("ExitCode") == guard.OVER:
         return Condition(Life.EXITED, Ending.DEADLINE, log=log)
-    if over and signal == SIGKILL:
-        detail = "its guard was killed, or its engine ended"
-        return Condition(Life.EXITED, Ending.LOST, signal=signal, detail=detail, log=log)
     code_or_none = None if signal is not None else code
+    if over:
+        detail = "its guard was killed, or its engine ended"
+        return Condition(Life.EXITED, Ending.LOST, exit_code=code_or_none, signal=signal, detail=detail, log=log)
     detail = str(shadow.get("Error") or "")
     return Condition(Life.EXITED, Ending.OWN, exit_code=code_or_none, signal=signal, detail=detail, log=log)
