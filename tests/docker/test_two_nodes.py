@@ -124,6 +124,9 @@ async def managed(urls: dict[str, str], folder: Path) -> AsyncIterator[httpx.Asy
 
 
 async def test_shadows_of_one_profile_are_on_both_nodes_each_in_its_own_engine(two: Two) -> None:
+    async with asyncio.timeout(30.0):
+        while not all(node["healthy"] for node in (await two.nodes()).values()):  # noqa: ASYNC110 - of another process
+            await asyncio.sleep(0.2)
     found = await two.create("p", "v1", "v2", "v3", "v4", component="basket")
     assert {one["status"] for one in found.values()} == {"Running"}
     assert sorted(one["node"] for one in found.values()) == ["a", "a", "b", "b"]
