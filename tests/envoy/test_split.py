@@ -175,7 +175,9 @@ async def test_a_candidate_that_only_fails_is_left_after_some_answers(mesh: Mesh
     users.keep_bad = True
     answers = await users.ask(names(500))
     assert set(answers.values()) == {"original"}
-    assert 5 <= len(users.bad) < 50
+    assert 5 <= len(users.bad) < 250, (
+        "all of them, if it were not left; how many are under way meanwhile is the machine's matter"
+    )
 
 
 async def test_a_candidate_that_only_fails_is_left_again_each_time_it_is_let_in(mesh: Mesh) -> None:
@@ -190,7 +192,7 @@ async def test_a_candidate_that_only_fails_is_left_again_each_time_it_is_let_in(
     again = time.monotonic()
     while time.monotonic() < again + MERGED:
         await users.ask(names(100))
-    assert first < len(users.bad) < first + 150, "thousands, if the change waited until it could be merged"
+    assert first < len(users.bad) < first + 600, "thousands, if the change waited until it could be merged"
 
 
 async def test_calls_are_split_and_come_back_too(mesh: Mesh) -> None:
