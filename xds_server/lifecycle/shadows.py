@@ -185,7 +185,7 @@ class Shadows:
         """See `Desk`."""
         record, now = self._home[instance], self._parts.clock.now()
         told = of_instance(record, record.instances[instance], event, at=now, before=before, why=reason, what=what)
-        if recorded:
+        if recorded or instance in self._untold:  # nothing is told before what came before it
             self._untold.setdefault(instance, []).append(told)
         else:
             self._parts.store.note(told)
