@@ -1,6 +1,20 @@
+"""The trials of the session, and their table."""
+
+from collections.abc import Iterator
 from typing import Any
 
-from tests.hostile.table import FOLDER
+import pytest
+
+from tests.hostile.ground import Trial
+from tests.hostile.table import FOLDER, write
+
+
+@pytest.fixture(scope="session")
+def trials() -> Iterator[list[Trial]]:
+    """What was tried; the table of all of it is written at the end."""
+    made: list[Trial] = []
+    yield made
+    write(made)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

@@ -44,6 +44,8 @@ class Trial:
     """MiB that Envoy's memory was above what it was before, at most."""
     ends: dict[str, int] = field(default_factory=dict)
     comparison: JSON = field(default_factory=dict)
+    instances: list[JSON] = field(default_factory=list)
+    """The shadow as the status has it in the end."""
 
     @property
     def wrong(self) -> list[str]:
@@ -86,7 +88,8 @@ class Ground:
             async with traffic(ours, **load) as trial.later:
                 await asyncio.sleep(LATER)
             trial.ends = self._ends(instance)
-            trial.comparison = await self.stack.comparison(made)
+            now = await self.stack.profile(made["profileID"])
+            trial.comparison, trial.instances = now["comparison"], now["instances"]
         finally:
             watch.cancel()
             if made is not None:
@@ -138,9 +141,9 @@ class Ground:
 
 
 @contextmanager
-def ground(folder: Path) -> Iterator[Ground]:
-    """Bring everything up for the length of a `with`."""
-    stack = Stack(folder)
+def ground(folder: Path, *flags: str) -> Iterator[Ground]:
+    """Bring everything up for the length of a `with`; the manager gets these flags."""
+    stack = Stack(folder, flags)
     try:
         stack.open()
         served, over_http2 = (stack.originals[name] for name in COMPONENTS)

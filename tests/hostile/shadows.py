@@ -164,6 +164,25 @@ def _number(value: int) -> bytes:
     return value.to_bytes(4, "big")
 
 
+async def forks_and_eats_memory(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Each request leaves a process behind that burns the processor and takes 4 MiB more again and again.
+
+    Only for a shadow that its runtime confines.
+    """
+    await reader.readuntil(b"\r\n\r\n")
+    with suppress(OSError):
+        if os.fork() == 0:
+            _eat()
+    writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+    await writer.drain()
+
+
+def _eat() -> None:
+    held = []
+    while True:
+        held.append(b"x" * (4 * 1024 * 1024))
+
+
 BEHAVIOURS: dict[str, Behaviour] = {
     each.__name__: each
     for each in (
@@ -180,6 +199,7 @@ BEHAVIOURS: dict[str, Behaviour] = {
         goes_away_at_each_stream,
         floods,
         opens_no_window,
+        forks_and_eats_memory,
     )
 }
 _DEAF = {never_reads, reads_a_byte_a_second}
@@ -195,7 +215,7 @@ async def serve(behaviour: Behaviour, port: int) -> None:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if behaviour in _DEAF:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, TINY)
-    listening.bind(("127.0.0.1", port))
+    listening.bind((os.environ.get("HOST", "127.0.0.1"), port))
     await (await asyncio.start_server(connected, sock=listening, backlog=1024)).serve_forever()
 
 

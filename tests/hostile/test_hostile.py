@@ -11,7 +11,6 @@ import pytest
 
 from tests.hostile.clients import MEGABYTE, download, upload
 from tests.hostile.ground import Ground, Trial, ground
-from tests.hostile.table import write
 from xds_server.translate.clusters import STUFFED_TIMEOUT
 
 pytestmark = [pytest.mark.envoy, pytest.mark.timeout(120)]
@@ -27,10 +26,10 @@ GROWN = 200.0
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
+def place(tmp_path_factory: pytest.TempPathFactory, trials: list[Trial]) -> Iterator[Ground]:
     with ground(tmp_path_factory.mktemp("hostile")) as made:
         yield made
-        write(made.trials)
+        trials.extend(made.trials)
 
 
 def unhurt(place: Ground, trial: Trial, *, grown: float = GROWN) -> None:

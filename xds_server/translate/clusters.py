@@ -50,7 +50,7 @@ from xds_server.translate.endpoints import cluster_of, internal_cluster_of
 CONNECT_TIMEOUT = 5.0
 STUFFED_TIMEOUT = 1.0
 """Seconds that a connection into an internal listener may stay above its buffer's high watermark before it is closed.
-The shadow's own connection has no such limit: what goes there was taken in whole, holds up nobody, and has a timeout."""
+The shadow's own connection has no such limit: what goes there was taken in whole, so it holds up nobody."""
 SHADOW_READ = 16 * 1024
 """Bytes that Envoy reads of a shadow at one go, and that wait at a connection. Its own default is 1 MiB: each new copy
 had that much read, captured and hashed by the worker before the limit on the speed of answers held it (tried: the
