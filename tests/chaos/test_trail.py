@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.chaos.story import broken
 from tests.chaos.test_take_over import take_over
 from tests.envoy.stack import JSON, NETWORK, Stack, running, until
 from xds_server.stage.mesh import shadowmesh
@@ -73,6 +74,7 @@ async def test_a_life_with_deaths_and_an_upgrade_is_told_with_who_and_why(stack:
         ("ben", "profile deleted", None, "it is broken"),
         ("ben", "profile gone", None, "it is broken"),
     ]
+    assert broken(events, {}) == []
     assert {e["profileID"] for e in events if e["kind"] == "profile"} == {profile["profileID"]}
     assert {e["instanceID"] for e in events if e["kind"] in {"instance", "fault"}} == {one}
     table = say(stack, "eve", "", "events", NETWORK).stdout
