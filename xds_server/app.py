@@ -43,16 +43,16 @@ from xds_server.protocol.board import StatusBoard
 from xds_server.protocol.fetch import fetch
 from xds_server.protocol.server import XdsServer
 from xds_server.store.sqlite import SqliteStore
-from xds_server.takeover import SIGNAL, take_over
+from xds_server.takeover import DATABASE, SIGNAL, take_over, wanted
 from xds_server.translate.render import as_any
 
 log = structlog.get_logger(__name__)
 
 HTTP_GRACE = 5
 """Seconds that requests under way have at a stop: a client that sends no end of its body keeps no shadow running."""
-DATABASE = "shadowmesh.db"
-LOCK = f"{DATABASE}.lock"
-"""Names in the state folder."""
+HTTP_HAND_OVER, HAND_OVER = 2, 5.0
+"""Seconds that requests, and then all else that is under way, have when a successor waits: shares of the mirroring live
+for 15 s, and were renewed 5 s ago at the latest."""
 
 
 async def serve(settings: Settings) -> None:
@@ -63,11 +63,17 @@ async def serve(settings: Settings) -> None:
         StoreError: the state cannot be read or written, or another manager works on it.
     """
     logging_setup.configure(settings.log)
-    told = _Told()
-    async with manager(settings, handing_over=lambda: told.hand_over) as ports:
-        log.info("ready", **ports, state=str(settings.state))
-        await told.wait()
-        log.info("handing over" if told.hand_over else "stopping")
+    told = _Told(lambda: wanted(settings.state))
+    while True:
+        async with manager(settings, handing_over=lambda: told.hand_over) as ports:
+            log.info("ready", **ports, state=str(settings.state))
+            await told.wait()
+            log.info("handing over" if told.hand_over else "stopping")
+        if not told.hand_over or wanted(settings.state):
+            return
+        log.warning("the manager that wanted to take over is gone; this one goes on")
+        told.begin_anew()
+        settings = settings.model_copy(update={"take_over": False})
 
 
 async def analyze(settings: Settings) -> None:
@@ -77,7 +83,7 @@ async def analyze(settings: Settings) -> None:
         ConflictError: the port is taken.
     """
     logging_setup.configure(settings.log)
-    told = _Told()
+    told = _Told(lambda: False)
     bound(settings.engine.address, settings.engine.port, flag="--engine-port").close()
     engine = AnalysisEngine(
         settings=settings.engine,
@@ -145,19 +151,24 @@ async def manager(
             await controller.stop(
                 keep_shadows=keep or not up,
                 keep_mirroring=handing_over(),
+                grace=min(HAND_OVER, settings.grace) if handing_over() else settings.grace,
                 drain=engine.leave if keep else engine.stop,
             )
+
+        async def stop_http(task: asyncio.Task[None]) -> None:
+            config.timeout_graceful_shutdown = HTTP_HAND_OVER if handing_over() else HTTP_GRACE
+            server.should_exit = True
+            await task
 
         # Takes a while: before Envoys are let in, so that none of them waits for it.
         app = create_app(
             controller, settings.http, fetch=partial(fetch, cache=cache, grouping=publisher.group_of, printer=as_any)
         )
         config = uvicorn.Config(app, log_config=None, lifespan="off", access_log=False, ws="none")
-        config.timeout_graceful_shutdown = HTTP_GRACE
         server = uvicorn.Server(config)
         # All that takes long is done: the shorter Envoys are without a manager, the better.
         if settings.take_over:
-            await take_over(settings.state / LOCK)
+            await take_over(settings)
         http_socket = stack.enter_context(bound(settings.http.address, settings.http.port, flag="--http-port"))
         # gRPC says in its own log, and late, that it cannot.
         bound(settings.xds.address, settings.xds.port, flag="--xds-port").close()
@@ -174,7 +185,7 @@ async def manager(
         await xds.start()
         if settings.engine.spawn:
             await engine.start(manager=reachable(settings.xds.address, xds.port))
-        stack.push_async_callback(_stop_http, server, asyncio.create_task(_serve_http(server, http_socket)))
+        stack.push_async_callback(stop_http, asyncio.create_task(_serve_http(server, http_socket)))
         up = True
         yield {"http": http_socket.getsockname()[1], "xds": xds.port, "engine": engine.port}
 
@@ -191,19 +202,18 @@ async def _serve_http(server: uvicorn.Server, listener: socket.socket) -> None:
     await server.serve(sockets=[listener])
 
 
-async def _stop_http(server: uvicorn.Server, task: asyncio.Task[None]) -> None:
-    server.should_exit = True
-    await task
-
-
 class _Told:
     """What the first of SIGTERM, SIGINT and the signal to hand over has said; a second TERM or INT ends it at once.
 
     To be made before anything is started: a signal in the middle of a start is then an orderly stop as well.
+
+    Args:
+        wanted: whether there is somebody to hand over to.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, wanted: Callable[[], bool]) -> None:
         self.hand_over = False
+        self._wanted = wanted
         self._stopped = False
         self._told = asyncio.Event()
         loop = asyncio.get_running_loop()
@@ -221,6 +231,15 @@ class _Told:
         self._stopped = True
         self._told.set()
 
+    def begin_anew(self) -> None:
+        """Forget that a successor asked; a stop that came meanwhile stands."""
+        self.hand_over = False
+        if not self._stopped:
+            self._told.clear()
+
     def _hand_over(self) -> None:
+        if not self._wanted():
+            log.warning("asked to hand over, but nobody waits for it; going on")
+            return
         self.hand_over = self.hand_over or not self._told.is_set()
         self._told.set()

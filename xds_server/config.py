@@ -274,6 +274,9 @@ class Settings(BaseSettings):
     """File with the nodes that shadows may run on (docs/placement.md); without it, this machine is the only one."""
     keep_shadows: bool = False
     """Leave running shadows, and the engine, to the manager that starts next, instead of ending them at a stop."""
+    grace: float = Field(default=30.0, ge=0)
+    """Time that mirroring's end and the shadows' have at a stop; what takes longer is left to the next manager.
+    Requests under way have 5 s before it, and what is known is written in 10 s after it."""
     take_over: bool = False
     """Have the manager that works on this state let go of it first, with all shadows and the mirroring as they are."""
     xds: XdsSettings = XdsSettings()

@@ -16,7 +16,7 @@ from api import examples
 from xds_server.app import manager, reachable
 from xds_server.config import EngineSettings, HttpSettings, Settings, XdsSettings
 from xds_server.errors import ConflictError, StoreError
-from xds_server.takeover import take_over
+from xds_server.takeover import LOCK, REQUEST, take_over, wanted
 
 
 def settings(state: Path, **parts: object) -> Settings:
@@ -179,13 +179,21 @@ async def test_a_client_that_never_sends_the_end_of_its_body_does_not_keep_the_m
 
 async def test_a_process_that_has_the_id_of_a_manager_that_was_killed_is_not_asked_to_hand_over(tmp_path: Path) -> None:
     victim = await asyncio.create_subprocess_exec(sys.executable, "-I", "-S", "-c", "import time; time.sleep(60)")
-    lock = tmp_path / "lock"
+    lock = tmp_path / LOCK
     lock.write_text(f"{victim.pid} 1\n")
     with lock.open("r+") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         with pytest.raises(ConflictError, match="held by an unknown process"):
-            await take_over(lock)
-    await take_over(lock)
+            await take_over(settings(tmp_path))
+    await take_over(settings(tmp_path))
     assert victim.returncode is None
     victim.kill()
     await victim.wait()
+
+
+def test_a_successor_is_waited_for_as_long_as_it_holds_its_request(tmp_path: Path) -> None:
+    assert not wanted(tmp_path)
+    with (tmp_path / REQUEST).open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert wanted(tmp_path)
+    assert not wanted(tmp_path)

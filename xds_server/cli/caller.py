@@ -15,13 +15,19 @@ USER, REASON = "SHADOWMESH_USER", "SHADOWMESH_REASON"
 
 def headers() -> dict[str, str]:
     """Return what each request carries."""
-    told = {"User-Agent": f"shadowmesh/{metadata.version('shadowmesh')}", "X-Shadowmesh-User": quote(_name(), safe="@")}
-    if reason := os.environ.get(REASON):
-        told["X-Shadowmesh-Reason"] = quote(_printable(reason))
+    told = {"User-Agent": f"shadowmesh/{metadata.version('shadowmesh')}", "X-Shadowmesh-User": quote(name(), safe="@")}
+    if given := reason():
+        told["X-Shadowmesh-Reason"] = quote(given)
     return told
 
 
-def _name() -> str:
+def reason() -> str:
+    """Return why the command line is used; empty: nothing was said."""
+    return _printable(os.environ.get(REASON, ""))
+
+
+def name() -> str:
+    """Return who the command line says that it is."""
     named = os.environ.get(USER)
     if named:
         return _printable(named)

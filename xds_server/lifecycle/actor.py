@@ -170,6 +170,13 @@ class Actor:
         if self._task is not None:
             await asyncio.wait((self._task,))
 
+    async def abandon(self) -> None:
+        """Leave it as a kill of this manager would: the next one sees by its row what was under way."""
+        tasks = [task for task in (self._starting, self._task) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
     def _enqueue(self, actions: tuple[Action, ...]) -> None:
         for action in actions:
             self._todo.put_nowait(action)

@@ -181,6 +181,7 @@ class Controller:
         *,
         keep_shadows: bool = False,
         keep_mirroring: bool = False,
+        grace: float = 30.0,
         drain: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         """Mirroring off, wait (bounded) for Envoys, end the shadows unless they are kept, write the rest, close.
@@ -188,10 +189,11 @@ class Controller:
         Args:
             keep_shadows: leave them running for the manager that comes next; it finds them again.
             keep_mirroring: that one comes at once, so kept shadows go on being mirrored to.
+            grace: seconds that it may take; what is not done by then is left to the next manager.
             drain: brings in what the engines have not sent yet; awaited when no copy is under way any more and before
                 the summaries are written.
         """
-        await self._shift.end(keep_shadows=keep_shadows, keep_mirroring=keep_mirroring, drain=drain)
+        await self._shift.end(keep_shadows=keep_shadows, keep_mirroring=keep_mirroring, grace=grace, drain=drain)
 
     # Networks.
 

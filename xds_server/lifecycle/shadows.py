@@ -136,6 +136,10 @@ class Shadows:
         wanted = set(self._actors) if instances is None else {i.id for i in instances}
         await asyncio.gather(*(actor.gone() for id_, actor in list(self._actors.items()) if id_ in wanted))
 
+    async def abandon(self) -> None:
+        """Leave what is still under way as a kill would; the next manager finishes or undoes it."""
+        await asyncio.gather(*(actor.abandon() for actor in list(self._actors.values())))
+
     # The desk.
 
     def instance(self, instance: InstanceID) -> ShadowInstance:

@@ -1,13 +1,16 @@
 """The shift of one manager: it takes up what the one before left, works, and hands over.
 
 Guarantees: when `begin` returns, every network is published with the shadows that were found alive. `end` takes the
-mirroring away first, then the shadows (unless they are kept), then writes what is known and closes the store.
+mirroring away first, then the shadows (unless they are kept), then writes what is known and closes the store, all
+within its grace time and `LAST`; what it could not do by then is left as a kill would leave it, and said in the log.
 Not guaranteed: that half-done work of an earlier manager is finished when `begin` returns; the actors finish it.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
+
+import structlog
 
 from xds_server.analysis.link.collector import Collector
 from xds_server.lifecycle.context import Context
@@ -16,6 +19,11 @@ from xds_server.lifecycle.registry import NetworkRecord
 from xds_server.lifecycle.restore import fill, restore
 from xds_server.lifecycle.transitions import Event
 from xds_server.model.ids import ProfileID
+
+log = structlog.get_logger(__name__)
+
+LAST = 10.0
+"""Seconds that the end has for what engines still have and for what is to be written, after the grace time."""
 
 
 class Shift:
@@ -104,6 +112,7 @@ class Shift:
         *,
         keep_shadows: bool = False,
         keep_mirroring: bool = False,
+        grace: float,
         drain: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         """Mirroring off, wait (bounded) for Envoys, end the shadows unless they are kept, write the rest, close.
@@ -111,33 +120,61 @@ class Shift:
         Args:
             keep_shadows: leave them running for the manager that comes next; it finds them again.
             keep_mirroring: that one comes at once, so kept shadows go on being mirrored to.
+            grace: seconds for all of it but the writing; an image that is pulled or a shadow that does not end takes no
+                longer.
             drain: brings in what the engines have not sent yet; awaited when no copy is under way any more and before
                 the summaries are written.
         """
         if not self.open:
             return
         self.open = False
-        shadows = self._context.shadows
         try:
-            if keep_shadows and not keep_mirroring:
-                await self._silence()
-            await self._jobs.finish()  # a step under way may still create instances
-            shadows.post_all(Event.MANAGER_LEAVING if keep_shadows else Event.MANAGER_STOPPING)
-            await shadows.gone()
-            await self._jobs.finish()
+            try:
+                async with asyncio.timeout(grace):
+                    await self._let_go(keep_shadows=keep_shadows, keep_mirroring=keep_mirroring)
+            except TimeoutError:
+                await self._leave_undone(grace)
             self._parts.publisher.close()
-            if drain is not None:
-                # Summaries are still written meanwhile: an engine waits until what it sent is.
-                await drain()
+            try:
+                async with asyncio.timeout(LAST):
+                    await self._write_down(drain)
+            except TimeoutError:
+                log.warning("the end took too long: what is not written yet is lost", seconds=LAST)
+        finally:
             for task in self._background:
                 task.cancel()
-            await asyncio.gather(*self._background, return_exceptions=True)
-            await self._context.archive.finish()
-            await self._context.summaries.save()
-            await self._context.verdicts.save()
-            await self._parts.store.flush()
-        finally:
             await self._parts.store.close()
+
+    async def _let_go(self, *, keep_shadows: bool, keep_mirroring: bool) -> None:
+        shadows = self._context.shadows
+        if keep_shadows and not keep_mirroring:
+            await self._silence()
+        await self._jobs.finish()  # a step under way may still create instances
+        shadows.post_all(Event.MANAGER_LEAVING if keep_shadows else Event.MANAGER_STOPPING)
+        await shadows.gone()
+        await self._jobs.finish()
+
+    async def _leave_undone(self, grace: float) -> None:
+        """What is under way goes where a kill would leave it: its intent is on disk."""
+        shadows = self._context.shadows
+        left = sorted(shadows.alive())
+        log.warning(
+            "left to the next manager, as the grace time is over", grace=grace, shadows=left, jobs=len(self._jobs)
+        )
+        await self._jobs.abandon()
+        await shadows.abandon()
+
+    async def _write_down(self, drain: Callable[[], Awaitable[None]] | None) -> None:
+        if drain is not None:
+            # Summaries are still written meanwhile: an engine waits until what it sent is.
+            await drain()
+        for task in self._background:
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
+        await self._context.archive.finish()
+        await self._context.summaries.save()
+        await self._context.verdicts.save()
+        await self._parts.store.flush()
 
     async def _silence(self) -> None:
         parts = self._parts

@@ -3,34 +3,43 @@
 Guarantees: a backup is one moment of the database, taken beside a manager that runs or without one; it is one file of
 mode 0600, checked before it gets its name, so a name never stands for half a copy. A restore is refused while a manager
 works on the database and checks the copy first; what it replaces is kept beside it, and a crash in the middle leaves
-the old database or the new one.
+the old database or the new one. Numbers of the audit trail go on from where they were, so who follows it misses
+nothing, and it says what was restored.
 Not guaranteed: that what a backup says of shadows still holds; the manager that starts next looks at each of them.
 What is beside the database (logs of shadows, what the engine keeps for Envoys) is not in it.
 """
 
 import fcntl
+import glob
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from shutil import copyfile
 from typing import Any
 
 from xds_server.errors import ConflictError, InvalidError, NotFoundError, StoreError, cut
+from xds_server.model.audit import SYSTEM, AuditEvent, AuditKind, Who
+from xds_server.model.network import VirtualNetwork
 from xds_server.private_files import FILE, make_folder, opener
-from xds_server.store import codec, schema
+from xds_server.store import codec, events, schema
 
 BESIDE = ("-wal", "-shm", "-journal")
 """What SQLite puts beside a database, by the end of its name."""
 LOCK = ".lock"
 """End of the name of the file that a manager holds locked."""
+BEFORE_SCHEMA = ".before-schema-"
+"""Between the database's name and its version, in the name of the copy that is made before a migration."""
 KEPT = ".before-restore-"
 """Between the database's name and the time, in the name of one that was replaced."""
 _DAMAGED = "restore an earlier backup with `shadowmesh restore`, or start with another state folder"
 _NO_BACKUP = "name a file that `shadowmesh backup` has made"
+UNKNOWN = 1_000_000
+"""By how much the numbers of events jump where nobody knows how many were given since the backup."""
 _HINTS = {
     "not a database": _NO_BACKUP,
     "unable to open": "it must be readable: run this as the user who runs the manager",
@@ -87,13 +96,15 @@ def back_up(database: Path, target: Path, *, replace: bool = False) -> Facts:
     return facts
 
 
-def restore(source: Path, database: Path, *, now: datetime) -> Restored:
+def restore(source: Path, database: Path, *, now: datetime, who: Who = SYSTEM, why: str = "") -> Restored:
     """Put a backup in the place of a database.
 
     Args:
         source: the backup; it stays as it is.
         database: the manager's, which must not run; need not be there.
-        now: for the name of what is replaced.
+        now: for the name of what is replaced, and for the audit trail.
+        who: does it; the audit trail says so.
+        why: the reason they give.
 
     Raises:
         NotFoundError: there is no such backup.
@@ -109,6 +120,7 @@ def restore(source: Path, database: Path, *, now: datetime) -> Restored:
         make_folder(database.parent)
     with _alone(database), _fresh(database) as fresh:
         facts = _copy(source, fresh)
+        _go_on(fresh, source, last=_last_event(database), told=partial(_told, source, now=now, who=who, why=why))
         with _writing(database):
             kept = _keep(database, now) if database.exists() else None
             for end in BESIDE:  # a log of the old database must not be taken for one of the new
@@ -116,6 +128,53 @@ def restore(source: Path, database: Path, *, now: datetime) -> Restored:
             fresh.replace(database)
     _sync(database.parent)
     return Restored(facts, kept)
+
+
+def _last_event(database: Path) -> int | None:
+    """Return the largest number that an event of a database had; None when that cannot be found out."""
+    with suppress(sqlite3.Error), closing(_shared(database)) as db:
+        return _sequence(db)
+    return None
+
+
+def _sequence(db: sqlite3.Connection) -> int:
+    row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
+    return int(row[0]) if row else 0
+
+
+def _go_on(fresh: Path, source: Path, *, last: int | None, told: Callable[[VirtualNetwork], AuditEvent]) -> None:
+    """Have the trail of a copy go on above all numbers that were given, and say what happened to each network."""
+    try:
+        with closing(sqlite3.connect(fresh, isolation_level=None)) as db:
+            schema.migrate(db)
+            db.execute("BEGIN IMMEDIATE")
+            own = _sequence(db)
+            beyond = own + UNKNOWN if last is None else max(last, own)
+            db.execute("DELETE FROM sqlite_sequence WHERE name = 'events'")
+            db.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('events', ?)", (beyond,))
+            networks = [
+                codec.decode_network(row[0]) for row in db.execute("SELECT document FROM networks ORDER BY seq")
+            ]
+            events.append(db, [told(network) for network in networks])
+            db.execute("COMMIT")
+        with _writing(fresh), fresh.open("rb") as file:
+            os.fsync(file.fileno())
+    except sqlite3.Error as error:
+        raise _explained(source, error) from error
+
+
+def _told(source: Path, network: VirtualNetwork, *, now: datetime, who: Who, why: str) -> AuditEvent:
+    what = f"{network.name} restored from {source.name}; what was done since that backup is not known any more"
+    return AuditEvent(
+        network_id=network.id,
+        network=network.name,
+        at=now,
+        kind=AuditKind.NETWORK,
+        event="restored",
+        who=who,
+        what=what,
+        why=why,
+    )
 
 
 def _check_target(database: Path, target: Path, *, replace: bool) -> None:
@@ -174,13 +233,64 @@ def _alone(database: Path) -> Iterator[None]:
         os.close(lock)
 
 
+def keep_before_migration(db: sqlite3.Connection, database: Path) -> Path | None:
+    """Copy a database that is about to get a newer schema; return the copy, None where there is nothing to be changed.
+
+    There is one such copy at a time: `<database>.before-schema-<its version>`.
+
+    Raises:
+        StoreError: it cannot be written.
+    """
+    had = schema.version(db)
+    if not 0 < had < len(schema.MIGRATIONS):
+        return None
+    target = _beside(database, f"{BEFORE_SCHEMA}{had}")
+    try:
+        with _fresh(target) as fresh:
+            with closing(sqlite3.connect(fresh, isolation_level=None)) as copy:
+                db.backup(copy)
+                copy.execute("PRAGMA journal_mode = DELETE")
+            fresh.replace(target)
+    except sqlite3.Error as error:
+        raise _explained(target, error) from error
+    for older in database.parent.glob(f"{glob.escape(database.name)}{BEFORE_SCHEMA}*"):
+        if older != target:
+            older.unlink(missing_ok=True)
+    _sync(database.parent)
+    return target
+
+
+def examine(database: Path) -> Facts:
+    """Look at a database, which may be in use, as a manager that is to work on it.
+
+    Raises:
+        StoreError: it is damaged, none of ours, or of a newer Shadowmesh.
+    """
+    try:
+        with closing(_shared(database)) as db:
+            db.execute("BEGIN")  # one moment of it
+            return _examine(db, database)
+    except sqlite3.Error as error:
+        raise _explained(database, error) from error
+
+
+def _shared(database: Path) -> sqlite3.Connection:
+    # Writable, as SQLite shares a database with its writer through files beside it.
+    uri = f"{database.absolute().as_uri()}?mode=rw"
+    return sqlite3.connect(uri, uri=True, timeout=10.0, isolation_level=None)
+
+
+def _explained(database: Path, error: sqlite3.Error) -> StoreError:
+    hints = (hint for words, hint in _HINTS.items() if words in str(error))
+    return StoreError(f"{database}: {cut(str(error), 200)}", hint=next(hints, _DAMAGED))
+
+
 def _copy(source: Path, fresh: Path) -> Facts:
     """Copy one moment of a database into one file, on the disk when this returns; check it."""
     try:
         with closing(sqlite3.connect(fresh, isolation_level=None)) as copy:
             copy.execute("PRAGMA synchronous = OFF")  # it is synced below, in one go
-            # Writable, as SQLite shares a database with its writer through files beside it.
-            with closing(sqlite3.connect(f"{source.absolute().as_uri()}?mode=rw", uri=True, timeout=10.0)) as database:
+            with closing(_shared(source)) as database:
                 database.backup(copy)
             copy.execute("PRAGMA journal_mode = DELETE")
             facts = _examine(copy, source)
@@ -189,8 +299,7 @@ def _copy(source: Path, fresh: Path) -> Facts:
     except sqlite3.Error as error:
         if "full" in str(error):
             raise StoreError(f"{fresh.parent}: {error}", hint="make room there; nothing was changed") from error
-        hints = (hint for words, hint in _HINTS.items() if words in str(error))
-        raise StoreError(f"{source}: {cut(str(error), 200)}", hint=next(hints, _DAMAGED)) from error
+        raise _explained(source, error) from error
     return facts
 
 
@@ -234,7 +343,8 @@ def _readable(rows: sqlite3.Cursor, decode: Callable[[bytes], Any], source: Path
 
 def _keep(database: Path, now: datetime) -> Path:
     """Give a database a second name under which it stays when its own is taken. Raises: OSError."""
-    # What is still in the log goes into the database, so that it is whole without it; a damaged one keeps its log.
+    # What is still in the log goes into the database, so that it is whole without it. Where that cannot be (it is
+    # damaged, or somebody reads it, which SQLite says in a row and not as an error) its log gets a second name too.
     with suppress(sqlite3.Error), closing(sqlite3.connect(database, isolation_level=None)) as db:
         db.execute("PRAGMA wal_checkpoint (TRUNCATE)").fetchall()
     name = f"{database.name}{KEPT}{now:%Y%m%dT%H%M%SZ}"

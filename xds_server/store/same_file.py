@@ -2,8 +2,9 @@
 
 A file that was deleted, replaced or cut while it is open still takes what is written, and loses it: with its last
 descriptor, or in pages that are not there. Guarantees: what somebody did to database or log before a write is found
-before that write, in a few microseconds. Not guaranteed: that damage within the file is found; SQLite finds it when it
-reads the page, and the check of the next start does.
+before that write, in a few microseconds. So is a lock that was deleted: a second manager gets a new one of that name,
+and the first writes no more. Not guaranteed: that damage within the file is found; SQLite finds it when it reads the
+page, and the check of the next start does.
 """
 
 import os
@@ -15,6 +16,7 @@ _HINT = (
     "nothing is written any more; end this manager, put the file back or `shadowmesh restore` a backup, "
     "and start it again"
 )
+_LOCK_HINT = "nothing is written any more, as another manager may work on the same state; end one, and start it again"
 
 
 class SameFile:
@@ -22,10 +24,11 @@ class SameFile:
 
     Args:
         path: the database. Its log is looked for beside it, once there is one.
+        lock: the file that keeps others away from it.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._paths = (path, path.with_name(path.name + "-wal"))
+    def __init__(self, path: Path, lock: Path) -> None:
+        self._paths = (path, path.with_name(path.name + "-wal"), lock)
         self._known: dict[Path, tuple[int, int]] = {}
         self._size = 0
         self.note()
@@ -39,11 +42,11 @@ class SameFile:
     def check(self) -> None:
         """Refuse to go on with another file. Raises: StoreError."""
         for path, known in self._known.items():
-            found = _look(path)
+            found, hint = _look(path), _LOCK_HINT if path == self._paths[-1] else _HINT
             if found is None:
-                raise StoreError(f"{path} was deleted while it was in use", hint=_HINT)
+                raise StoreError(f"{path} was deleted while it was in use", hint=hint)
             if (found.st_dev, found.st_ino) != known:
-                raise StoreError(f"{path} was replaced while it was in use", hint=_HINT)
+                raise StoreError(f"{path} was replaced while it was in use", hint=hint)
             if path == self._paths[0]:
                 if found.st_size < self._size:
                     raise StoreError(f"{path} was cut while it was in use", hint=_HINT)

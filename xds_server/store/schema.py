@@ -112,10 +112,6 @@ def migrate(connection: sqlite3.Connection) -> int:
     Raises:
         StoreError: the file was written by a newer Shadowmesh.
     """
-    connection.execute(
-        "CREATE TABLE IF NOT EXISTS migrations ("
-        "version INTEGER PRIMARY KEY, name TEXT NOT NULL, applied_at TEXT NOT NULL DEFAULT (datetime('now')))"
-    )
     had = version(connection)
     if had > len(MIGRATIONS):
         raise StoreError(
@@ -136,6 +132,10 @@ def migrate(connection: sqlite3.Connection) -> int:
 
 
 def version(connection: sqlite3.Connection) -> int:
-    """Return the schema version of a database; 0 for an empty one."""
+    """Return the schema version of a database; 0 for an empty one, which is prepared to have one."""
+    connection.execute(
+        "CREATE TABLE IF NOT EXISTS migrations ("
+        "version INTEGER PRIMARY KEY, name TEXT NOT NULL, applied_at TEXT NOT NULL DEFAULT (datetime('now')))"
+    )
     (newest,) = connection.execute("SELECT COALESCE(MAX(version), 0) FROM migrations").fetchone()
     return int(newest)

@@ -18,14 +18,19 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+import structlog
+
 from xds_server.errors import StoreError, cut
 from xds_server.model.audit import EventPage, EventQuery
 from xds_server.model.ids import NetworkID, ProfileID
 from xds_server.private_files import make_folder, tighten
 from xds_server.store import codec, events, schema
+from xds_server.store.backup import keep_before_migration
 from xds_server.store.base import Changes, Contents, IdempotencyRecord
 from xds_server.store.codec_time import time_from, time_to
 from xds_server.store.same_file import SameFile
+
+log = structlog.get_logger(__name__)
 
 DAMAGED = "`shadowmesh restore` a backup, or start with another state folder"
 """What to do about a damaged database."""
@@ -131,7 +136,8 @@ class SqliteStore:
         make_folder(self._path.parent)
         for ours in self._path.parent.glob(f"{glob.escape(self._path.name)}*"):
             tighten(ours)
-        self._lock = os.open(self._path.with_name(self._path.name + ".lock"), os.O_CREAT | os.O_RDWR, 0o600)
+        lock = self._path.with_name(self._path.name + ".lock")
+        self._lock = os.open(lock, os.O_CREAT | os.O_RDWR, 0o600)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -152,8 +158,11 @@ class SqliteStore:
                 f"{self._path} is damaged: {cut('; '.join(found), 300)}",
                 hint=DAMAGED,
             )
+        kept = keep_before_migration(db, self._path)
+        if kept is not None:
+            log.info("the database gets a newer schema; a copy of what it was is kept", copy=str(kept))
         schema.migrate(db)
-        self._files = SameFile(self._path)
+        self._files = SameFile(self._path, lock)
 
     def _close(self) -> None:
         connection, self._connection = self._connection, None

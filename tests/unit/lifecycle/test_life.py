@@ -14,6 +14,7 @@ from xds_server.model.profile import ProcessSpec, Variant
 from xds_server.model.shadow import InstanceStatus, ShadowInstance
 from xds_server.model.state import NetworkState
 from xds_server.runtime.base import Usage
+from xds_server.store.base import Contents
 
 RUNNING, PENDING = InstanceStatus.RUNNING, InstanceStatus.PENDING
 STOPPED, FAILED = InstanceStatus.STOPPED, InstanceStatus.FAILED
@@ -294,6 +295,66 @@ async def test_stopping_the_manager_ends_mirroring_then_shadows(managers: Manage
     await managers.stop()
     assert managers.world.log == [("publish",), ("settled",), ("stop", instance.id)]
     await managers.stop()
+
+
+async def test_a_shadow_that_does_not_end_holds_up_no_stop_and_is_ended_by_the_next_manager(
+    managers: Managers, controller: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, instance = await running(managers, controller)
+
+    async def never(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(managers.runtime, "stop", never)
+    await controller.stop(grace=0.05)
+    assert list(managers.world.alive) == [instance.id]
+    rows = (await reopened(managers)).instances
+    assert [(row.status, bool(row.handle)) for row in rows] == [(STOPPED, True)]
+    await managers.start()
+    await until(lambda: not managers.world.alive)
+
+
+async def test_a_start_that_takes_long_holds_up_no_hand_over_and_is_begun_anew(
+    managers: Managers, controller: Controller
+) -> None:
+    managers.runtime.may_start.clear()
+    profile = await created(controller)
+    await controller.stop(keep_shadows=True, keep_mirroring=True, grace=0.05)
+    rows = (await reopened(managers)).instances
+    assert [(row.status, bool(row.handle)) for row in rows] == [(PENDING, False)]
+    await managers.start()
+    await until(lambda: mirrored(managers))
+    assert list(managers.world.alive) == [shadow(managers, profile).id]
+
+
+async def test_a_deletion_under_way_holds_up_no_hand_over_and_is_finished(
+    managers: Managers, controller: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    profile, _ = await running(managers, controller)
+
+    async def never(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(managers.runtime, "stop", never)
+    deletion = asyncio.create_task(controller.delete_profile("shop", profile))
+    await settle()
+    await controller.stop(keep_shadows=True, keep_mirroring=True, grace=0.05)
+    deletion.cancel()
+    await asyncio.gather(deletion, return_exceptions=True)
+    managers.renew()
+    again = await managers.start()
+    await until(lambda: not managers.world.alive)
+    await until(lambda: not managers.controller._jobs)
+    assert await again.profiles("shop") == []
+
+
+async def reopened(managers: Managers) -> Contents:
+    """Return what a new manager, which is not started, finds on the disk."""
+    managers.renew()
+    await managers.store.open()
+    contents = await managers.store.load()
+    await managers.store.close()
+    return contents
 
 
 async def test_stopping_the_manager_can_keep_the_shadows(managers: Managers, controller: Controller) -> None:

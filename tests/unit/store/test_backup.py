@@ -17,9 +17,11 @@ import pytest
 from tests.unit.lifecycle.fakes import a_network
 from tests.unit.store.test_sqlite import ALL, NETWORK
 from xds_server.errors import ConflictError, InvalidError, NotFoundError, ShadowmeshError, StoreError
+from xds_server.model.audit import AuditEvent, AuditKind, EventQuery, Who
 from xds_server.model.ids import NetworkID
-from xds_server.store.backup import back_up, restore
+from xds_server.store.backup import UNKNOWN, back_up, restore
 from xds_server.store.base import Changes, Contents
+from xds_server.store.schema import MIGRATIONS
 from xds_server.store.sqlite import SqliteStore
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
@@ -293,3 +295,76 @@ async def test_a_crash_between_the_steps_of_a_restore_leaves_the_old_database_wh
         with pytest.raises(KeyboardInterrupt):
             restore(target, database, now=NOW)
     assert await contents(database) == newest
+
+
+async def test_numbers_of_events_never_come_back_and_the_trail_says_what_was_restored(
+    store: SqliteStore, database: Path, target: Path
+) -> None:
+    query = EventQuery(network_id=NETWORK.id)
+    back_up(database, target)
+    made = AuditEvent(network_id=NETWORK.id, network="shop", at=NOW, kind=AuditKind.NETWORK, event="replaced")
+    await store.apply(Changes(events=(made, made)))
+    before = (await store.events(query)).last
+    await store.close()
+    restore(target, database, now=NOW, who=Who(name="anna"), why="ticket 7")
+    again = SqliteStore(database)
+    await again.open()
+    page = await again.events(replace(query, after=before))
+    ((number, event),) = page.events
+    assert number == before + 1
+    assert (event.event, event.who.name, event.why, event.at) == ("restored", "anna", "ticket 7", NOW)
+    assert "restored from backup.db" in event.what
+    await again.close()
+
+
+@pytest.mark.parametrize("was", ["damaged", "missing"])
+async def test_where_nobody_knows_how_many_events_there_were_numbers_jump(
+    store: SqliteStore, database: Path, target: Path, was: str
+) -> None:
+    back_up(database, target)
+    await store.close()
+    if was == "damaged":
+        database.write_bytes(b"rubbish" * 1000)
+    else:
+        database.unlink()
+    restore(target, database, now=NOW)
+    again = SqliteStore(database)
+    await again.open()
+    assert (await again.events(EventQuery(network_id=NETWORK.id))).last > UNKNOWN
+    await again.close()
+
+
+async def test_a_backup_of_an_older_schema_is_restored_with_a_trail(
+    store: SqliteStore, database: Path, target: Path
+) -> None:
+    back_up(database, target)
+    await store.close()
+    older(target)
+    restore(target, database, now=NOW)
+    again = SqliteStore(database)
+    await again.open()
+    assert [e.event for _, e in (await again.events(EventQuery(network_id=NETWORK.id))).events] == ["restored"]
+    await again.close()
+
+
+async def test_a_database_is_copied_before_it_gets_a_newer_schema(store: SqliteStore, database: Path) -> None:
+    saved = await store.load()
+    await store.close()
+    older(database)
+    database.with_name("shadowmesh.db.before-schema-1").write_bytes(b"of an upgrade before")
+    assert await contents(database) == saved
+    copies = sorted(database.parent.glob("*before*"))
+    assert [each.name for each in copies] == [f"shadowmesh.db.before-schema-{len(MIGRATIONS) - 1}"]
+    assert stat.S_IMODE(copies[0].stat().st_mode) == 0o600
+    with closing(sqlite3.connect(copies[0])) as db:
+        assert db.execute("SELECT MAX(version) FROM migrations").fetchone() == (len(MIGRATIONS) - 1,)
+    assert await contents(database) == saved
+    assert sorted(database.parent.glob("*before*")) == copies
+
+
+def older(path: Path) -> None:
+    """Take a database back to the schema before the newest, which is that of the audit trail."""
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("DROP TABLE events")
+        db.execute("DROP TABLE event_counts")
+        db.execute("DELETE FROM migrations WHERE version = ?", (len(MIGRATIONS),))

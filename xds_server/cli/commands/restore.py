@@ -17,6 +17,7 @@ from typing import Annotated
 
 import typer
 
+from xds_server.cli import caller
 from xds_server.cli.keeping import DATABASE, DEFAULT_STATE, State, described
 
 
@@ -26,10 +27,17 @@ def command(
     state: State = DEFAULT_STATE,
 ) -> None:
     """Restore a backup."""
-    from xds_server.store.backup import restore  # noqa: PLC0415 - --help does not wait for it
+    from xds_server.model.audit import Who  # noqa: PLC0415 - --help does not wait for it
+    from xds_server.store.backup import restore  # noqa: PLC0415
 
     database = state / DATABASE
-    done = restore(file, database, now=datetime.now(UTC))
+    done = restore(
+        file,
+        database,
+        now=datetime.now(UTC),
+        who=Who(name=caller.name(), agent="shadowmesh restore"),
+        why=caller.reason(),
+    )
     sys.stdout.write(f"restored {file} to {database}: {described(done.facts)}\n")
     if done.kept is not None:
         sys.stdout.write(f"what was there before is {done.kept}\n")
