@@ -1,6 +1,7 @@
 """Everything the manager knows, in memory: one record a network.
 
-Guarantees: what is here is what the store has, but for an instance's status while an actor is about to record it.
+Guarantees: what is here is what the store has, but for an instance's status while an actor is about to record it, and
+for what is `owed`.
 Not guaranteed: anything across threads; all of it belongs on the event loop.
 """
 
@@ -12,6 +13,7 @@ from typing import Any
 
 from xds_server.errors import NotFoundError
 from xds_server.lifecycle.controls import first_start, why_over
+from xds_server.lifecycle.owed import Owed
 from xds_server.lifecycle.places import Wanted
 from xds_server.lifecycle.rollout import silenced
 from xds_server.model.ids import FaultID, InstanceID, NetworkID, ProfileID
@@ -44,6 +46,8 @@ class NetworkRecord:
     """What is done to instances themselves, as far as is known; nothing is done to the others."""
     calm_since: dict[InstanceID, datetime] = field(default_factory=dict)
     """When the last fault was lifted that was done to an instance itself."""
+    owed: Owed = field(default_factory=Owed)
+    """What is in effect, and not on disk."""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def live_profiles(self) -> list[ShadowingProfile]:
@@ -67,6 +71,14 @@ class NetworkRecord:
                 hint=_known("profiles", [p.name or p.id for p in live]),
             )
         return found
+
+    def owes_deletion(self, profile: str | None) -> bool:
+        """Tell whether the deletion of a profile (by id or name), or None of the network, is not on disk."""
+        if profile is None:
+            return self.owed.network is not None
+        gone = (self.profiles[i] for i in self.owed.ending_profiles if i in self.profiles)
+        live = {name for p in self.live_profiles() for name in (p.id, p.name)}
+        return profile not in live and any(profile in {p.id, p.name} for p in gone)
 
     def instance(self, ref: str) -> ShadowInstance:
         """Return an instance by id. Raises: NotFoundError."""
@@ -190,13 +202,22 @@ class Registry:
         """Return a network by id, also one that is ending; None when there is none."""
         return self._records.get(network)
 
+    def get_by_ref(self, ref: str) -> NetworkRecord | None:
+        """Return a network by id or name, also one that is ending; None when there is none."""
+        return self._records.get(NetworkID(ref)) or self._records.get(self._by_name.get(ref, NetworkID("")))
+
+    def ending(self, ref: str) -> NetworkRecord | None:
+        """Return a network that is ending, by id or name; None: there is none."""
+        record = self.get_by_ref(ref)
+        return record if record is not None and record.ending else None
+
     def taken(self, ref: str) -> bool:
         """Tell whether a name or id is in use, also by a network that is ending."""
         return ref in self._by_name or ref in self._records
 
     def find(self, ref: str) -> NetworkRecord:
         """Return a network by id or name. Raises: NotFoundError."""
-        record = self._records.get(NetworkID(ref)) or self._records.get(self._by_name.get(ref, NetworkID("")))
+        record = self.get_by_ref(ref)
         if record is None or record.ending:
             names = [r.network.name for r in self._records.values() if not r.ending]
             raise NotFoundError(f'there is no network "{ref}"', hint=_known("networks", names))

@@ -1,7 +1,8 @@
 """The state in one SQLite file, written by one thread.
 
 Guarantees: WAL with `synchronous=FULL`, so what `apply` returned from survives a power cut; the file is checked at
-`open` and refused when it is damaged; it is readable by its owner only (variants may carry secrets in `env`).
+`open` and refused when it is damaged; it is readable by its owner only (variants may carry secrets in `env`). A full
+disk keeps nobody from opening and reading it.
 Not guaranteed: speed beyond what `fsync` allows; callers that can wait put several changes in one `apply`.
 
 Why sqlite3 of the standard library and one thread: docs/decisions/0010-sqlite-in-one-thread.md.
@@ -14,6 +15,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -37,6 +39,8 @@ DAMAGED = "`shadowmesh restore` a backup, or start with another state folder"
 MAX_KEYS = 10_000
 """Idempotency keys kept; the oldest go first."""
 
+log = structlog.get_logger(__name__)
+
 _T = TypeVar("_T")
 
 
@@ -49,10 +53,15 @@ class SqliteStore:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._lock_path = path.with_name(path.name + ".lock")
         self._thread: ThreadPoolExecutor | None = None
         self._connection: sqlite3.Connection | None = None
         self._lock: int | None = None
         self._files: SameFile | None = None
+        self._cramped = False
+        """There was no room for the index of the log beside the database; it is in memory."""
+        self.trouble = ""
+        """Why nothing can be written, as the last try has shown; empty: it could."""
 
     async def open(self) -> None:
         """Open the file, bring its schema up to date and check it.
@@ -66,6 +75,8 @@ class SqliteStore:
         except BaseException:
             await self.close()
             raise
+        if self._cramped:
+            self.trouble = f"{self._path}: its disk had no room at the start (make room; what is there is served)"
 
     async def close(self) -> None:
         """Finish what was asked for, close the file, end the thread. Idempotent."""
@@ -83,7 +94,12 @@ class SqliteStore:
 
     async def apply(self, changes: Changes) -> None:
         """Make one step durable, or nothing of it. Raises: StoreError."""
-        await self._call(self._apply, changes)
+        try:
+            await self._call(self._apply, changes)
+        except StoreError as error:
+            self.trouble = str(error)
+            raise
+        self.trouble = ""
 
     async def recall(self, network_id: NetworkID, key: str, *, since: datetime) -> IdempotencyRecord | None:
         """Return what was created under this key at `since` or later. Raises: StoreError."""
@@ -105,7 +121,7 @@ class SqliteStore:
         if self._thread is None:
             raise StoreError("the database is closed")
         # Shielded: a write that was handed to the thread happens, so its caller must not believe that it did not.
-        call = asyncio.get_running_loop().run_in_executor(self._thread, function, *args)
+        call = asyncio.get_running_loop().run_in_executor(self._thread, self._perform, function, *args)
         try:
             return await asyncio.shield(call)
         except asyncio.CancelledError:
@@ -136,8 +152,7 @@ class SqliteStore:
         make_folder(self._path.parent)
         for ours in self._path.parent.glob(f"{glob.escape(self._path.name)}*"):
             tighten(ours)
-        lock = self._path.with_name(self._path.name + ".lock")
-        self._lock = os.open(lock, os.O_CREAT | os.O_RDWR, 0o600)
+        self._lock = os.open(self._lock_path, os.O_CREAT | os.O_RDWR, 0o600)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -146,12 +161,10 @@ class SqliteStore:
                 hint="end that one first, take over from it (serve --take-over), or start with another state folder",
             ) from error
         os.ftruncate(self._lock, 0)
-        os.write(self._lock, _own_identity())  # whom a successor asks to let go
+        with suppress(OSError):  # a full disk: nobody can take over from us, and that is all
+            os.write(self._lock, _own_identity())  # whom a successor asks to let go
         os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
-        self._connection = db = sqlite3.connect(self._path, isolation_level=None, timeout=5.0)
-        db.execute("PRAGMA foreign_keys = ON")
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = FULL")
+        db = self._connect()
         found = [row[0] for row in db.execute("PRAGMA integrity_check (3)")]
         if found != ["ok"]:
             raise StoreError(
@@ -162,10 +175,54 @@ class SqliteStore:
         if kept is not None:
             log.info("the database gets a newer schema; a copy of what it was is kept", copy=str(kept))
         schema.migrate(db)
-        self._files = SameFile(self._path, lock)
+        self._files = SameFile(self._path, self._lock_path)
+
+    def _connect(self) -> sqlite3.Connection:
+        """Open the file; where the disk has no room for what SQLite needs beside it, so that it can at least be read.
+
+        Whoever reads the log needs its index, 32 KiB that are made at each start. SQLite keeps it in memory when nobody
+        else may use the database, which is why this is for a full disk alone, and for no longer than a question takes.
+        """
+        cramped, self._cramped = self._cramped, False
+        try:
+            self._connection = self._connected(alone=False)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF not in {
+                sqlite3.SQLITE_FULL,
+                sqlite3.SQLITE_IOERR,
+                sqlite3.SQLITE_CANTOPEN,
+            }:
+                raise
+            self._connection = self._connected(alone=True)
+            self._cramped = True
+            if not cramped:
+                log.warning("the database can only be read until its disk has room", path=str(self._path))
+        return self._connection
+
+    def _connected(self, *, alone: bool) -> sqlite3.Connection:
+        db = sqlite3.connect(self._path, isolation_level=None, timeout=5.0)
+        try:
+            db.execute("PRAGMA foreign_keys = ON")
+            if alone:
+                db.execute("PRAGMA locking_mode = EXCLUSIVE")
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA synchronous = FULL")
+            db.execute("SELECT count(*) FROM sqlite_master").fetchone()  # opens the log
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+    def _perform(self, function: Callable[..., _T], *args: Any) -> _T:
+        try:
+            return function(*args)
+        finally:
+            if self._cramped and self._connection is not None:  # or nobody else could read it: a backup, for one
+                self._connection.close()
+                self._connection = None
 
     def _close(self) -> None:
-        connection, self._connection = self._connection, None
+        connection, self._connection, self._cramped = self._connection, None, False
         lock, self._lock = self._lock, None
         try:
             if connection is not None:
@@ -198,6 +255,8 @@ class SqliteStore:
 
     def _apply(self, changes: Changes) -> None:
         db = self._database()
+        if self._cramped:
+            raise sqlite3.OperationalError("database or disk is full")
         if self._files is not None:
             self._files.check()
         db.execute("BEGIN IMMEDIATE")
@@ -309,9 +368,13 @@ class SqliteStore:
         return events.network_of(self._database(), ref)
 
     def _database(self) -> sqlite3.Connection:
-        if self._connection is None:
+        if self._connection is not None:
+            return self._connection
+        if not self._cramped:
             raise StoreError("the database is closed")
-        return self._connection
+        db = self._connect()
+        self._files = SameFile(self._path, self._lock_path)
+        return db
 
 
 def _own_identity() -> bytes:

@@ -38,6 +38,7 @@ async def test_a_deleted_profiles_shadow_that_could_not_be_ended_is_ended_later(
     deletion = asyncio.create_task(controller.delete_profile("shop", profile))
     while not deletion.done():
         await managers.clock.advance(1.0)
+        await asyncio.sleep(0.02)  # the disk has a time of its own
     assert instance.id in managers.world.alive
     await managers.clock.advance(2 * EVERY)
     await until(lambda: instance.id not in managers.world.alive)
