@@ -15,9 +15,10 @@ def create_app(
     settings: "HttpSettings",
     *,
     unready: Callable[[], str] | None = None,
+    trouble: Callable[[], str] | None = None,
     fetch: Callable[[str, bytes], tuple[int, bytes]] | None = None,
 ) -> "FastAPI":
     """Return the REST API as an ASGI application; see `api.app.make`."""
     from api.app import make  # noqa: PLC0415 - the command line uses the documents without waiting for FastAPI
 
-    return make(controller, settings, unready=unready, fetch=fetch)
+    return make(controller, settings, unready=unready, trouble=trouble, fetch=fetch)

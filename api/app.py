@@ -23,6 +23,7 @@ def make(
     settings: HttpSettings,
     *,
     unready: Callable[[], str] | None = None,
+    trouble: Callable[[], str] | None = None,
     fetch: Callable[[str, bytes], tuple[int, bytes]] | None = None,
 ) -> FastAPI:
     """Return the application.
@@ -31,6 +32,7 @@ def make(
         controller: answers everything; already started.
         settings: whom to answer.
         unready: says why the manager is not ready (empty: it is), for `/readyz`; always ready when left out.
+        trouble: says what is wrong although the manager serves (empty: nothing), for `/readyz`.
         fetch: answers `POST /v3/discovery:<type>` from path and body with status and body (`protocol.fetch.fetch`
             with its cache and grouping); not offered when left out.
     """
@@ -47,6 +49,7 @@ def make(
     app.state.settings = settings
     app.state.fetch = fetch
     app.state.unready = unready or (lambda: "")
+    app.state.trouble = trouble or (lambda: "")
     parts = (networks, profiles, faults, status, diffs, archive, report, events, health)
     for part in parts:
         app.include_router(part.router)

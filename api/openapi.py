@@ -41,6 +41,10 @@ _PROBLEM = {
                 "properties": {name: {"type": "string"} for name in ("field", "detail", "hint")},
             },
         },
+        "applied": {
+            "type": "boolean",
+            "description": "True: the change is in effect, and not on record yet (`not-recorded`). Absent otherwise.",
+        },
         "log": {"type": "array", "items": {"type": "string"}, "description": "Last lines of a shadow that failed."},
     },
     "examples": [

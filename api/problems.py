@@ -15,7 +15,13 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
-from xds_server.errors import InvalidFieldsError, RuntimeFailedError, ShadowmeshError, UnauthorizedError
+from xds_server.errors import (
+    InvalidFieldsError,
+    RuntimeFailedError,
+    ShadowmeshError,
+    UnauthorizedError,
+    UnrecordedError,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -66,6 +72,7 @@ def problem(
 def of_error(error: ShadowmeshError) -> ProblemResponse:
     """Return the problem document of one of our own errors."""
     headers = {"WWW-Authenticate": 'Bearer realm="shadowmesh"'} if isinstance(error, UnauthorizedError) else None
+    applied = isinstance(error, UnrecordedError)
     if isinstance(error, InvalidFieldsError):
         errors = [{"field": p.field, "detail": p.detail, "hint": p.hint} for p in error.problems]
     elif error.field:
@@ -73,7 +80,16 @@ def of_error(error: ShadowmeshError) -> ProblemResponse:
     else:
         errors = []
     logged = list(error.log) if isinstance(error, RuntimeFailedError) else []
-    return problem(error.status, error.code, str(error), headers=headers, hint=error.hint, errors=errors, log=logged)
+    return problem(
+        error.status,
+        error.code,
+        str(error),
+        headers=headers,
+        hint=error.hint,
+        applied=applied,
+        errors=errors,
+        log=logged,
+    )
 
 
 def of_http(error: HttpProblem) -> ProblemResponse:

@@ -122,8 +122,9 @@ async def manager(
         publisher = Publisher(cache=cache, board=board, collector=collector, settings=settings, wall=clock.wall)
         nodes = make_nodes(settings, now=clock.now)
         stack.push_async_callback(nodes.close)
+        store = SqliteStore(settings.state / DATABASE)
         controller = Controller(
-            store=SqliteStore(settings.state / DATABASE),
+            store=store,
             fleet=nodes.fleet,
             inventory=nodes.inventory,
             publisher=publisher,
@@ -162,7 +163,10 @@ async def manager(
 
         # Takes a while: before Envoys are let in, so that none of them waits for it.
         app = create_app(
-            controller, settings.http, fetch=partial(fetch, cache=cache, grouping=publisher.group_of, printer=as_any)
+            controller,
+            settings.http,
+            trouble=lambda: store.trouble,
+            fetch=partial(fetch, cache=cache, grouping=publisher.group_of, printer=as_any),
         )
         config = uvicorn.Config(app, log_config=None, lifespan="off", access_log=False, ws="none")
         server = uvicorn.Server(config)

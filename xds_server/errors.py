@@ -149,3 +149,9 @@ class StoreError(ShadowmeshError):
 
     code = "store"
     status = 503
+
+
+class UnrecordedError(StoreError):
+    """What took something away is in effect at the Envoys, and the disk did not take it: it is tried until it does."""
+
+    code = "not-recorded"

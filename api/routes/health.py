@@ -20,9 +20,15 @@ async def healthz() -> dict[str, str]:
 
 @router.get("/readyz", response_class=JSONResponse)
 async def readyz(request: Request) -> Response:
-    """The manager has its state and serves Envoys; 503 while it starts or stops."""
+    """The manager has its state and serves Envoys; 503 while it starts or stops.
+
+    With `problem` when it serves and nothing can be recorded (a full disk): no reason to take it from its Envoys.
+    """
     why: str = request.app.state.unready()
-    return problem(503, "unavailable", why) if why else JSONResponse({"status": "ready"})
+    trouble: str = request.app.state.trouble()
+    if why:
+        return problem(503, "unavailable", why)
+    return JSONResponse({"status": "ready", "problem": trouble} if trouble else {"status": "ready"})
 
 
 @router.get("/metrics", response_class=Response)

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from xds_server.stage.mesh import shadowmesh
 pytestmark = [pytest.mark.envoy, pytest.mark.timeout(180)]
 
 PROFILES = "/networks/shop/shadowing/profiles"
+OFF_WITHIN = 2.0
+"""Seconds after which no copy comes any more when somebody has ended the mirroring."""
 MANY = 3000
 """More networks than the disk has room for."""
 
@@ -82,18 +85,19 @@ async def fill_up(stage: Theatre) -> list[str]:
     raise AssertionError("the disk did not get full")
 
 
-async def test_a_full_disk_refuses_writes_and_nothing_else_and_room_is_all_that_it_takes(stage: Theatre) -> None:
+async def test_a_full_disk_refuses_what_adds_and_nothing_else_and_room_is_all_that_it_takes(stage: Theatre) -> None:
     before = stage.manager.process.pid
     async with stage.traffic() as clients:
         profile = await stage.create(name="kept")
         instance = instance_of(profile)
         path = f"{PROFILES}/{profile['profileID']}"
         accepted = await fill_up(stage)
+        fault = {"instanceID": instance, "faultInjectionParameters": {"abort": {"httpStatus": 503, "percentage": 100}}}
         for method, where, body in (
             ("POST", "/networks/shop/shadowing/create", stage.profile_body(name="new", trafficShadowingPercentage=0.0)),
-            ("PATCH", path, {"trafficShadowingPercentage": 0.5}),
-            ("DELETE", path, None),
-            ("DELETE", "/networks/shop", None),
+            ("PATCH", path, {"shadowInstanceTTL": "2h"}),
+            ("PATCH", path, {"trafficShadowingPercentage": 0.0, "shadowInstanceTTL": "2h"}),
+            ("POST", "/networks/shop/shadowing/inject_fault", fault),
         ):
             refused(await asyncio.to_thread(stage.ask, method, where, body))
         # Reads, xDS, mirroring, comparison go on; an Envoy that starts now gets everything.
@@ -139,19 +143,128 @@ async def test_a_full_disk_refuses_writes_and_nothing_else_and_room_is_all_that_
         await goes_on(stage, clients, instance_of(second))
 
 
-async def test_a_deletion_under_way_when_the_disk_gets_full_ends_the_shadow_and_is_finished_later(
+def in_effect(answer: httpx.Response) -> JSON:
+    """Return the problem document of a change that is in effect and that the store did not take."""
+    assert answer.status_code == httpx.codes.SERVICE_UNAVAILABLE, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem: JSON = answer.json()
+    assert problem["type"] == "urn:shadowmesh:problems:not-recorded"
+    assert problem["applied"] is True
+    assert "in effect now" in problem["detail"]
+    assert "room" in problem["hint"]
+    return problem
+
+
+async def no_problem(stage: Theatre) -> None:
+    """Wait until all that happened is on record."""
+
+    async def well() -> bool:
+        return not (await stage.status())["problem"]
+
+    await until(well, "everything is on record")
+
+
+async def told(stage: Theatre, profile: JSON) -> list[str]:
+    """Return what the trail says of a profile, its instances apart."""
+    query = f"/networks/shop/events?profile={profile['profileID']}&kind=profile"
+    return [each["event"] for each in (await stage.acall("GET", query))["items"]]
+
+
+async def test_mirroring_is_ended_at_once_on_a_full_disk_and_that_is_on_record_once_there_is_room(
+    stage: Theatre,
+) -> None:
+    async with stage.traffic() as clients:
+        profile = await stage.create(name="kept")
+        instance, path = instance_of(profile), f"{PROFILES}/{profile['profileID']}"
+        await goes_on(stage, clients, instance)
+        await fill_up(stage)
+        asked = time.monotonic()
+        in_effect(await asyncio.to_thread(stage.ask, "PATCH", path, {"trafficShadowingPercentage": 0.0}))
+        await stage.settled()
+        last = stage.counted(instance)[1] - asked
+        await stage.further(clients, 200)
+        assert stage.counted(instance)[1] - asked < OFF_WITHIN, f"copies went on; {last:.2f} s when it was ACKed"
+        now = await stage.profile(profile["profileID"])
+        assert now["trafficShadowingPercentage"] == 0.0
+        assert "in effect now" in (await stage.status())["problem"]
+        # Asked again it says the same again; what would add is refused.
+        in_effect(await asyncio.to_thread(stage.ask, "PATCH", path, {"trafficShadowingPercentage": 0.0}))
+        refused(await asyncio.to_thread(stage.ask, "PATCH", path, {"trafficShadowingPercentage": 0.5}))
+        stage.free_disk()
+        await no_problem(stage)
+        assert await told(stage, profile) == ["created", "changed"]
+        stage.kill(stage.manager)
+        await asyncio.to_thread(stage.start_manager)
+        after = await stage.profile(profile["profileID"])
+        assert (after["trafficShadowingPercentage"], after["revision"]) == (0.0, now["revision"])
+        count = stage.counted(instance)[0]
+        await stage.further(clients, 200)
+        assert stage.counted(instance)[0] == count
+        await stage.change(profile, trafficShadowingPercentage=1.0)
+        await goes_on(stage, clients, instance)
+
+
+async def test_a_deletion_on_a_full_disk_ends_the_shadow_at_once_and_is_on_record_once_there_is_room(
     stage: Theatre,
 ) -> None:
     async with stage.traffic() as clients:
         profile = await stage.create(name="going")
-        await goes_on(stage, clients, instance_of(profile))
+        instance = instance_of(profile)
+        await goes_on(stage, clients, instance)
         await fill_up(stage)
-        refused(await asyncio.to_thread(stage.ask, "DELETE", f"{PROFILES}/going"))
-        await goes_on(stage, clients, instance_of(profile))
-        stage.free_disk()
-        await stage.delete(profile)
+        asked = time.monotonic()
+        in_effect(await asyncio.to_thread(stage.ask, "DELETE", f"{PROFILES}/going"))
+        assert stage.counted(instance)[1] - asked < OFF_WITHIN
         assert stage.processes() == {}
         assert (await stage.acall("GET", PROFILES))["items"] == []
+        in_effect(await asyncio.to_thread(stage.ask, "DELETE", f"{PROFILES}/going"))
+        stage.free_disk()
+        await no_problem(stage)
+        again = await stage.create(name="going")
+
+        async def gone() -> bool:
+            return await told(stage, profile) == ["created", "deleted", "gone"]
+
+        await until(gone, "the trail tells of its end")
+        stage.kill(stage.manager)
+        await asyncio.to_thread(stage.start_manager)
+        (found,) = (await stage.acall("GET", PROFILES))["items"]
+        assert found["profileID"] == again["profileID"]
+        await goes_on(stage, clients, instance_of(again))
+
+
+@pytest.mark.parametrize("how", ["killed", "ended"])
+async def test_a_manager_starts_on_a_full_disk_and_serves_what_was_on_record(stage: Theatre, how: str) -> None:
+    async with stage.traffic() as clients:
+        profile = await stage.create(name="kept")
+        instance, path = instance_of(profile), f"{PROFILES}/{profile['profileID']}"
+        await goes_on(stage, clients, instance)
+        if how == "killed":
+            await fill_up(stage)
+            in_effect(await asyncio.to_thread(stage.ask, "PATCH", path, {"trafficShadowingPercentage": 0.0}))
+            stage.kill(stage.manager)
+        else:
+            assert await asyncio.to_thread(stage.end, stage.manager) == 0
+            assert not (stage.state / "shadowmesh.db-shm").exists()
+        stage.fill_disk()
+        await asyncio.to_thread(stage.start_manager)
+        assert "full" in httpx.get(f"{stage.url}/readyz", trust_env=False).json()["problem"] or how == "ended"
+        late = stage.start_envoy("late", listen={name: stage.household.free_port() for name in stage.listens})
+        async with stage.traffic(proxy=late) as others:
+            await stage.further(others, 100)
+        body = stage.profile_body(name="new")
+        refused(await asyncio.to_thread(stage.ask, "POST", "/networks/shop/shadowing/create", body))
+        assert "full" in httpx.get(f"{stage.url}/readyz", trust_env=False).json()["problem"]
+        now = await stage.profile(profile["profileID"])
+        # As the answer said: what was not on record is forgotten, and mirroring is back.
+        assert now["trafficShadowingPercentage"] == 1.0
+        if how == "killed":
+            assert instance_of(now) == instance
+            await goes_on(stage, clients, instance)
+        stage.end(late.child)
+        stage.free_disk()
+        await stage.create(name="second", trafficShadowingPercentage=0.0)
+        assert httpx.get(f"{stage.url}/readyz", trust_env=False).json() == {"status": "ready"}
 
 
 def overwrite(database: Path) -> None:
@@ -222,7 +335,7 @@ async def test_a_database_spoilt_in_use_refuses_writes_and_says_so_while_copies_
         saved = await asyncio.to_thread(run, stage, "backup", str(copy))
         assert saved.returncode == 0, saved.stderr
         spoil(database)
-        problem = refused(await asyncio.to_thread(stage.ask, "PATCH", path, {"trafficShadowingPercentage": 0.5}))
+        problem = refused(await asyncio.to_thread(stage.ask, "PATCH", path, {"shadowInstanceTTL": "2h"}))
         assert told in problem["detail"]
         assert "shadowmesh restore" in problem["hint"]
         assert (await stage.profile(profile["profileID"]))["trafficShadowingPercentage"] == 1.0

@@ -28,6 +28,7 @@ from xds_server.errors import (
     StoreError,
     UnauthorizedError,
     UnavailableError,
+    UnrecordedError,
     cut,
 )
 
@@ -44,6 +45,7 @@ _KINDS: tuple[type[ShadowmeshError], ...] = (
     UnavailableError,
     RuntimeFailedError,
     StoreError,
+    UnrecordedError,
 )
 _BY_CODE = {kind.code: kind for kind in _KINDS}
 _HINT = "start one with `shadowmesh serve`, or set --server / SHADOWMESH_SERVER"

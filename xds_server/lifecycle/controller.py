@@ -1,6 +1,7 @@
 """The manager's front desk: every question and every change of networks, profiles, instances and faults comes here.
 
-Guarantees: what a method accepted is on disk before it returns; what it refused left nothing behind; a caller that goes
+Guarantees: what a method accepted is on disk before it returns, or UnrecordedError says that it is not, and that it is
+in effect; what it refused left nothing behind; a caller that goes
 away does not leave a change half made. Changes of one network happen one after another, those of different networks
 side by side. The original's resources never depend on a shadow: whatever goes wrong with one, Envoys keep the last good
 configuration.
@@ -21,6 +22,7 @@ from xds_server.config import Settings
 from xds_server.errors import StoreError, UnavailableError
 from xds_server.lifecycle.answers import Answers
 from xds_server.lifecycle.archive import Archive
+from xds_server.lifecycle.books import Books, unfinished
 from xds_server.lifecycle.clock import Clock
 from xds_server.lifecycle.context import Context, check_open
 from xds_server.lifecycle.deadlines import Deadlines
@@ -102,6 +104,7 @@ class Controller:
         self._registry = Registry()
         trail = Trail(store, clock)
         self._deadlines = Deadlines(clock=clock, due=self._due)
+        untaken = Unfinished(clock)
         parts = Parts(
             store=trail,
             fleet=fleet,
@@ -112,7 +115,8 @@ class Controller:
             registry=self._registry,
             deadlines=self._deadlines,
             places=Places(inventory=inventory, envoys=self._spots, clock=clock),
-            unfinished=Unfinished(clock),
+            unfinished=untaken,
+            books=Books(trail, self._registry, untaken),
         )
         self._shadows = Shadows(parts)
         summaries = Summaries(clock=clock, store=trail, collector=collector, profiles=partial(live_ids, self._registry))
@@ -220,13 +224,26 @@ class Controller:
         return await self._to_the_end(self._networks.replace(record, network, if_match=if_match))
 
     async def delete_network(self, ref: str, *, if_match: int | None = None) -> None:
-        """End all its shadows, then take it from its Envoys. Returns when done. Raises: NotFoundError, StaleError."""
+        """End all its shadows, then take it from its Envoys. Returns when done.
+
+        Raises: NotFoundError, StaleError, UnrecordedError (its shadows are ended, and that is not on record yet).
+        """
+        ending = self._registry.ending(ref)
+        if ending is not None and ending.owed.network is not None:
+            await self._to_the_end(self._settle(ending))  # whoever asks again is told the same again
         record = self._registry.find(ref)
         await self._to_the_end(self._delete_network(record, if_match=if_match))
 
+    async def _settle(self, record: NetworkRecord) -> None:
+        async with record.lock:
+            await self._context.parts.books.settle(record)
+
     async def _delete_network(self, record: NetworkRecord, *, if_match: int | None) -> None:
         await self._networks.begin_deletion(record, if_match=if_match)
-        await self._finish_network(record)
+        try:
+            await self._finish_network(record)
+        except StoreError as error:
+            raise unfinished(error) from error
 
     async def _finish_network(self, record: NetworkRecord) -> None:
         work = partial(self._networks.finish_deletion, record)
@@ -275,19 +292,26 @@ class Controller:
         Percentage 0 ends the mirroring and leaves the instances to their TTL; a raised one, or a raised weight, makes
         an instance of each variant that has none. While its steps are under way, they alone decide over both.
 
-        Raises: NotFoundError, StaleError, InvalidError, ConflictError, UnavailableError.
+        Raises: NotFoundError, StaleError, InvalidError, ConflictError, UnavailableError, UnrecordedError (it only takes
+            away, is in effect, and the disk has not taken it).
         """
         record = self._registry.find(ref)
         work = self._profiles.change(record, profile, change, if_match=if_match)
         return self._answers.view(record, await self._to_the_end(work))
 
     async def delete_profile(self, ref: str, profile: str, *, if_match: int | None = None) -> None:
-        """Mirroring off, shadows ended, profile gone; returns when done. Raises: NotFoundError, StaleError."""
+        """Mirroring off, shadows ended, profile gone; returns when done.
+
+        Raises: NotFoundError, StaleError, UnrecordedError (it is off and ended, and that is not on record yet).
+        """
         await self._to_the_end(self._delete_profile(self._registry.find(ref), profile, if_match=if_match))
 
     async def _delete_profile(self, record: NetworkRecord, profile: str, *, if_match: int | None) -> None:
         ending = await self._profiles.begin_deletion(record, profile, if_match=if_match)
-        await self._finish_profile(record, ending.id)
+        try:
+            await self._finish_profile(record, ending.id)
+        except StoreError as error:
+            raise unfinished(error) from error
 
     async def _finish_profile(self, record: NetworkRecord, profile: ProfileID) -> None:
         work = partial(self._profiles.finish_deletion, record, profile)
@@ -317,7 +341,7 @@ class Controller:
         return list(self._registry.find(ref).faults.values())
 
     async def lift_fault(self, ref: str, fault_id: FaultID | str) -> None:
-        """Take a fault away before its time. Raises: NotFoundError."""
+        """Take a fault away before its time. Raises: NotFoundError, UnrecordedError (lifted, and not on record yet)."""
         await self._to_the_end(self._lift(self._registry.find(ref), fault_id))
 
     async def _lift(self, record: NetworkRecord, fault: str) -> None:
@@ -410,7 +434,8 @@ class Controller:
             record.trouble = str(error)
             self._context.parts.unfinished.note(what, partial(self._finish, record, what, work))
             raise
-        record.trouble = ""
+        if not record.owed:
+            record.trouble = ""
 
     def _spots(self, network: NetworkID) -> Iterator[Spot]:
         for node in self._board.connected(self._publisher.groups(network)):

@@ -9,14 +9,14 @@ import math
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
-from functools import partial
 from uuid import uuid4
 
 import structlog
 
-from xds_server.errors import ConflictError, InvalidError, NotFoundError, ShadowmeshError, StoreError
+from xds_server.errors import ConflictError, InvalidError, NotFoundError, ShadowmeshError, UnrecordedError
 from xds_server.lifecycle.disturbances import Disturbances
 from xds_server.lifecycle.entries import of_fault
+from xds_server.lifecycle.owed import Owed
 from xds_server.lifecycle.registry import NetworkRecord
 from xds_server.lifecycle.shadows import Parts
 from xds_server.lifecycle.validation import MAX_FAULTS, MAX_TTL
@@ -94,7 +94,7 @@ class Faults:
         fault = new_fault(target.id, parameters, now=self._parts.clock.now(), duration=duration)
         self._parts.publisher.check(_with(record, fault).state())
         told = of_fault(record, fault, "injected", at=self._parts.clock.now())
-        await self._parts.store.apply(Changes(faults=(fault,), events=(told,)))
+        await self._parts.books.apply(record, Changes(faults=(fault,), events=(told,)))
         if record.instances[target.id].ended:  # it ended while this was written
             await self._drop(record, fault, "lifted", why="its instance ended meanwhile")
             raise _ended(record.instances[target.id])
@@ -121,6 +121,7 @@ class Faults:
 
         Raises:
             NotFoundError: there is none, or its time is over.
+            UnrecordedError: it is lifted, and that is not on record yet.
         """
         found = record.faults.get(FaultID(fault))
         if found is None:
@@ -158,29 +159,23 @@ class Faults:
         return None
 
     async def finish(self, record: NetworkRecord, fault: Fault) -> None:
-        """Lift what is over from its instance, and from disk; the caller holds the network's lock. Raises: StoreError.
+        """Lift what is over from its instance, and from disk; the caller holds the network's lock.
 
-        A lift that fails is tried again later.
+        What fails is tried again later.
         """
-        if fault.id not in record.faults:
-            await self._drop(record, fault, "over", why=OVER)
-            return
         try:
-            await self.lift(record, fault.id, event="over", why=OVER)
-        except StoreError:
-            raise
+            if fault.id in record.faults:
+                await self.lift(record, fault.id, event="over", why=OVER)
+            else:
+                await self._drop(record, fault, "over", why=OVER)
+        except UnrecordedError:
+            pass  # the books have said so, and see to it
         except ShadowmeshError as error:
             log.warning("a fault could not be lifted yet", fault=fault.id, error=str(error))
 
     async def _drop(self, record: NetworkRecord, fault: Fault, event: str, *, why: str) -> None:
         told = of_fault(record, fault, event, at=self._parts.clock.now(), why=why)
-        changes = Changes(drop_faults=(fault.id,), events=(told,))
-        try:
-            await self._parts.store.apply(changes)
-        except StoreError:
-            # It is lifted, and nobody can lift it once more: or the next manager would find it in force.
-            self._parts.unfinished.note(FAULT_KEY + fault.id, partial(self._parts.store.apply, changes))
-            raise
+        await self._parts.books.taken(record, Owed(faults={fault.id: None}, events=[told]))
 
     def _gone(self, record: NetworkRecord, fault: FaultID) -> None:
         record.faults.pop(fault, None)

@@ -1,17 +1,19 @@
 """Create, replace and delete virtual networks.
 
 Guarantees: everything is checked before anything is stored; a deletion is on disk before a shadow is touched, so
-a crash in the middle of it is finished by the next start.
+a crash in the middle of it is finished by the next start. A disk that does not take it keeps no shadow mirrored to.
 Not guaranteed: that Envoys have let go of a deleted network when `finish` returns; they are told.
 """
 
 import asyncio
+import contextlib
 from dataclasses import replace
 from uuid import uuid4
 
-from xds_server.errors import ConflictError, InvalidError
+from xds_server.errors import ConflictError, InvalidError, UnrecordedError
 from xds_server.lifecycle.context import Context, check_open, check_revision
 from xds_server.lifecycle.entries import in_words, network_changes, of_network
+from xds_server.lifecycle.owed import Owed
 from xds_server.lifecycle.registry import NetworkRecord
 from xds_server.lifecycle.transitions import Event
 from xds_server.lifecycle.validation import check_network, check_replacement
@@ -88,7 +90,7 @@ class Networks:
             changes = network_changes(before, after)
             now = self._parts.clock.now()
             told = of_network(after, "replaced", at=now, detail=in_words(changes), changes=changes)
-            await self._parts.store.apply(Changes(networks=(after,), events=(told,)))
+            await self._parts.books.apply(record, Changes(networks=(after,), events=(told,)))
             record.network = after
             self._context.shadows.post(
                 [i for i in record.instances.values() if _changed(before, after, i.component_name)],
@@ -98,25 +100,35 @@ class Networks:
             return after
 
     async def begin_deletion(self, record: NetworkRecord, *, if_match: int | None) -> None:
-        """Accept a deletion; from now on nobody finds the network. Raises: StaleError, StoreError."""
+        """Accept a deletion; from now on nobody finds the network, and nothing is mirrored. Raises: StaleError.
+
+        If the disk does not take it, it is owed, and carried out.
+        """
         async with record.lock:
             check_open(record)
             check_revision(record.network.revision, if_match, what=f'network "{record.network.name}"')
             now = self._parts.clock.now()
             told = of_network(record.network, "deleted", at=now, detail="its shadows are ended first")
-            await self._parts.store.apply(Changes(ending_networks=(record.network.id,), events=(told,)))
             record.ending = True
             record.ending_profiles.update(record.profiles)
             self._context.shadows.post(list(record.instances.values()), Event.NETWORK_DELETED)
             self._parts.publisher.publish(record.state())
+            # Before a shadow is touched: its actor records first, and waits for our lock.
+            with contextlib.suppress(UnrecordedError):
+                await self._parts.books.taken(record, Owed(network=record.network.id, events=[told]))
 
     async def finish_deletion(self, record: NetworkRecord) -> None:
-        """Wait until the shadows of an ending network are gone, then forget it. Raises: StoreError."""
+        """Wait until the shadows of an ending network are gone, then forget it. Raises: StoreError.
+
+        Envoys have the original as long as the deletion is not on record: the next manager may serve it again.
+        """
         await self._context.shadows.gone(list(record.instances.values()))
-        self._parts.publisher.withdraw(record.network.id)
-        told = of_network(record.network, "gone", at=self._parts.clock.now())
-        await self._parts.store.apply(Changes(drop_networks=(record.network.id,), events=(told,)))
-        self._parts.registry.remove(record)
+        async with record.lock:
+            await self._parts.books.settle(record)
+            self._parts.publisher.withdraw(record.network.id)
+            told = of_network(record.network, "gone", at=self._parts.clock.now())
+            await self._parts.books.apply(record, Changes(drop_networks=(record.network.id,), events=(told,)))
+            self._parts.registry.remove(record)
         for instance in record.instances:
             self._context.shadows.sampler.drop(instance)
         for profile in record.profiles:

@@ -7,23 +7,26 @@
     duplicateRequest         in the Envoy, once the instance is Running and published
 
 Guarantees: everything is checked before anything is stored, and one transaction holds a profile with its instances and
-faults: nothing is ever half created. A deletion is on disk before the first shadow is touched.
+faults: nothing is ever half created. A deletion is on disk before the first shadow is touched. What only takes away is
+in effect whether the disk takes it or not (`books`).
 Not guaranteed: that instances are Running when `create` returns.
 """
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import uuid4
 
-from xds_server.errors import ConflictError, InvalidError
+from xds_server.errors import ConflictError, InvalidError, UnrecordedError
 from xds_server.lifecycle.context import Context, check_open, check_revision
 from xds_server.lifecycle.controls import expiry, first_start, missing, with_control
 from xds_server.lifecycle.entries import created_instance, in_words, of_profile, profile_changes, sent
 from xds_server.lifecycle.faults import profile_faults
+from xds_server.lifecycle.owed import Owed
 from xds_server.lifecycle.places import Wanted
 from xds_server.lifecycle.registry import NetworkRecord
-from xds_server.lifecycle.rollout import begun, gives_more, sends, under_way
+from xds_server.lifecycle.rollout import begun, gives_more, only_takes, sends, under_way
 from xds_server.lifecycle.splits import check_beside, check_split, check_weights_now
 from xds_server.lifecycle.transitions import Event
 from xds_server.lifecycle.validation import check_new_profile, check_percentage, check_ttl
@@ -97,7 +100,8 @@ class Profiles:
             async with self._parts.places.reserved(wanted, [v.spec for v in variants]) as nodes:
                 instances = self._pending(created, variants, nodes)
                 faults = profile_faults(created, instances, now=now)
-                await self._parts.store.apply(
+                await self._parts.books.apply(
+                    record,
                     Changes(
                         profiles=(created,),
                         instances=instances,
@@ -107,7 +111,7 @@ class Profiles:
                             of_profile(record, created, "created", at=now, detail=sent(created)),
                             *self._starts(record, created, instances),
                         ),
-                    )
+                    ),
                 )
                 record.profiles[created.id] = created
                 self._take(record, instances, faults)
@@ -124,6 +128,7 @@ class Profiles:
 
         Raises:
             NotFoundError, StaleError, InvalidError, ConflictError, UnavailableError, StoreError.
+            UnrecordedError: it only takes away, is in effect, and the disk has not taken it.
         """
         async with record.lock:
             check_open(record)
@@ -132,6 +137,8 @@ class Profiles:
             _check_free(before, change)
             same = _changed(before, change)
             if same == before:
+                if before.id in record.owed.profiles:  # as it is to be, and whoever asks again is told the same again
+                    await self._parts.books.settle(record)
                 return before
             after = replace(same, revision=before.revision + 1)
             raised = gives_more(before, after)
@@ -170,6 +177,7 @@ class Profiles:
 
         Raises:
             InvalidError, ConflictError, UnavailableError, StoreError.
+            UnrecordedError: it only takes away, is in effect, and the disk has not taken it.
         """
         of_it = record.instances_of(after.id)
         variants = missing(after, of_it, now=self._parts.clock.now()) if start and sends(after) else ()
@@ -177,6 +185,9 @@ class Profiles:
         wanted = Wanted(record.network.id, component, after.placement)
         async with self._parts.places.reserved(wanted, [v.spec for v in variants]) as nodes:
             new = self._pending(after, variants, nodes, first=first_start(after, of_it))
+            if not new and not anew and only_takes(before, after):
+                await self._take_away(record, before, after, told=told, acted=acted)
+                return
             starts = self._starts(record, after, new)
             more = replace(self._judged(after.id, acted, anew=anew), events=(told, *starts))
             await self._write_change(record, before, after, new, more)
@@ -185,6 +196,34 @@ class Profiles:
         if anew:
             self._context.measures.restart(after.id)
 
+    async def _take_away(
+        self,
+        record: NetworkRecord,
+        before: ShadowingProfile,
+        after: ShadowingProfile,
+        *,
+        told: AuditEvent,
+        acted: Acted | None,
+    ) -> None:
+        """Make a profile less than it is: Envoys first, then the disk. Raises: UnrecordedError (it is in effect)."""
+        changed = self._changes_of(record, before, after, ())
+        owed = Owed(
+            profiles={after.id: None},
+            instances={i.id: None for i in changed.instances},
+            faults=dict.fromkeys(changed.drop_faults),
+            events=[told],
+        )
+        verdicts = self._context.verdicts
+        if acted is not None:
+            verdicts.did(after.id, acted)
+            owed.verdicts[after.id] = lambda: verdicts.row(after.id, verdicts.acted(after.id))
+        self._adopt(record, after, changed)
+        self._parts.publisher.publish(record.state())
+        try:
+            await self._parts.books.taken(record, owed)
+        finally:
+            self._tell_actors(record, before, after, changed)
+
     def _judged(self, profile: ProfileID, acted: Acted | None, *, anew: bool) -> Changes:
         """Return what is written of the judgement."""
         verdicts = {} if acted is None else {profile: self._context.verdicts.row(profile, acted, anew=anew)}
@@ -192,18 +231,26 @@ class Profiles:
         return Changes(verdicts=verdicts, summaries=summaries)
 
     async def begin_deletion(self, record: NetworkRecord, ref: str, *, if_match: int | None) -> ShadowingProfile:
-        """Accept a deletion; mirroring is off when this returns. Raises: NotFoundError, StaleError, StoreError."""
+        """Accept a deletion; mirroring is off when this returns. Raises: NotFoundError, StaleError.
+
+        If the disk does not take it, it is owed, and carried out. Whoever asks for it again meanwhile gets
+        UnrecordedError.
+        """
         async with record.lock:
             check_open(record)
+            if any(i in record.profiles and ref in {i, record.profiles[i].name} for i in record.owed.ending_profiles):
+                await self._parts.books.settle(record)
             profile = record.profile(ref)
             check_revision(profile.revision, if_match, what=f'profile "{profile.name or profile.id}"')
             now = self._parts.clock.now()
             told = of_profile(record, profile, "deleted", at=now, detail="its shadows are ended first")
-            await self._parts.store.apply(Changes(ending_profiles=(profile.id,), events=(told,)))
             record.ending_profiles.add(profile.id)
             self._context.summaries.linger(profile.id)
             self._context.shadows.post(record.instances_of(profile.id), Event.PROFILE_DELETED)
             self._parts.publisher.publish(record.state())
+            # Before a shadow is touched: its actor records first, and waits for our lock.
+            with contextlib.suppress(UnrecordedError):
+                await self._parts.books.taken(record, Owed(ending_profiles={profile.id: None}, events=[told]))
             return profile
 
     async def finish_deletion(self, record: NetworkRecord, profile: ProfileID) -> None:
@@ -214,6 +261,7 @@ class Profiles:
         instances = record.instances_of(profile)
         await self._context.shadows.gone(instances)
         async with record.lock:
+            await self._parts.books.settle(record)
             verdict = self._context.verdicts.of(profile)
             ending, now = record.profiles[profile], self._parts.clock.now()
             told = of_profile(record, ending, "gone", at=now)
@@ -339,6 +387,23 @@ class Profiles:
         new: tuple[ShadowInstance, ...],
         more: Changes,
     ) -> None:
+        changed = self._changes_of(record, before, after, new)
+        await self._parts.books.apply(
+            record, replace(changed, summaries=more.summaries, verdicts=more.verdicts, events=more.events)
+        )
+        self._adopt(record, after, changed)
+        self._tell_actors(record, before, after, changed)
+        self._take(record, new, [f for f in changed.faults if f.instance_id not in _ended(record)])
+        self._parts.publisher.publish(record.state())
+
+    def _changes_of(
+        self,
+        record: NetworkRecord,
+        before: ShadowingProfile,
+        after: ShadowingProfile,
+        new: tuple[ShadowInstance, ...],
+    ) -> Changes:
+        """Return the rows of a change."""
         now = self._parts.clock.now()
         live = [i for i in record.instances_of(after.id) if not i.ended]
         first = first_start(after, record.instances_of(after.id))
@@ -350,26 +415,34 @@ class Profiles:
         other_faults = after.faults != before.faults
         dropped = [f for i in live for f in record.faults_of(i.id) if f.from_profile] if other_faults else []
         added = profile_faults(after, [*live, *new] if other_faults else new, now=now)
-        await self._parts.store.apply(
-            replace(
-                more,
-                profiles=(after,),
-                instances=(*moved, *new),
-                faults=tuple(added),
-                drop_faults=tuple(f.id for f in dropped),
-            )
+        return Changes(
+            profiles=(after,),
+            instances=(*moved, *new),
+            faults=tuple(added),
+            drop_faults=tuple(f.id for f in dropped),
         )
+
+    def _adopt(self, record: NetworkRecord, after: ShadowingProfile, changed: Changes) -> None:
+        """Take the rows of a change into memory, but for new ones."""
         record.profiles[after.id] = after
-        for fault in dropped:
-            record.faults.pop(fault.id, None)
-        for instance in moved:
+        for fault in changed.drop_faults:
+            record.faults.pop(fault, None)
+        for instance in changed.instances:
             # Field by field: its status may have changed while this was written.
-            self._context.shadows.reschedule(record.update(instance.id, expires_at=instance.expires_at))
-        self._take(record, new, [f for f in added if f.instance_id not in _ended(record)])
+            if instance.id in record.instances:
+                record.update(instance.id, expires_at=instance.expires_at)
+
+    def _tell_actors(
+        self, record: NetworkRecord, before: ShadowingProfile, after: ShadowingProfile, changed: Changes
+    ) -> None:
+        """Let a change happen to the instances that were there before it."""
+        for instance in changed.instances:
+            if instance.id in record.instances:
+                self._context.shadows.reschedule(record.instances[instance.id])
         if after.percentage != before.percentage:
+            live = [i for i in record.instances_of(after.id) if not i.ended]
             event = Event.PERCENTAGE_RAISED if after.percentage > before.percentage else Event.PERCENTAGE_LOWERED
             self._context.shadows.post(live, Event.PERCENTAGE_ZERO if after.percentage == 0 else event)
-        self._parts.publisher.publish(record.state())
 
     def _take(self, record: NetworkRecord, instances: Sequence[ShadowInstance], faults: Sequence[Fault]) -> None:
         record.instances.update({i.id: i for i in instances})

@@ -1,6 +1,7 @@
 """Everything the manager knows, in memory: one record a network.
 
-Guarantees: what is here is what the store has, but for an instance's status while an actor is about to record it.
+Guarantees: what is here is what the store has, but for an instance's status while an actor is about to record it, and
+for what is `owed`.
 Not guaranteed: anything across threads; all of it belongs on the event loop.
 """
 
@@ -12,6 +13,7 @@ from typing import Any
 
 from xds_server.errors import NotFoundError
 from xds_server.lifecycle.controls import first_start, why_over
+from xds_server.lifecycle.owed import Owed
 from xds_server.lifecycle.places import Wanted
 from xds_server.lifecycle.rollout import silenced
 from xds_server.model.ids import FaultID, InstanceID, NetworkID, ProfileID
@@ -44,6 +46,8 @@ class NetworkRecord:
     """What is done to instances themselves, as far as is known; nothing is done to the others."""
     calm_since: dict[InstanceID, datetime] = field(default_factory=dict)
     """When the last fault was lifted that was done to an instance itself."""
+    owed: Owed = field(default_factory=Owed)
+    """What is in effect, and not on disk."""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def live_profiles(self) -> list[ShadowingProfile]:
@@ -189,6 +193,11 @@ class Registry:
     def get(self, network: NetworkID) -> NetworkRecord | None:
         """Return a network by id, also one that is ending; None when there is none."""
         return self._records.get(network)
+
+    def ending(self, ref: str) -> NetworkRecord | None:
+        """Return a network that is ending, by id or name; None: there is none."""
+        record = self._records.get(NetworkID(ref)) or self._records.get(self._by_name.get(ref, NetworkID("")))
+        return record if record is not None and record.ending else None
 
     def taken(self, ref: str) -> bool:
         """Tell whether a name or id is in use, also by a network that is ending."""

@@ -2,18 +2,21 @@
 
 Guarantees: when `restore` returns, every instance has a status that was checked against the world (a look that takes
 longer than `LOOK_TIMEOUT` counts as dead), so the first thing an Envoy is served is what it had before. Half-done work
-(a start without a handle, an end that was not finished, a deletion) is taken up by the actors.
+(a start without a handle, an end that was not finished, a deletion) is taken up by the actors. A disk that takes nothing
+is no reason not to start.
 Not guaranteed: that half-done work is finished when it returns.
 """
 
 import asyncio
+import contextlib
 
 import structlog
 
-from xds_server.errors import ShadowmeshError
+from xds_server.errors import ShadowmeshError, UnrecordedError
 from xds_server.lifecycle.actor import Actor
 from xds_server.lifecycle.disturbances import Disturbances, together
 from xds_server.lifecycle.entries import of_fault, of_instance
+from xds_server.lifecycle.owed import Owed
 from xds_server.lifecycle.registry import NetworkRecord
 from xds_server.lifecycle.shadows import Parts, Shadows
 from xds_server.lifecycle.transitions import Event
@@ -21,7 +24,7 @@ from xds_server.model.ids import InstanceID, NetworkID
 from xds_server.model.shadow import InstanceStatus, ShadowInstance
 from xds_server.runtime.base import CALM, Condition, Life, Runtime
 from xds_server.runtime.fleet import kind_of
-from xds_server.store.base import Changes, Contents
+from xds_server.store.base import Contents
 
 log = structlog.get_logger(__name__)
 
@@ -50,31 +53,38 @@ def fill(contents: Contents, parts: Parts) -> None:
         homes[fault.instance_id].faults[fault.id] = fault
 
 
-def _take_dead_faults(parts: Parts) -> Changes:
-    """Forget the faults whose time, or whose instance, was over while the manager was away; return what is written.
+async def _take_dead_faults(parts: Parts) -> None:
+    """Forget the faults whose time, or whose instance, was over while the manager was away.
 
     What they did to instances themselves is noted, and lifted by the first look at them.
     """
     now = parts.clock.now()
-    dead, told = [], []
     for record in parts.registry:
+        owed = Owed()
         for instance in record.instances.values():
             if not instance.ended and (done := together(record.faults_of(instance.id))) != CALM:
                 record.disturbed[instance.id] = done
         for fault in list(record.faults.values()):
             over = fault.expires_at is not None and fault.expires_at <= now
             if over or record.instances[fault.instance_id].ended:
-                dead.append(record.faults.pop(fault.id).id)
+                owed.faults[record.faults.pop(fault.id).id] = None
                 if not fault.from_profile:
                     why = "its time was over while the manager was away" if over else "its instance ended"
-                    told.append(of_fault(record, fault, "over", at=now, why=why))
-    return Changes(drop_faults=tuple(dead), events=tuple(told))
+                    owed.events.append(of_fault(record, fault, "over", at=now, why=why))
+        await _write(parts, record, owed)
+
+
+async def _write(parts: Parts, record: NetworkRecord, owed: Owed) -> None:
+    """Write it, now or later: a full disk keeps no manager from serving what was on it."""
+    async with record.lock:
+        with contextlib.suppress(UnrecordedError):
+            await parts.books.taken(record, owed)
 
 
 async def restore(parts: Parts, shadows: Shadows) -> list[Actor]:
     """Look at every instance and post what was found; return the actors, to be launched after the first publish."""
     await _give_up_strangers(parts)
-    dead_faults = _take_dead_faults(parts)
+    await _take_dead_faults(parts)
     unfinished = [
         (record, instance)
         for record in parts.registry
@@ -84,8 +94,6 @@ async def restore(parts: Parts, shadows: Shadows) -> list[Actor]:
     silent: set[Runtime] = set()
     looks = asyncio.Semaphore(LOOKS)
     found = await asyncio.gather(*(_look(parts, record, instance, looks, silent) for record, instance in unfinished))
-    if dead_faults.drop_faults:
-        await parts.store.apply(dead_faults)
     actors = []
     for (record, instance), condition in zip(unfinished, found, strict=True):
         actor = shadows.take(record, instance)
@@ -115,7 +123,7 @@ async def _give_up_strangers(parts: Parts) -> None:
             )
             at, before = parts.clock.now(), instance.status
             told = of_instance(record, now, "given up", at=at, before=before, why=reason)
-            await parts.store.apply(Changes(instances=(now,), events=(told,)))
+            await _write(parts, record, Owed(instances={now.id: None}, events=[told]))
 
 
 def _post(actor: Actor, instance: ShadowInstance, condition: Condition | None) -> None:

@@ -113,6 +113,18 @@ def gives_more(before: ShadowingProfile, after: ShadowingProfile) -> bool:
     return any(weight > earlier.get(v, 0.0) for v, weight in mine.items())
 
 
+def only_takes(before: ShadowingProfile, after: ShadowingProfile) -> bool:
+    """Tell whether a change takes away and adds nothing: not to what is sent, not to its time, faults or steps."""
+    still = {_PAUSED, _ABORTED}
+    return (
+        not gives_more(before, after)
+        and after.percentage <= before.percentage
+        and after.ttl <= before.ttl
+        and (not after.faults or after.faults == before.faults)
+        and (after.rollout == before.rollout or (after.rollout is not None and after.rollout.state in still))
+    )
+
+
 def advance(
     profile: ShadowingProfile,
     ruling: Ruling,

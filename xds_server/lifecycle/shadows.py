@@ -16,6 +16,7 @@ import structlog
 from xds_server.config import Settings
 from xds_server.errors import StoreError, UnavailableError
 from xds_server.lifecycle.actor import Actor, Site
+from xds_server.lifecycle.books import Books
 from xds_server.lifecycle.clock import Clock
 from xds_server.lifecycle.deadlines import Deadlines
 from xds_server.lifecycle.entries import of_fault, of_instance
@@ -57,6 +58,7 @@ class Parts:
     deadlines: Deadlines
     places: Places
     unfinished: Unfinished
+    books: Books
 
     async def settled(self, network: NetworkID) -> bool:
         """Wait until a network's Envoys have answered everything, `xds.removal_timeout` at most; tell whether."""
@@ -166,9 +168,8 @@ class Shadows:
             untold = self._untold.pop(instance, [])
             events = (*untold, *self._lifted(record, instance)) if now.ended else tuple(untold)
             try:
-                await self._parts.store.apply(
-                    Changes(instances=(now,), drop_faults=faults, drop_instances=surplus, events=events)
-                )
+                changes = Changes(instances=(now,), drop_faults=faults, drop_instances=surplus, events=events)
+                await self._parts.books.apply(record, changes)
             except StoreError as error:
                 self._untold[instance] = [*untold, *self._untold.get(instance, ())]
                 record.trouble = str(error)
@@ -191,6 +192,8 @@ class Shadows:
         told = of_instance(record, record.instances[instance], event, at=now, before=before, why=reason, what=what)
         if recorded or instance in self._untold:  # nothing is told before what came before it
             self._untold.setdefault(instance, []).append(told)
+        elif record.owed:
+            record.owed.events.append(told)
         else:
             self._parts.store.note(told)
 

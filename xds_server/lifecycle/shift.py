@@ -174,6 +174,7 @@ class Shift:
         await self._context.archive.finish()
         await self._context.summaries.save()
         await self._context.verdicts.save()
+        await self._parts.unfinished.try_all()
         await self._parts.store.flush()
 
     async def _silence(self) -> None:

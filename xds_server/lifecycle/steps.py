@@ -8,16 +8,18 @@ overlap) pauses the rollout with the reason.
 Not guaranteed: that Envoys have ACKed it when a method returns.
 """
 
+import contextlib
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any
 
 import structlog
 
-from xds_server.errors import ShadowmeshError, StoreError
+from xds_server.errors import ShadowmeshError, StoreError, UnrecordedError
 from xds_server.lifecycle.consequences import Consequence, consequence
 from xds_server.lifecycle.context import Context, check_open, check_revision
 from xds_server.lifecycle.entries import in_words, of_profile, profile_changes
+from xds_server.lifecycle.owed import Owed
 from xds_server.lifecycle.profiles import Profiles
 from xds_server.lifecycle.registry import NetworkRecord
 from xds_server.lifecycle.rollout import Move, RolloutAction, commanded
@@ -27,7 +29,6 @@ from xds_server.model.audit import AuditEvent, AuditKind
 from xds_server.model.ids import ProfileID
 from xds_server.model.profile import ShadowingProfile
 from xds_server.model.rollout import Rollout, RolloutState
-from xds_server.store.base import Changes
 
 log = structlog.get_logger(__name__)
 
@@ -49,8 +50,6 @@ class Steps:
         self._profiles = profiles
         self._later = later
         self._busy: set[ProfileID] = set()
-        self._unwritten: set[ProfileID] = set()
-        """What Envoys have and the disk does not."""
 
     def heed(self, profile: ShadowingProfile, verdict: Verdict) -> None:
         """Have done what follows from a verdict, in the background; what is being done already is done once."""
@@ -58,7 +57,7 @@ class Steps:
         record = self._parts.registry.get(profile.network_id)
         if record is None or profile_id in self._busy:
             return
-        if profile_id not in self._unwritten and self._follows(record, profile_id, verdict) is None:
+        if self._follows(record, profile_id, verdict) is None:
             return
         self._busy.add(profile_id)
         self._later(self._follow(record, profile_id, verdict))
@@ -66,7 +65,12 @@ class Steps:
     async def command(
         self, record: NetworkRecord, ref: str, action: RolloutAction, *, if_match: int | None
     ) -> ShadowingProfile:
-        """Do what a person says. Raises: NotFoundError, StaleError, ConflictError, UnavailableError, StoreError."""
+        """Do what a person says.
+
+        Raises:
+            NotFoundError, StaleError, ConflictError, UnavailableError, StoreError.
+            UnrecordedError: it is paused or aborted, and the disk has not taken that.
+        """
         async with record.lock:
             check_open(record)
             before = record.profile(ref)
@@ -85,8 +89,6 @@ class Steps:
     async def _follow(self, record: NetworkRecord, profile_id: ProfileID, verdict: Verdict) -> None:
         try:
             async with record.lock:
-                if profile_id in self._unwritten and profile_id in record.profiles:
-                    await self._write(record, record.profiles[profile_id], self._context.verdicts.acted(profile_id))
                 # It may have changed while this waited for its turn.
                 follows = self._follows(record, profile_id, verdict)
                 if follows is None:
@@ -94,7 +96,8 @@ class Steps:
                 before, move = record.profiles[profile_id], follows.move
                 if follows.reason:
                     told = self._told(record, before, move, "taken back", kind=AuditKind.VERDICT, why=follows.reason)
-                    await self._take_back(record, before, move, follows.reason, told=told)
+                    with contextlib.suppress(UnrecordedError):  # the books have said so, and see to it
+                        await self._take_back(record, before, move, follows.reason, told=told)
                 else:
                     await self._try_to_go_on(record, before, move)
         finally:
@@ -139,21 +142,10 @@ class Steps:
         now = self._parts.clock.now()
         acted = Acted(move.out, reason, now.isoformat().replace("+00:00", "Z"))
         log.warning("taken back", profile=after.id, reason=reason)
-        self._context.verdicts.did(after.id, acted)
-        await self._write(record, after, acted, told)
-
-    async def _write(self, record: NetworkRecord, profile: ShadowingProfile, acted: Acted, *told: AuditEvent) -> None:
-        row = self._context.verdicts.row(profile.id, acted)
-        try:
-            await self._parts.store.apply(Changes(profiles=(profile,), verdicts={profile.id: row}, events=told))
-        except StoreError as error:
-            # The Envoys have it; the disk gets it at one of the next looks.
-            record.trouble = str(error)
-            self._unwritten.add(profile.id)
-            self._parts.store.note(*told)
-            log.warning("what was taken back could not be written", profile=profile.id, error=str(error))
-        else:
-            self._unwritten.discard(profile.id)
+        verdicts = self._context.verdicts
+        verdicts.did(after.id, acted)
+        row = {after.id: lambda: verdicts.row(after.id, verdicts.acted(after.id))}
+        await self._parts.books.taken(record, Owed(profiles={after.id: None}, verdicts=row, events=[told]))
 
     async def _try_to_go_on(self, record: NetworkRecord, before: ShadowingProfile, move: Move) -> None:
         try:
@@ -161,6 +153,8 @@ class Steps:
             event = "next step" if state is RolloutState.RUNNING else str(state)
             told = self._told(record, before, move, event, kind=AuditKind.ROLLOUT, why=_cause(move))
             await self._go_on(record, before, move, start=move.anew, told=told)
+        except UnrecordedError as error:
+            log.warning("a rollout is paused, and that is not on record yet", profile=before.id, error=str(error))
         except StoreError as error:
             record.trouble = str(error)
             log.warning("a step could not be written and is tried again", profile=before.id, error=str(error))
@@ -172,7 +166,8 @@ class Steps:
             paused = replace(before, rollout=Rollout(step, RolloutState.PAUSED, now, reason))
             stay = Move(paused, out=move.out)
             told = self._told(record, before, stay, str(RolloutState.PAUSED), kind=AuditKind.ROLLOUT, why=reason)
-            await self._go_on(record, before, stay, start=False, told=told)
+            with contextlib.suppress(UnrecordedError):
+                await self._go_on(record, before, stay, start=False, told=told)
 
     async def _go_on(
         self, record: NetworkRecord, before: ShadowingProfile, move: Move, *, start: bool, told: AuditEvent

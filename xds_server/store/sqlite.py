@@ -1,7 +1,8 @@
 """The state in one SQLite file, written by one thread.
 
 Guarantees: WAL with `synchronous=FULL`, so what `apply` returned from survives a power cut; the file is checked at
-`open` and refused when it is damaged; it is readable by its owner only (variants may carry secrets in `env`).
+`open` and refused when it is damaged; it is readable by its owner only (variants may carry secrets in `env`). A full
+disk keeps nobody from opening and reading it.
 Not guaranteed: speed beyond what `fsync` allows; callers that can wait put several changes in one `apply`.
 
 Why sqlite3 of the standard library and one thread: docs/decisions/0010-sqlite-in-one-thread.md.
@@ -14,6 +15,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -37,6 +39,8 @@ DAMAGED = "`shadowmesh restore` a backup, or start with another state folder"
 MAX_KEYS = 10_000
 """Idempotency keys kept; the oldest go first."""
 
+log = structlog.get_logger(__name__)
+
 _T = TypeVar("_T")
 
 
@@ -53,6 +57,10 @@ class SqliteStore:
         self._connection: sqlite3.Connection | None = None
         self._lock: int | None = None
         self._files: SameFile | None = None
+        self._cramped = False
+        """There was no room for the index of the log beside the database; it is in memory."""
+        self.trouble = ""
+        """Why nothing can be written, as the last try has shown; empty: it could."""
 
     async def open(self) -> None:
         """Open the file, bring its schema up to date and check it.
@@ -66,6 +74,8 @@ class SqliteStore:
         except BaseException:
             await self.close()
             raise
+        if self._cramped:
+            self.trouble = f"{self._path}: its disk had no room at the start (make room; what is there is served)"
 
     async def close(self) -> None:
         """Finish what was asked for, close the file, end the thread. Idempotent."""
@@ -83,7 +93,12 @@ class SqliteStore:
 
     async def apply(self, changes: Changes) -> None:
         """Make one step durable, or nothing of it. Raises: StoreError."""
-        await self._call(self._apply, changes)
+        try:
+            await self._call(self._apply, changes)
+        except StoreError as error:
+            self.trouble = str(error)
+            raise
+        self.trouble = ""
 
     async def recall(self, network_id: NetworkID, key: str, *, since: datetime) -> IdempotencyRecord | None:
         """Return what was created under this key at `since` or later. Raises: StoreError."""
@@ -146,12 +161,10 @@ class SqliteStore:
                 hint="end that one first, take over from it (serve --take-over), or start with another state folder",
             ) from error
         os.ftruncate(self._lock, 0)
-        os.write(self._lock, _own_identity())  # whom a successor asks to let go
+        with suppress(OSError):  # a full disk: nobody can take over from us, and that is all
+            os.write(self._lock, _own_identity())  # whom a successor asks to let go
         os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
-        self._connection = db = sqlite3.connect(self._path, isolation_level=None, timeout=5.0)
-        db.execute("PRAGMA foreign_keys = ON")
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = FULL")
+        db = self._connect()
         found = [row[0] for row in db.execute("PRAGMA integrity_check (3)")]
         if found != ["ok"]:
             raise StoreError(
@@ -163,6 +176,50 @@ class SqliteStore:
             log.info("the database gets a newer schema; a copy of what it was is kept", copy=str(kept))
         schema.migrate(db)
         self._files = SameFile(self._path, lock)
+
+    def _connect(self) -> sqlite3.Connection:
+        """Open the file; where the disk has no room for what SQLite needs beside it, so that it can at least be read.
+
+        Whoever reads the log needs its index, 32 KiB that are made at each start. SQLite keeps it in memory when nobody
+        else may use the database, which is why this is for a full disk alone: `shadowmesh backup` is refused then.
+        """
+        cramped, self._cramped = self._cramped, False
+        try:
+            self._connection = self._connected(alone=False)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF not in {
+                sqlite3.SQLITE_FULL,
+                sqlite3.SQLITE_IOERR,
+                sqlite3.SQLITE_CANTOPEN,
+            }:
+                raise
+            self._connection = self._connected(alone=True)
+            self._cramped = True
+            if not cramped:
+                log.warning("the database can only be read until its disk has room", path=str(self._path))
+        return self._connection
+
+    def _connected(self, *, alone: bool) -> sqlite3.Connection:
+        db = sqlite3.connect(self._path, isolation_level=None, timeout=5.0)
+        try:
+            db.execute("PRAGMA foreign_keys = ON")
+            if alone:
+                db.execute("PRAGMA locking_mode = EXCLUSIVE")
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA synchronous = FULL")
+            db.execute("SELECT count(*) FROM sqlite_master").fetchone()  # opens the log
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+    def _expand(self) -> None:
+        """Open the database as usual, now that something is to be written. Raises: sqlite3.Error (still no room)."""
+        self._database().close()
+        self._connect()
+        self._files = SameFile(self._path)
+        if self._cramped:
+            raise sqlite3.OperationalError("database or disk is full")
 
     def _close(self) -> None:
         connection, self._connection = self._connection, None
@@ -200,6 +257,9 @@ class SqliteStore:
         db = self._database()
         if self._files is not None:
             self._files.check()
+        if self._cramped:
+            self._expand()
+            db = self._database()
         db.execute("BEGIN IMMEDIATE")
         try:
             self._write(db, changes)

@@ -1,7 +1,7 @@
 """A controller on fakes and a real SQLite store; it can be crashed and started again on the same world."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import pytest
 from tests.unit.lifecycle.fakes import FakeBoard, FakeClock, FakeCollector, FakeInventory, FakeJudge, FakeRuntime, World
 from xds_server.cache.cache import SnapshotCache
 from xds_server.config import Settings
+from xds_server.errors import StoreError
 from xds_server.lifecycle.controller import Controller
 from xds_server.lifecycle.publisher import Publisher
 from xds_server.model.ids import InstanceID
@@ -17,7 +18,10 @@ from xds_server.model.shadow import ShadowInstance
 from xds_server.model.state import NetworkState
 from xds_server.runtime.base import Runtime
 from xds_server.runtime.fleet import Fleet
+from xds_server.store.base import Changes
 from xds_server.store.sqlite import SqliteStore
+
+Spoil = Callable[[Callable[[Changes], bool]], None]
 
 
 class RecordingPublisher(Publisher):
@@ -135,3 +139,20 @@ async def managers(tmp_path: Path) -> AsyncIterator[Managers]:
 @pytest.fixture
 async def controller(managers: Managers) -> Controller:
     return await managers.start()
+
+
+@pytest.fixture
+def full(managers: Managers, controller: Controller, monkeypatch: pytest.MonkeyPatch) -> Spoil:
+    """Let the disk refuse the writes that a test chooses; `monkeypatch.undo` makes room."""
+
+    def spoil(refused: Callable[[Changes], bool]) -> None:
+        real = managers.store.apply
+
+        async def apply(changes: Changes) -> None:
+            if refused(changes):
+                raise StoreError("the disk is full")
+            await real(changes)
+
+        monkeypatch.setattr(managers.store, "apply", apply)
+
+    return spoil

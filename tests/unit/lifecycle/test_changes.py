@@ -182,7 +182,6 @@ async def test_a_failed_write_leaves_nothing(
         controller.create_network(a_network("other")),
         controller.create_profile("shop", a_profile()),
         controller.replace_network("shop", a_network("shop", a_component(port=10009))),
-        controller.delete_network("shop"),
     ):
         with pytest.raises(StoreError):
             await attempt

@@ -224,7 +224,7 @@ async def test_what_a_full_disk_does_not_take_is_written_later(
 
     monkeypatch.setattr(managers.store, "apply", full)
     with pytest.raises(StoreError):
-        await controller.change_profile("shop", profile, ProfileChange(percentage=0.1))
+        await controller.change_profile("shop", profile, ProfileChange(percentage=0.9))
     await managers.clock.advance(601)
     await done(managers)
     assert "TTL over" not in str(await told(controller))

@@ -1,11 +1,10 @@
 """What the disk did not take when it happened is written once it does, without a restart."""
 
 import asyncio
-from collections.abc import Callable
 
 import pytest
 
-from tests.unit.lifecycle.conftest import Managers
+from tests.unit.lifecycle.conftest import Managers, Spoil
 from tests.unit.lifecycle.fakes import a_network, a_profile, settle, until
 from tests.unit.lifecycle.test_life import done, running
 from xds_server.errors import StoreError
@@ -14,26 +13,6 @@ from xds_server.lifecycle.controller import Controller
 from xds_server.lifecycle.unfinished import EVERY, Unfinished
 from xds_server.model.profile import Abort, FaultParameters
 from xds_server.model.shadow import InstanceStatus
-from xds_server.store.base import Changes
-
-Spoil = Callable[[Callable[[Changes], bool]], None]
-
-
-@pytest.fixture
-def full(managers: Managers, controller: Controller, monkeypatch: pytest.MonkeyPatch) -> Spoil:
-    """Let the disk refuse the writes that a test chooses; `monkeypatch.undo` makes room."""
-
-    def spoil(refused: Callable[[Changes], bool]) -> None:
-        real = managers.store.apply
-
-        async def apply(changes: Changes) -> None:
-            if refused(changes):
-                raise StoreError("the disk is full")
-            await real(changes)
-
-        monkeypatch.setattr(managers.store, "apply", apply)
-
-    return spoil
 
 
 async def test_the_end_of_a_shadow_is_written_once_there_is_room(
