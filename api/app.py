@@ -10,6 +10,7 @@ from importlib import metadata
 from fastapi import FastAPI
 
 from api import openapi, problems
+from api.dated import Dated
 from api.guard import Guard
 from api.routes import archive, diffs, events, faults, health, networks, profiles, report, status
 from xds_server.config import HttpSettings
@@ -57,4 +58,5 @@ def make(
     problems.install(app)
     openapi.install(app)
     app.add_middleware(Guard, settings=settings)
+    app.add_middleware(Dated, now=controller.now)
     return app

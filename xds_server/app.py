@@ -115,7 +115,14 @@ async def manager(
         # Lives are counted by what has really passed; what others say when something was, they say by the wall clock.
         clock, wall = SteadyClock(settings.state / CLOCK_FILE), SystemClock()
         sinks = make_sinks(settings.alerts, now=wall.now)
-        alerts = Alerts(settings.alerts, sinks, now=wall.now, path=settings.state / FILE)
+        alerts = Alerts(
+            settings.alerts,
+            sinks,
+            now=wall.now,
+            path=settings.state / FILE,
+            steady=clock.monotonic,
+            wall=clock.wall,
+        )
         cache = SnapshotCache()
         board = StatusBoard()
         collector = Collector(clock=wall, settings=settings.engine)

@@ -47,7 +47,7 @@ async def list_events(
     if after is not None and tail is not None:
         raise InvalidError("given together with after", field="tail", hint="one of the two")
     scope = "\0".join(map(str, ("events", network_id, profile, instance, kind)))
-    begin = moment(since, "since", now=datetime.now(UTC))
+    begin = moment(since, "since", now=desk.now())  # by the clock that events are dated by
     query = EventQuery(
         network_id=NetworkID(""),  # whose name or id it is, the desk knows
         after=None if after is None else number_of(after, scope, field="after"),

@@ -18,7 +18,7 @@ most frequent difference alone, by its timeline, stands for all of them (a lower
 """
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -60,6 +60,26 @@ class Finding:
     """How important it is, among those of its name."""
 
 
+def _same(when: datetime) -> datetime:
+    return when
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """When it is."""
+
+    now: float
+    """By the wall clock, in seconds since the epoch."""
+    steady: float
+    """In seconds since whenever, by a clock that nobody sets."""
+    wall: Callable[[datetime], datetime] = _same
+    """Turns a moment of the life cycle into what the wall clock has for it now."""
+
+    def began(self, when: datetime | None) -> float:
+        """Return when something began by the wall clock, never in the future; now when nobody knows."""
+        return self.now if when is None else min(self.wall(when).timestamp(), self.now)
+
+
 @dataclass(slots=True)
 class Look:
     """One look at one variant of a profile."""
@@ -70,6 +90,8 @@ class Look:
     history: History
     settings: AlertSettings
     now: float
+    steady: float
+    """Seconds that nobody sets."""
 
     @property
     def since(self) -> float:
@@ -89,16 +111,16 @@ class Look:
 _LABELS = ("endpoint", "class", "field")
 
 
-def findings(watched: Watched, history: History, settings: AlertSettings, now: float) -> Iterator[Finding]:
-    """Return what a profile has at this moment (`now`: seconds since the epoch)."""
+def findings(watched: Watched, history: History, settings: AlertSettings, moment: Moment) -> Iterator[Finding]:
+    """Return what a profile has at this moment."""
     alerting = watched.alerting
-    yield from _verdict(watched, now)
+    yield from _verdict(watched, moment)
     if alerting.dead_shadow:
-        yield from _dead(watched, now)
+        yield from _dead(watched, moment)
     for variant, tally in by_variant(watched).items():
         if not watched.live(variant):
             continue
-        look = Look(watched, variant, tally, history, settings, now)
+        look = Look(watched, variant, tally, history, settings, moment.now, moment.steady)
         for name, endpoint in tally.endpoints.items():
             if endpoint.pairs and (alerting.new_differences or alerting.difference_rate is not None):
                 compared = endpoint_of(name, endpoint)
@@ -110,11 +132,11 @@ def findings(watched: Watched, history: History, settings: AlertSettings, now: f
             yield from _loss(look, alerting.loss_rate)
 
 
-def _verdict(watched: Watched, now: float) -> Iterator[Finding]:
+def _verdict(watched: Watched, moment: Moment) -> Iterator[Finding]:
     verdict = watched.verdict
     if verdict is None:
         return
-    since = _moment(verdict.get("since"), now)
+    since = moment.began(_read(verdict.get("since")))
     look = f"shadowmesh status {shlex.quote(watched.network)}"
     failed = [v for v in verdict.get("variants", ()) if v["decision"] == FAILED]
     if not failed and verdict["decision"] == FAILED:
@@ -142,14 +164,14 @@ def _reasons(reasons: Sequence[object]) -> str:
     return "; ".join(str(reason) for reason in reasons[:REASONS]) or "no reason is given"
 
 
-def _moment(written: object, otherwise: float) -> float:
+def _read(written: object) -> datetime | None:
     try:
-        return datetime.fromisoformat(str(written)).timestamp()
+        return datetime.fromisoformat(str(written))
     except ValueError:
-        return otherwise
+        return None
 
 
-def _dead(watched: Watched, now: float) -> Iterator[Finding]:
+def _dead(watched: Watched, moment: Moment) -> Iterator[Finding]:
     settled: set[str] = set()
     for instance in sorted(watched.instances, key=_created, reverse=True):
         variant = instance.variant
@@ -158,7 +180,7 @@ def _dead(watched: Watched, now: float) -> Iterator[Finding]:
             continue
         settled.add(variant)
         if instance.status is InstanceStatus.FAILED:
-            ended = instance.stopped_at.timestamp() if instance.stopped_at else now
+            ended = moment.began(instance.stopped_at)
             words = {
                 "summary": f"{watched.component} {variant}: the shadow failed",
                 "description": instance.reason or "no reason is known",
@@ -181,7 +203,7 @@ def _new(look: Look, compared: EndpointComparison) -> Iterator[Finding]:
         judgement = compared.judgements[name, kind]
         if not found.count or judgement.explained:
             continue
-        if traffic - found.last >= look.settings.quiet or look.now - found.first < hold:
+        if traffic - found.last >= look.settings.quiet or 0.0 <= look.now - found.first < hold:
             continue
         path, values = _example((name, kind), found)
         alert = look.alert(
@@ -203,7 +225,7 @@ def _rate(look: Look, compared: EndpointComparison, limit: float) -> Iterator[Fi
     totals = (compared.tally.pairs, compared.discrepancies)
     # Another set of noise changes what earlier pairs count as: what was noted before is of no use then.
     epoch = frozenset(compared.judgements) - frozenset(real)
-    pairs, differ = look.history.delta(look.key("rate", compared.name), look.now, totals, epoch=epoch)
+    pairs, differ = look.history.delta(look.key("rate", compared.name), look.steady, totals, epoch=epoch)
     if pairs < look.settings.min_pairs:
         pairs = compared.tally.timeline.count(look.since)
         differ = max((compared.tally.fields[f].timeline.count(look.since) for f in real), default=0)
@@ -224,7 +246,7 @@ def _rate(look: Look, compared: EndpointComparison, limit: float) -> Iterator[Fi
 def _loss(look: Look, limit: float) -> Iterator[Finding]:
     tally = look.tally
     arrived = sum(e.pairs + sum(e.not_judged.values()) for e in tally.endpoints.values())
-    pairs, lost = look.history.delta(look.key("loss"), look.now, (arrived, lost_pairs(tally)))
+    pairs, lost = look.history.delta(look.key("loss"), look.steady, (arrived, lost_pairs(tally)))
     due = pairs + lost
     sure = due >= look.settings.min_pairs
     if sure and lost <= limit * due:

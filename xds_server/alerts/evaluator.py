@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from xds_server.alerts.alert import NEW_DIFFERENCE, Alert, Labels, labels_of
-from xds_server.alerts.conditions import Finding, findings
+from xds_server.alerts.conditions import Finding, Moment, findings
 from xds_server.alerts.history import History
 from xds_server.alerts.watched import Watched
 from xds_server.analysis.kinds import OTHER
@@ -41,16 +41,18 @@ class Evaluator:
         """Take up what fired in an earlier life: it goes on, or is resolved at the next `done`."""
         self._firing = {alert.labels: alert for alert in firing}
 
-    def look(self, watched: Watched, now: float) -> None:
-        """Take in one profile, as it is now (seconds since the epoch)."""
+    def look(self, watched: Watched, moment: Moment) -> None:
+        """Take in one profile, as it is now."""
         by_name: dict[str, list[Finding]] = {}
-        for finding in findings(watched, self._history, self._settings, now):
+        for finding in findings(watched, self._history, self._settings, moment):
             if finding.sure or finding.alert.labels in self._firing:
                 by_name.setdefault(finding.alert.name, []).append(finding)
         for name, found in by_name.items():
             for alert in self._most_important(watched, name, found):
                 before = self._firing.get(alert.labels)
-                self._looked[alert.labels] = replace(alert, starts_at=before.starts_at) if before else alert
+                # Not in the future, also after the clock was set back: receivers take its end for still to come then.
+                start = min(before.starts_at, datetime.fromtimestamp(moment.now, UTC)) if before else alert.starts_at
+                self._looked[alert.labels] = replace(alert, starts_at=start)
 
     def hold(self, watched: Watched) -> None:
         """Let a profile's alerts go on: it is there, and could not be looked at."""
@@ -66,7 +68,7 @@ class Evaluator:
         """Return what came of the looks since the last call; a profile that was not looked at is gone."""
         end = datetime.fromtimestamp(now, UTC)
         resolved = tuple(
-            replace(alert, ends_at=max(end, alert.starts_at))
+            replace(alert, starts_at=min(alert.starts_at, end), ends_at=end)
             for labels, alert in self._firing.items()
             if labels not in self._looked
         )

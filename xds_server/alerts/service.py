@@ -18,6 +18,7 @@ from prometheus_client import Counter, Gauge
 
 from xds_server.alerts import memory
 from xds_server.alerts.alert import NAMES, Alert
+from xds_server.alerts.conditions import Moment
 from xds_server.alerts.courier import Courier, SinkStatus
 from xds_server.alerts.evaluator import Evaluation, Evaluator
 from xds_server.alerts.sinks.base import Sink
@@ -44,6 +45,8 @@ class Alerts:
         now: the wall clock.
         path: the file that remembers.
         chance: for the jitter of repeated tries.
+        steady: seconds by a clock that nobody sets; the wall clock when left out.
+        wall: turns a moment of the life cycle into what the wall clock has for it.
     """
 
     def __init__(
@@ -54,8 +57,12 @@ class Alerts:
         now: Callable[[], datetime],
         path: Path,
         chance: Random | None = None,
+        steady: Callable[[], float] | None = None,
+        wall: Callable[[datetime], datetime] = lambda when: when,
     ) -> None:
         self._settings = settings
+        self._steady = steady or (lambda: now().timestamp())
+        self._wall = wall
         self._sinks = sinks
         self._now = now
         self._path = path
@@ -125,7 +132,7 @@ class Alerts:
 
     def _look_at(self, watched: Watched) -> None:
         try:
-            self._evaluator.look(watched, self._now().timestamp())
+            self._evaluator.look(watched, Moment(self._now().timestamp(), self._steady(), self._wall))
         except Exception:
             _FAULTS.inc()
             self._evaluator.hold(watched)

@@ -15,6 +15,7 @@ import httpx
 from api.schemas.base import shown
 from api.schemas.values import is_reference
 from xds_server.cli import caller
+from xds_server.cli.output import manager_says
 from xds_server.errors import (
     ConflictError,
     FieldProblem,
@@ -159,6 +160,7 @@ class Client:
             raise UnavailableError(f"no manager at {self.server}", hint=_HINT) from error
         except httpx.HTTPError as error:
             raise UnavailableError(f"{self.server}: {type(error).__name__}: {error}") from error
+        manager_says(reply.headers.get("Shadowmesh-Time"))
         if reply.is_success:
             return reply
         raise error_of(self._read(reply, problem=True))

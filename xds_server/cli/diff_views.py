@@ -13,7 +13,7 @@ from rich.text import Text
 
 from xds_server.analysis.windows.noise import OPEN
 from xds_server.cli.client import JSON
-from xds_server.cli.output import clean, number, rows, since, table
+from xds_server.cli.output import clean, lived, number, rows, since, table
 
 ORIGINAL, SHADOW = "red", "green"
 """Colours of the two sides, as `diff` has them; the markers - and + say the same."""
@@ -243,8 +243,8 @@ def archive(items: Iterable[Mapping[str, Any]]) -> Table:
                 ", ".join(one["variants"]),
                 number(one["pairs"]),
                 number(one["discrepancies"]),
-                f"{since(one['endedAt'])} ago",
-                since(one["expiresAt"]).removeprefix("in "),
+                f"{lived(one['endedAt'])} ago",
+                lived(one["expiresAt"]).removeprefix("in "),
                 one["profileID"],
             )
             for one in items

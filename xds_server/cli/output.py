@@ -9,7 +9,9 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime
+from contextlib import suppress
+from contextvars import ContextVar
+from datetime import UTC, datetime, timedelta
 from typing import IO, Any
 
 import yaml
@@ -18,6 +20,8 @@ from rich.table import Table
 from rich.text import Text
 
 WIDE = 2000
+_ON_THE_WAY = timedelta(seconds=2)
+"""As much as two clocks may differ and be the same: an answer takes its time."""
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _STYLES = {
     "Running": "green",
@@ -109,6 +113,23 @@ def since(moment: str | None, *, now: datetime | None = None) -> str:
     seconds = ((now or datetime.now(UTC)) - datetime.fromisoformat(moment)).total_seconds()
     text = _span(abs(seconds))
     return f"in {text}" if seconds < 0 else text
+
+
+_ahead: ContextVar[timedelta] = ContextVar("ahead", default=timedelta())
+
+
+def manager_says(now: str | None) -> None:
+    """Take note of the time that the manager counts lives by; None: it does not tell."""
+    if now is None:
+        return
+    with suppress(ValueError, TypeError):
+        ahead = datetime.fromisoformat(now) - datetime.now(UTC)
+        _ahead.set(ahead if abs(ahead) > _ON_THE_WAY else timedelta())
+
+
+def lived(moment: str | None) -> str:
+    """Return how long ago, or how far ahead, a moment of a life is, by the manager's clock: ours may have been set."""
+    return since(moment, now=datetime.now(UTC) + _ahead.get())
 
 
 def _span(seconds: float) -> str:

@@ -9,7 +9,7 @@ from rich.text import Text
 from xds_server.cli.client import JSON
 from xds_server.cli.fitting import Fitting
 from xds_server.cli.gating import Look, critical, needed, span
-from xds_server.cli.output import clean, rows, since, table
+from xds_server.cli.output import clean, lived, rows, table
 from xds_server.report.geometry import WIDTH, Bar, bars
 from xds_server.report.subject import Subject
 from xds_server.report.words import (
@@ -56,7 +56,7 @@ def headline(subject: Subject) -> Text:
     if found.get("pairs") is not None:
         told += f", {figure(found['pairs'])} pairs"
     if found.get("since"):
-        told += f", since {since(found['since'])}"
+        told += f", since {lived(found['since'])}"
     return Text.assemble((subject.decision, f"bold {STYLES[subject.decision]}"), told)
 
 

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from xds_server.cli import verdict_views
 from xds_server.cli.client import JSON
-from xds_server.cli.output import clean, number, rows, since, table
+from xds_server.cli.output import clean, lived, number, rows, since, table
 from xds_server.report.subject import Subject
 
 _TYPES = {
@@ -28,7 +28,7 @@ def networks(items: Iterable[JSON]) -> Table:
     return rows(
         made,
         (
-            (n["name"], _names(n["components"]), n["revision"], since(n["createdAt"]), n["virtualNetworkID"])
+            (n["name"], _names(n["components"]), n["revision"], lived(n["createdAt"]), n["virtualNetworkID"])
             for n in items
         ),
     )
@@ -50,7 +50,7 @@ def _profile(one: JSON) -> Sequence[Any]:
         one["shadowInstanceTTL"],
         _counted(instance["status"] for instance in one["instances"]),
         compared.get("pairs"),
-        since(one["createdAt"]),
+        lived(one["createdAt"]),
         one["profileID"],
     )
 
@@ -71,7 +71,7 @@ def _instance(one: JSON) -> Sequence[Any]:
         one["status"] + (f" ({'; '.join(remarks)})" if (remarks := _remarks(one)) else ""),
         one["node"],
         f"{address['address']}:{address['port']}" if address else "",
-        since(one["expiresAt"]) if living else "",
+        lived(one["expiresAt"]) if living else "",
         number(data.get("cpu", {}).get("latest")),
         number(data.get("memory", {}).get("latest"), "bytes"),
         "; ".join(fault["summary"] for fault in one["faults"]),
@@ -103,7 +103,7 @@ def faults(items: Iterable[JSON]) -> Table:
                 f["instanceID"],
                 f["summary"],
                 "the profile" if f["fromProfile"] else "inject_fault",
-                since(f["expiresAt"]) or "with the instance",
+                lived(f["expiresAt"]) or "with the instance",
             )
             for f in items
         ),

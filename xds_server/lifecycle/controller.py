@@ -11,6 +11,7 @@ when its profile was created (it is Pending until it has answered its health che
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
+from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
 
@@ -362,6 +363,10 @@ class Controller:
         return self._answers.view(record, await self._to_the_end(work))
 
     # Questions.
+
+    def now(self) -> datetime:
+        """Return the time by which lives are counted and events dated; setting the machine's clock does not move it."""
+        return self._context.parts.clock.now()
 
     async def status(self, ref: str) -> NetworkStatus:
         """Return everything known of a network at this moment. Raises: NotFoundError."""

@@ -2,8 +2,8 @@
 
 Guarantees: when `restore` returns, every instance has a status that was checked against the world (a look that takes
 longer than `LOOK_TIMEOUT` counts as dead), so the first thing an Envoy is served is what it had before. Half-done work
-(a start without a handle, an end that was not finished, a deletion) is taken up by the actors. A disk that takes nothing
-is no reason not to start.
+(a start without a handle, an end that was not finished, a deletion) is taken up by the actors. A full disk is no
+reason not to start.
 Not guaranteed: that half-done work is finished when it returns.
 """
 

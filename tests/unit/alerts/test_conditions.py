@@ -1,21 +1,30 @@
 """When an alert begins and when it ends, by a clock of the test's."""
 
+from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from tests.unit.alerts.made import ITEMS, PRICE, SETTINGS, START, instance, seen, verdict, watched
 from xds_server.alerts.alert import DIFFERENCE_RATE, HARM, LOSS, NEW_DIFFERENCE, SHADOW_DEAD, VERDICT_FAIL, Alert
+from xds_server.alerts.conditions import Moment
 from xds_server.alerts.evaluator import Evaluation, Evaluator
 from xds_server.alerts.watched import Watched
 from xds_server.analysis.windows.tally import Tally
 from xds_server.model.analysis import Alerting
 
 
-def look(evaluator: Evaluator, seen_now: Watched | None, now: float) -> Evaluation:
+def look(
+    evaluator: Evaluator,
+    seen_now: Watched | None,
+    now: float,
+    *,
+    steady: float | None = None,
+    wall: Callable[[datetime], datetime] = lambda when: when,
+) -> Evaluation:
     if seen_now is not None:
-        evaluator.look(seen_now, now)
+        evaluator.look(seen_now, Moment(now, now if steady is None else steady, wall))
     return evaluator.done(now)
 
 
@@ -323,3 +332,43 @@ def test_harm_fires_and_is_critical(evaluator: Evaluator) -> None:
     alert = only(look(evaluator, watched(verdict=verdict("PASS", harm="HARM")), START))
     assert (alert.name, alert.label("severity"), alert.label("variant")) == (HARM, "critical", "")
     assert alert.annotations["description"] == "mirrored requests take longer"
+
+
+# The wall clock is set.
+
+HOUR = 3600.0
+
+
+@pytest.mark.parametrize("jump", [HOUR, -HOUR])
+def test_the_window_is_as_long_as_it_was_to_be_when_the_clock_is_set(evaluator: Evaluator, jump: float) -> None:
+    counted = tally()
+    profile = watched({"i1": counted})
+    look(evaluator, profile, START, steady=0.0)
+    seen(counted, START + 1, pairs=180)
+    counted.lost["unpaired_original"] = 20
+    assert names(look(evaluator, profile, START + 2, steady=2.0)) == [LOSS]
+    ended = []
+    for step in range(20, 700, 20):
+        seen(counted, START + jump + step, pairs=8)  # so few that the loss has to leave the window
+        ended += [step for _ in look(evaluator, profile, START + jump + step, steady=float(step)).resolved]
+    assert len(ended) == 1
+    assert SETTINGS.window - 20 <= ended[0] <= SETTINGS.window + 40
+
+
+def test_an_alert_ends_now_and_not_in_the_future_when_the_clock_was_set_back(evaluator: Evaluator) -> None:
+    failed = instance("i1", status="Failed")
+    profile = watched(instances=(failed,))
+    look(evaluator, profile, START + 1, steady=1.0)
+    going_on = only(look(evaluator, profile, START - HOUR, steady=2.0))
+    assert going_on.starts_at.timestamp() == START - HOUR
+    (resolved,) = look(evaluator, None, START - HOUR + 1, steady=3.0).resolved
+    assert resolved.ends_at is not None
+    assert resolved.ends_at.timestamp() == START - HOUR + 1
+    assert resolved.starts_at <= resolved.ends_at
+
+
+def test_the_end_of_a_shadow_is_told_by_the_wall_clock(evaluator: Evaluator) -> None:
+    failed = instance("i1", status="Failed")
+    hour = timedelta(hours=1)
+    alert = only(look(evaluator, watched(instances=(failed,)), START + HOUR + 5, wall=lambda when: when + hour))
+    assert alert.starts_at.timestamp() == START + HOUR

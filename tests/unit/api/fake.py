@@ -77,6 +77,7 @@ class FakeController:
     put_away: list[ArchivedComparison] = field(default_factory=list)
     asked: Asked | None = None
     trail: list[AuditEvent] = field(default_factory=list)
+    clock: datetime | None = None
     asked_events: list[EventQuery] = field(default_factory=list)
     acted: list[tuple[Who, str]] = field(default_factory=list)
     """Who created networks, and why."""
@@ -247,6 +248,9 @@ class FakeController:
             alerts=self.alerts,
             alert_sinks=self.alert_sinks,
         )
+
+    def now(self) -> datetime:
+        return self.clock or datetime.now(UTC)
 
     async def events(self, ref: str, query: EventQuery) -> tuple[NetworkID, EventPage]:
         network = await self.network(ref)

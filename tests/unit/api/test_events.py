@@ -168,3 +168,12 @@ class TestWithAToken:
         assert (await client.post("/networks", json=examples.NETWORK, headers=headers)).status_code == 201
         ((who, _),) = desk.acted
         assert (who.token, who.name) == (True, "")
+
+
+async def test_how_long_ago_is_counted_by_the_clock_that_events_are_dated_by(
+    client: httpx.AsyncClient, desk: FakeController, shop: str
+) -> None:
+    desk.clock = NOW - timedelta(hours=1)  # the machine's clock was set forward
+    answer = await ask(client, since="10m")
+    assert answer.status_code == 200, answer.text
+    assert desk.asked_events[-1].since == desk.clock - timedelta(minutes=10)

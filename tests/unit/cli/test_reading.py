@@ -1,6 +1,7 @@
 """Get, status, diffs, and faults from the command line."""
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -189,3 +190,15 @@ def test_a_watched_status_is_printed_again_and_again_until_interrupted(
     done = applied("status", "--watch", "--interval", "0.5")
     assert (done.code, naps) == (130, [0.5] * 3)
     assert done.out.count("network shop") == 3
+
+
+def test_ages_are_told_by_the_managers_clock_whatever_ours_was_set_to(applied: Shell, desk: FakeController) -> None:
+    (view,) = desk.views.values()
+    (seen,) = view.instances
+    now = datetime(2026, 5, 1, 12, tzinfo=UTC)
+    instance = replace(seen.instance, created_at=now - timedelta(hours=3), expires_at=now + timedelta(minutes=10))
+    desk.views = {view.profile.id: replace(view, instances=(replace(seen, instance=instance),))}
+    desk.clock = now
+    assert "in 10m" in applied("status").out
+    desk.clock = now + timedelta(minutes=5)
+    assert "in 5m" in applied("status").out
