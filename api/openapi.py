@@ -67,7 +67,13 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
     "4XX": {
         "description": "What is wrong, and what would be right",
         "content": {"application/problem+json": {"schema": {"$ref": _REF.format(model="Problem")}}},
-    }
+    },
+    "503": {
+        "description": "Not now. `store`: the disk takes nothing, and the change was refused. `not-recorded`, with "
+        "`applied`: the change only takes away and is in effect, but not on record; it is tried until it is, and "
+        "forgotten if the manager ends before. The same request again is harmless.",
+        "content": {"application/problem+json": {"schema": {"$ref": _REF.format(model="Problem")}}},
+    },
 }
 
 

@@ -120,7 +120,7 @@ class SqliteStore:
         if self._thread is None:
             raise StoreError("the database is closed")
         # Shielded: a write that was handed to the thread happens, so its caller must not believe that it did not.
-        call = asyncio.get_running_loop().run_in_executor(self._thread, function, *args)
+        call = asyncio.get_running_loop().run_in_executor(self._thread, self._perform, function, *args)
         try:
             return await asyncio.shield(call)
         except asyncio.CancelledError:
@@ -181,7 +181,7 @@ class SqliteStore:
         """Open the file; where the disk has no room for what SQLite needs beside it, so that it can at least be read.
 
         Whoever reads the log needs its index, 32 KiB that are made at each start. SQLite keeps it in memory when nobody
-        else may use the database, which is why this is for a full disk alone: `shadowmesh backup` is refused then.
+        else may use the database, which is why this is for a full disk alone, and for no longer than a question takes.
         """
         cramped, self._cramped = self._cramped, False
         try:
@@ -213,16 +213,16 @@ class SqliteStore:
             raise
         return db
 
-    def _expand(self) -> None:
-        """Open the database as usual, now that something is to be written. Raises: sqlite3.Error (still no room)."""
-        self._database().close()
-        self._connect()
-        self._files = SameFile(self._path)
-        if self._cramped:
-            raise sqlite3.OperationalError("database or disk is full")
+    def _perform(self, function: Callable[..., _T], *args: Any) -> _T:
+        try:
+            return function(*args)
+        finally:
+            if self._cramped and self._connection is not None:  # or nobody else could read it: a backup, for one
+                self._connection.close()
+                self._connection = None
 
     def _close(self) -> None:
-        connection, self._connection = self._connection, None
+        connection, self._connection, self._cramped = self._connection, None, False
         lock, self._lock = self._lock, None
         try:
             if connection is not None:
@@ -255,11 +255,10 @@ class SqliteStore:
 
     def _apply(self, changes: Changes) -> None:
         db = self._database()
+        if self._cramped:
+            raise sqlite3.OperationalError("database or disk is full")
         if self._files is not None:
             self._files.check()
-        if self._cramped:
-            self._expand()
-            db = self._database()
         db.execute("BEGIN IMMEDIATE")
         try:
             self._write(db, changes)
@@ -369,9 +368,13 @@ class SqliteStore:
         return events.network_of(self._database(), ref)
 
     def _database(self) -> sqlite3.Connection:
-        if self._connection is None:
+        if self._connection is not None:
+            return self._connection
+        if not self._cramped:
             raise StoreError("the database is closed")
-        return self._connection
+        db = self._connect()
+        self._files = SameFile(self._path)
+        return db
 
 
 def _own_identity() -> bytes:

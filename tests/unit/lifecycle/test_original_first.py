@@ -19,6 +19,7 @@ from xds_server.model.ids import NetworkID
 from xds_server.model.judging import Judging, OnFail
 from xds_server.model.profile import Abort, FaultParameters
 from xds_server.model.rollout import RolloutState
+from xds_server.model.shadow import InstanceStatus
 
 FAULTS = FaultParameters(abort=Abort(503))
 
@@ -276,6 +277,38 @@ async def test_what_a_crash_comes_before_is_as_it_was(managers: Managers, contro
     await managers.crash()
     again = await managers.start()
     assert (await again.profile("shop", profile)).profile.percentage == 0.5
+
+
+async def test_a_deletion_that_a_crash_comes_before_brings_no_mirroring_back(
+    managers: Managers, controller: Controller, full: Spoil
+) -> None:
+    profile = await running(managers, controller)
+    full(everything)
+    with pytest.raises(UnrecordedError, match="in effect now"):
+        await controller.delete_profile("shop", profile)
+    await managers.crash()
+    again = await managers.start()
+    (instance,) = (await again.profile("shop", profile)).instances
+    assert instance.instance.status is InstanceStatus.FAILED
+    assert not mirrored(managers)
+    assert not managers.world.alive
+
+
+async def test_a_manager_starts_although_the_disk_takes_nothing(
+    managers: Managers, controller: Controller, full: Spoil, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await running(managers, controller)
+    (shadow,) = active(managers).shadows
+    await controller.inject_fault("shop", shadow.instance_id, FAULTS, duration=5.0)
+    await managers.crash()
+    await managers.clock.advance(6)
+    full(everything)
+    again = await managers.start()
+    assert mirrored(managers) == (shadow.instance_id,)
+    assert await again.faults("shop") == []
+    assert "in effect now" in (await again.status("shop")).problem
+    await room(managers, monkeypatch)
+    assert (await managers.store.load()).faults == ()
 
 
 async def test_an_orderly_stop_records_what_is_owed(
