@@ -20,6 +20,8 @@ pytestmark = [pytest.mark.envoy, pytest.mark.timeout(180)]
 PROFILES = "/networks/shop/shadowing/profiles"
 OFF_WITHIN = 2.0
 """Seconds after which no copy comes any more when somebody has ended the mirroring."""
+TTL_WITHIN = 5.0
+"""Seconds after the end of a TTL after which no copy comes any more."""
 MANY = 3000
 """More networks than the disk has room for."""
 
@@ -233,6 +235,29 @@ async def test_a_deletion_on_a_full_disk_ends_the_shadow_at_once_and_is_on_recor
         (found,) = (await stage.acall("GET", PROFILES))["items"]
         assert found["profileID"] == other["profileID"]
         await goes_on(stage, clients, instance_of(other))
+
+
+async def test_the_end_of_a_ttl_and_of_a_fault_wait_for_no_room_on_the_disk(stage: Theatre) -> None:
+    async with stage.traffic() as clients:
+        begun = time.monotonic()
+        profile = await stage.create(name="short", shadowInstanceTTL="20s")
+        instance = instance_of(profile)
+        fault = {"abort": {"httpStatus": 503, "percentage": 100}}
+        body = {"instanceID": instance, "faultInjectionParameters": fault, "duration": "8s"}
+        await stage.acall("POST", "/networks/shop/shadowing/inject_fault", body)
+        await fill_up(stage)
+
+        async def lifted() -> bool:
+            return not (await stage.acall("GET", "/networks/shop/shadowing/faults"))["items"]
+
+        await until(lifted, "the fault is lifted")
+        await goes_on(stage, clients, instance)
+        assert (await stage.ended(profile))["reason"] == "its time to live was over"
+        await stage.further(clients, 200)
+        assert stage.counted(instance)[1] - begun < 20 + TTL_WITHIN
+        assert "full" in (await stage.status())["problem"]
+        stage.free_disk()
+        await no_problem(stage)
 
 
 @pytest.mark.parametrize("how", ["killed", "ended"])
