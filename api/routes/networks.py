@@ -65,6 +65,7 @@ async def replace_network(
 @router.delete("/networks/{network_id}", status_code=204)
 async def delete_network(network_id: NetworkRef, desk: Desk, if_match: IfMatch = None) -> None:
     """End a network's shadows and take it from its Envoys; answers when that is done."""
+    await desk.settle_deletion(network_id)
     network = await desk.network(network_id)
     await desk.delete_network(network.id, if_match=required_revision(if_match, network))
 

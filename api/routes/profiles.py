@@ -127,6 +127,7 @@ async def move_rollout(
 @router.delete("/networks/{network_id}/shadowing/profiles/{profile_id}", status_code=204)
 async def delete_profile(network_id: NetworkRef, profile_id: ProfileRef, desk: Desk, if_match: IfMatch = None) -> None:
     """End a profile: mirroring off, instances ended; answers when that is done."""
+    await desk.settle_deletion(network_id, profile_id)
     view = await desk.profile(network_id, profile_id)
     revision = required_revision(if_match, view.profile)
     await desk.delete_profile(network_id, view.profile.id, if_match=revision)

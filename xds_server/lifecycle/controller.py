@@ -229,11 +229,23 @@ class Controller:
 
         Raises: NotFoundError, StaleError, UnrecordedError (its shadows are ended, and that is not on record yet).
         """
-        ending = self._registry.ending(ref)
-        if ending is not None and ending.owed.network is not None:
-            await self._to_the_end(self._settle(ending))  # whoever asks again is told the same again
+        await self.settle_deletion(ref)
         record = self._registry.find(ref)
         await self._to_the_end(self._delete_network(record, if_match=if_match))
+
+    async def settle_deletion(self, ref: str, profile: str | None = None) -> None:
+        """Record a deletion that is in effect and not on record, if there is one: who asks again is told the same.
+
+        Args:
+            ref: the network, or that of the profile.
+            profile: by id or name; None: the network itself.
+
+        Raises:
+            UnrecordedError: the disk still does not take it.
+        """
+        record = self._registry.ending(ref) if profile is None else self._registry.get_by_ref(ref)
+        if record is not None and record.owes_deletion(profile):
+            await self._to_the_end(self._settle(record))
 
     async def _settle(self, record: NetworkRecord) -> None:
         async with record.lock:
@@ -305,6 +317,7 @@ class Controller:
 
         Raises: NotFoundError, StaleError, UnrecordedError (it is off and ended, and that is not on record yet).
         """
+        await self.settle_deletion(ref, profile)
         await self._to_the_end(self._delete_profile(self._registry.find(ref), profile, if_match=if_match))
 
     async def _delete_profile(self, record: NetworkRecord, profile: str, *, if_match: int | None) -> None:

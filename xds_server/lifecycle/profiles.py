@@ -233,13 +233,10 @@ class Profiles:
     async def begin_deletion(self, record: NetworkRecord, ref: str, *, if_match: int | None) -> ShadowingProfile:
         """Accept a deletion; mirroring is off when this returns. Raises: NotFoundError, StaleError.
 
-        If the disk does not take it, it is owed, and carried out. Whoever asks for it again meanwhile gets
-        UnrecordedError.
+        If the disk does not take it, it is owed, and carried out.
         """
         async with record.lock:
             check_open(record)
-            if any(i in record.profiles and ref in {i, record.profiles[i].name} for i in record.owed.ending_profiles):
-                await self._parts.books.settle(record)
             profile = record.profile(ref)
             check_revision(profile.revision, if_match, what=f'profile "{profile.name or profile.id}"')
             now = self._parts.clock.now()

@@ -72,6 +72,14 @@ class NetworkRecord:
             )
         return found
 
+    def owes_deletion(self, profile: str | None) -> bool:
+        """Tell whether the deletion of a profile (by id or name), or None of the network, is not on disk."""
+        if profile is None:
+            return self.owed.network is not None
+        gone = (self.profiles[i] for i in self.owed.ending_profiles if i in self.profiles)
+        live = {name for p in self.live_profiles() for name in (p.id, p.name)}
+        return profile not in live and any(profile in {p.id, p.name} for p in gone)
+
     def instance(self, ref: str) -> ShadowInstance:
         """Return an instance by id. Raises: NotFoundError."""
         found = self.instances.get(InstanceID(ref))
@@ -194,9 +202,13 @@ class Registry:
         """Return a network by id, also one that is ending; None when there is none."""
         return self._records.get(network)
 
+    def get_by_ref(self, ref: str) -> NetworkRecord | None:
+        """Return a network by id or name, also one that is ending; None when there is none."""
+        return self._records.get(NetworkID(ref)) or self._records.get(self._by_name.get(ref, NetworkID("")))
+
     def ending(self, ref: str) -> NetworkRecord | None:
         """Return a network that is ending, by id or name; None: there is none."""
-        record = self._records.get(NetworkID(ref)) or self._records.get(self._by_name.get(ref, NetworkID("")))
+        record = self.get_by_ref(ref)
         return record if record is not None and record.ending else None
 
     def taken(self, ref: str) -> bool:
@@ -205,7 +217,7 @@ class Registry:
 
     def find(self, ref: str) -> NetworkRecord:
         """Return a network by id or name. Raises: NotFoundError."""
-        record = self._records.get(NetworkID(ref)) or self._records.get(self._by_name.get(ref, NetworkID("")))
+        record = self.get_by_ref(ref)
         if record is None or record.ending:
             names = [r.network.name for r in self._records.values() if not r.ending]
             raise NotFoundError(f'there is no network "{ref}"', hint=_known("networks", names))

@@ -249,6 +249,9 @@ class FakeController:
             alert_sinks=self.alert_sinks,
         )
 
+    async def settle_deletion(self, ref: str, profile: str | None = None) -> None:
+        pass
+
     def now(self) -> datetime:
         return self.clock or datetime.now(UTC)
 

@@ -6,7 +6,8 @@ import httpx
 import pytest
 
 from api import examples
-from tests.unit.api.fake import FakeController
+from tests.unit.api.fake import NOW, FakeController
+from xds_server.errors import StoreError, UnrecordedError
 from xds_server.model.profile import FaultParameters
 from xds_server.model.shadow import InstanceStatus
 
@@ -236,3 +237,40 @@ async def test_nodes_are_listed_and_chosen(client: httpx.AsyncClient, shop: str)
     assert (await client.get("/networks/shop/nodes")).json()["items"][0]["zone"] == "a"
     answer = await client.post("/networks/shop/nodes:select", json={"componentName": "catalog"})
     assert answer.json()["node"] == "local"
+
+
+async def test_what_is_in_effect_and_not_on_record_is_a_503_that_says_so(
+    client: httpx.AsyncClient, desk: FakeController, shop: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def unrecorded(*_: object, **__: object) -> None:
+        raise UnrecordedError("in effect now, but not on record: the disk is full", hint="make room on the disk")
+
+    async def refused(*_: object, **__: object) -> None:
+        raise StoreError("the disk is full")
+
+    path = f"/networks/{shop}/shadowing/profiles/{(await make(client)).json()['profileID']}"
+    monkeypatch.setattr(desk, "delete_profile", unrecorded)
+    answer = await client.delete(path)
+    assert answer.status_code == 503
+    problem = answer.json()
+    assert problem["type"] == "urn:shadowmesh:problems:not-recorded"
+    assert problem["applied"] is True
+    assert (problem["detail"], problem["hint"]) == (
+        "in effect now, but not on record: the disk is full (make room on the disk)",
+        "make room on the disk",
+    )
+    # Asked again when nobody finds it any more, it is the same.
+    monkeypatch.setattr(desk, "settle_deletion", unrecorded)
+    for gone in (f"/networks/{shop}/shadowing/profiles/gone", "/networks/gone"):
+        assert (await client.delete(gone)).json()["applied"] is True
+    monkeypatch.undo()
+    monkeypatch.setattr(desk, "delete_profile", refused)
+    assert "applied" not in (await client.delete(path)).json()
+
+
+async def test_each_answer_says_what_time_it_is_for_the_manager(
+    client: httpx.AsyncClient, desk: FakeController
+) -> None:
+    desk.clock = NOW
+    for path in ("/networks", "/networks/nowhere"):
+        assert (await client.get(path)).headers["Shadowmesh-Time"] == "2026-01-01T00:00:00.000Z"
