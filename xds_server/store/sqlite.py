@@ -373,7 +373,7 @@ class SqliteStore:
         if not self._cramped:
             raise StoreError("the database is closed")
         db = self._connect()
-        self._files = SameFile(self._path)
+        self._files = SameFile(self._path, self._path.with_name(self._path.name + ".lock"))
         return db
 
 
