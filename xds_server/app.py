@@ -63,9 +63,9 @@ async def serve(settings: Settings) -> None:
         StoreError: the state cannot be read or written, or another manager works on it.
     """
     logging_setup.configure(settings.log)
-    told = _Told(lambda: wanted(settings.state))
+    told = Told(lambda: wanted(settings.state))
     while True:
-        async with manager(settings, handing_over=lambda: told.hand_over) as ports:
+        async with manager(settings, told=told) as ports:
             log.info("ready", **ports, state=str(settings.state))
             await told.wait()
             log.info("handing over" if told.hand_over else "stopping")
@@ -83,7 +83,7 @@ async def analyze(settings: Settings) -> None:
         ConflictError: the port is taken.
     """
     logging_setup.configure(settings.log)
-    told = _Told(lambda: False)
+    told = Told(lambda: False)
     bound(settings.engine.address, settings.engine.port, flag="--engine-port").close()
     engine = AnalysisEngine(
         settings=settings.engine,
@@ -104,13 +104,15 @@ async def analyze(settings: Settings) -> None:
 
 
 @asynccontextmanager
-async def manager(
-    settings: Settings, *, handing_over: Callable[[], bool] = lambda: False
-) -> AsyncIterator[dict[str, int]]:
+async def manager(settings: Settings, *, told: "Told | None" = None) -> AsyncIterator[dict[str, int]]:
     """Run the manager's parts for the length of a `with`; yields the ports they listen on.
 
-    At the end `handing_over` says whether a successor waits for what is there.
+    At the end `told` says whether a successor waits for what is there.
     """
+
+    def handing_over() -> bool:
+        return told is not None and told.hand_over
+
     async with contextlib.AsyncExitStack() as stack:
         # Lives are counted by what has really passed; what others say when something was, they say by the wall clock.
         clock, wall = SteadyClock(settings.state / CLOCK_FILE), SystemClock()
@@ -142,6 +144,8 @@ async def manager(
             judge=Court(),
             alerts=alerts,
         )
+        if told is not None:
+            told.unless = controller.owes
         exposition = Exposition(controller.watched)
         xds = XdsServer(
             settings=settings.xds,
@@ -213,7 +217,7 @@ async def _serve_http(server: uvicorn.Server, listener: socket.socket) -> None:
     await server.serve(sockets=[listener])
 
 
-class _Told:
+class Told:
     """What the first of SIGTERM, SIGINT and the signal to hand over has said; a second TERM or INT ends it at once.
 
     To be made before anything is started: a signal in the middle of a start is then an orderly stop as well.
@@ -224,6 +228,8 @@ class _Told:
 
     def __init__(self, wanted: Callable[[], bool]) -> None:
         self.hand_over = False
+        self.unless: Callable[[], str] = str
+        """Says why nothing can be handed over just now; empty: it can."""
         self._wanted = wanted
         self._stopped = False
         self._told = asyncio.Event()
@@ -251,6 +257,9 @@ class _Told:
     def _hand_over(self) -> None:
         if not self._wanted():
             log.warning("asked to hand over, but nobody waits for it; going on")
+            return
+        if reason := self.unless():
+            log.warning("asked to hand over, but a successor would undo what is in effect; going on", reason=reason)
             return
         self.hand_over = self.hand_over or not self._told.is_set()
         self._told.set()

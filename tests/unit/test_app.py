@@ -2,6 +2,7 @@
 
 import asyncio
 import fcntl
+import os
 import socket
 import sys
 from collections.abc import Iterator
@@ -13,10 +14,10 @@ import psutil
 import pytest
 
 from api import examples
-from xds_server.app import manager, reachable
+from xds_server.app import Told, manager, reachable
 from xds_server.config import EngineSettings, HttpSettings, Settings, XdsSettings
 from xds_server.errors import ConflictError, StoreError
-from xds_server.takeover import LOCK, REQUEST, take_over, wanted
+from xds_server.takeover import LOCK, REQUEST, SIGNAL, take_over, wanted
 
 
 def settings(state: Path, **parts: object) -> Settings:
@@ -197,3 +198,16 @@ def test_a_successor_is_waited_for_as_long_as_it_holds_its_request(tmp_path: Pat
         fcntl.flock(file, fcntl.LOCK_EX)
         assert wanted(tmp_path)
     assert not wanted(tmp_path)
+
+
+async def test_nothing_is_handed_over_that_a_successor_would_undo() -> None:
+    told = Told(lambda: True)
+    told.unless = lambda: "not on record yet, of shop"
+    os.kill(os.getpid(), SIGNAL)
+    await asyncio.sleep(0.05)
+    assert not told.hand_over
+    told.unless = str
+    os.kill(os.getpid(), SIGNAL)
+    async with asyncio.timeout(5.0):
+        await told.wait()
+    assert told.hand_over

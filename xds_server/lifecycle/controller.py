@@ -200,6 +200,11 @@ class Controller:
         """
         await self._shift.end(keep_shadows=keep_shadows, keep_mirroring=keep_mirroring, grace=grace, drain=drain)
 
+    def owes(self) -> str:
+        """Return which networks have something in effect that the disk did not take, in words; empty: none."""
+        names = sorted(record.network.name for record in self._registry if record.owed)
+        return f"not on record yet, of {', '.join(names)}" if names else ""
+
     # Networks.
 
     async def create_network(self, network: VirtualNetwork) -> VirtualNetwork:

@@ -41,6 +41,7 @@ _NO_BACKUP = "name a file that `shadowmesh backup` has made"
 UNKNOWN = 1_000_000
 """By how much the numbers of events jump where nobody knows how many were given since the backup."""
 _HINTS = {
+    "disk I/O": "look at the disk: whether it is full, or fails",
     "not a database": _NO_BACKUP,
     "unable to open": "it must be readable: run this as the user who runs the manager",
     "readonly": "it must be writable: run this as the user who runs the manager",

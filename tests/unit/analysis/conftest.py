@@ -8,7 +8,6 @@ from typing import Any, Self
 
 import grpc
 import pytest
-from hypothesis import settings as hypothesis_settings
 
 from tests.unit.analysis.entries import INSTANCE, PROFILE
 from xds_server.analysis.engine import AnalysisEngine
@@ -23,10 +22,6 @@ from xds_server.protocol.server import XdsServer
 
 CONFIG = ProfileConfig(PROFILE, "shop", "catalog", shadows={INSTANCE: "v2"})
 PATIENCE = 30.0
-
-# A busy machine makes any example slow once in a while; that says nothing about the code.
-hypothesis_settings.register_profile("unhurried", deadline=None)
-hypothesis_settings.load_profile("unhurried")
 
 
 async def until(condition: Callable[[], Any]) -> None:

@@ -72,6 +72,7 @@ async def test_a_change_that_only_takes_away_is_in_effect_although_the_disk_is_f
     profile = await running(managers, controller, **fields)
     before = await on_disk(managers)
     full(everything)
+    assert controller.owes() == ""
     for _ in range(2):  # whoever asks again is told the same again
         with pytest.raises(UnrecordedError, match=r"in effect now.*the disk is full") as told:
             await controller.change_profile("shop", profile, change)
@@ -81,6 +82,7 @@ async def test_a_change_that_only_takes_away_is_in_effect_although_the_disk_is_f
         assert weighs is None or weight(managers) == weighs
         assert change.faults is None or not now.shadows[0].faults
     assert "in effect now" in (await controller.status("shop")).problem
+    assert controller.owes() == "not on record yet, of shop"
     assert await on_disk(managers) == before
     after = (await controller.profile("shop", profile)).profile
     assert after.revision == before.revision + 1
@@ -90,6 +92,7 @@ async def test_a_change_that_only_takes_away_is_in_effect_although_the_disk_is_f
     assert change.faults is None or not found.faults
     assert (found.instances[0].expires_at - found.instances[0].created_at).total_seconds() == (change.ttl or 600.0)
     assert (await controller.status("shop")).problem == ""
+    assert controller.owes() == ""
     told_of = [e.event for _, e in (await controller.events("shop", EventQuery(network_id=NetworkID(""))))[1].events]
     assert told_of.count("changed") == 1
     assert (await controller.change_profile("shop", profile, change)).profile == after
