@@ -61,6 +61,41 @@ async def test_a_pause_ends_by_itself_without_a_manager_or_an_engine(
         clean.start()
 
 
+def for_seconds(seconds: float) -> Disturbance:
+    return Disturbance(paused=True, pause_ends=datetime.now(UTC) + timedelta(seconds=seconds))
+
+
+async def test_the_end_of_an_earlier_pause_leaves_a_later_one_alone(start: Start, runtime: DockerRuntime) -> None:
+    started = await start()
+    first, second = for_seconds(3.0), for_seconds(600.0)
+    await runtime.disturb(started.handle, spec(), before=CALM, after=first)
+    await runtime.disturb(started.handle, spec(), before=first, after=CALM)
+    await runtime.disturb(started.handle, spec(), before=CALM, after=second)
+    await asyncio.sleep(4.0)
+    assert not await answers(started)
+    await runtime.disturb(started.handle, spec(), before=second, after=CALM)
+    await until_it_answers(started)
+
+
+async def test_pauses_that_were_lifted_leave_no_process_in_the_guard(
+    start: Start, runtime: DockerRuntime, clean: DockerEngine
+) -> None:
+    started = await start()
+    with clean.client() as client:
+
+        def processes() -> int:
+            return len(client.top(started.handle["guard"])["Processes"])
+
+        for _ in range(40):  # more than a guard may have
+            paused = for_seconds(600.0)
+            await runtime.disturb(started.handle, spec(), before=CALM, after=paused)
+            await runtime.disturb(started.handle, spec(), before=paused, after=CALM)
+        await until_it_answers(started)
+        async with asyncio.timeout(10.0):
+            while processes() > 2:  # its shell and its sleep  # noqa: ASYNC110 - of another process
+                await asyncio.sleep(0.1)
+
+
 async def test_a_paused_shadow_ends_at_its_deadline(start: Start, runtime: DockerRuntime) -> None:
     started = await start(deadline=soon(4.0))
     await runtime.disturb(started.handle, spec(), before=CALM, after=PAUSED)

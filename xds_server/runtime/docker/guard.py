@@ -12,6 +12,7 @@ import ipaddress
 import math
 from collections.abc import Mapping
 from typing import Any
+from uuid import uuid4
 
 import docker
 from docker.types import LogConfig
@@ -48,12 +49,34 @@ each() {
     done < "$d/cgroup"
   done
 } 2>/dev/null
-awake() { read -r was < /guard/pauser && kill "$was"; : > /guard/pauser; } 2>/dev/null
 """
 """Signals each process of a container, told by its cgroup: neither the guard's nor any other's."""
-_STOP = _EACH + 'awake; each STOP "$1"; each STOP "$1"; exit 0'
-_CONT = _EACH + 'awake; each CONT "$1"; exit 0'
-_LATER = _EACH + 'echo $$ > /guard/pauser; sleep "$2"; each CONT "$1"'
+_PAUSE = (
+    _EACH
+    + """
+mine() { read -r now < /guard/pause && [ "$now" = "$2" ]; } 2>/dev/null
+later() {
+  read -r up rest < /proc/uptime
+  at=$(( ${up%%.*}${up##*.} + $3 ))
+  while mine "$@"; do
+    read -r up rest < /proc/uptime
+    left=$(( at - ${up%%.*}${up##*.} ))
+    if [ $left -le 0 ]; then
+      each CONT "$1"
+      [ ! -s /guard/pause ] || mine "$@" || { each STOP "$1"; each STOP "$1"; }
+      break
+    fi
+    if [ $left -gt 100 ]; then sleep 0.3; else sleep 0.05; fi
+  done
+}
+echo "$2" > /guard/pause
+if [ -n "$3" ]; then ( later "$@" ) < /dev/null > /dev/null 2>&1 & fi
+each STOP "$1"; each STOP "$1"; exit 0
+"""
+)
+"""Container, name of this pause, hundredths of seconds. Its end is under way before it begins, and is its own: a later
+pause has another name, so the end of an earlier one leaves it alone, and goes away within a second."""
+_CONT = _EACH + ': > /guard/pause; each CONT "$1"; exit 0'
 _LISTEN = "0A"
 """State of a listening socket in /proc/net/tcp."""
 
@@ -129,11 +152,8 @@ def pause(client: docker.APIClient, container: str, shadow: str, seconds: float 
 
     Raises: RuntimeFailedError, APIError.
     """
-    _run(client, container, ["/bin/sh", "-c", _STOP, "guard", shadow], user="0")
-    if seconds is not None:
-        command = ["/bin/sh", "-c", _LATER, "guard", shadow, f"{max(0.0, seconds):.3f}"]
-        made = client.exec_create(container, command, user="0", stdout=False, stderr=False)
-        client.exec_start(made["Id"], detach=True)
+    left = "" if seconds is None else str(max(0, math.ceil(seconds * 100)))
+    _run(client, container, ["/bin/sh", "-c", _PAUSE, "guard", shadow, uuid4().hex, left], user="0")
 
 
 def resume(client: docker.APIClient, container: str, shadow: str) -> None:
