@@ -258,7 +258,7 @@ class Act:
             found = (await self._desk.profiles())[self._profile]["comparison"] or {}
             self.result.lost = {name: count for name, count in found.get("lost", {}).items() if count}
             sent = (await self._counters.sent(instances))[0]
-            return sent, accounted(found, sent)
+            return sent, accounted(found)
 
         slack = 0 if exact else round(FLUSH * RATE)
         sent, known, even = await balance(look, slack=slack, seconds=ADDED_UP)
