@@ -25,9 +25,11 @@ from tests.chaos.invariants import (
     RUNNING,
     TTL_EARLY,
     TTL_LATE,
+    WINDOW,
     Result,
     gone,
     judge_clients,
+    judge_speed,
     until_clean,
 )
 from tests.chaos.points import LONG, OF_CLOCK, OF_DISK, OF_DOCKER, Blow, Moment, Point
@@ -44,11 +46,19 @@ SHADOW_DIES = frozenset(
 MANAGER_AWAY = frozenset(
     {
         *(Blow.KILL_MANAGER, Blow.STOP_MANAGER, Blow.CUT_MANAGER, Blow.FREEZE_MANAGER),
-        *(Blow.ENGINE_AND_MANAGER, Blow.CLOCK_BACK_AND_MANAGER),
+        *(Blow.ENGINE_AND_MANAGER, Blow.CLOCK_BACK_AND_MANAGER, Blow.DISK_FULL_AND_MANAGER),
     }
 )
 """After these no word of a manager comes to Envoy, and nothing else keeps copies from being sent."""
+LOSES_WINDOW = frozenset(
+    {
+        *(Blow.KILL_MANAGER, Blow.KILL_ENGINE, Blow.KILL_ENVOY, Blow.MANAGER_THEN_ENVOY, Blow.ENGINE_AND_MANAGER),
+        *(Blow.SHADOW_AND_MANAGER, Blow.DISK_FULL_AND_MANAGER, Blow.CLOCK_BACK_AND_MANAGER, Blow.DOCKERD_AND_MANAGER),
+    }
+)
+"""What is on its way to the archive is gone with the process that has it (`lifecycle/archive.py` says so)."""
 PROFILE = f"/networks/{NETWORK}/shadowing/profiles"
+ARCHIVE = f"/networks/{NETWORK}/shadowing/archive"
 SHORT_TTL = 5.0
 CLOCK_TTL, START = 16.0, 15.0
 """Seconds that a point lasts after its blow, and that the start of a manager may take on a busy machine."""
@@ -66,6 +76,8 @@ class Act:
         self._profile = ""
         self._percentage = 1.0
         self._deleted: list[str] = []
+        self._struck: list[str] = []
+        """Instances of the profile that was struck."""
         self._born = (0.0, 0.0)
         """When the profile that is looked at was asked for, and answered."""
         self._injected = 0.0
@@ -83,9 +95,9 @@ class Act:
             result.wrong.append(f"{type(error).__name__}: {error}"[:600])
         finally:
             self._callers.go_on()
-            result.requests, result.slowest = self._callers.sent, round(self._callers.slowest, 3)
-            result.hit = self._blows.hit
+            result.requests, result.hit = self._callers.sent, self._blows.hit
             judge_clients(result, self._callers.wrong, self._blows.away)
+            judge_speed(result, self._callers, [*self._blows.away, *self._blows.still])
             result.took = round(time.monotonic() - begin, 1)
         return result
 
@@ -200,6 +212,8 @@ class Act:
             await self._until_lifted(max(back, self._injected + FAULT))
         if moment is Moment.TTL:
             await self._until_ended(max(back, self._born[1] + self._ttl))
+        if moment in {Moment.TTL, Moment.DELETE}:
+            await self._judge_struck_books()
         if moment in {Moment.TTL, Moment.DELETE, Moment.IDLE}:
             await self._clear()
             self._ttl = _ttl_under(self._point) if blow in OF_CLOCK else 600.0
@@ -266,6 +280,28 @@ class Act:
         self.result.must(even, f"{sent} copies sent, {known} accounted for ({'exact' if exact else f'within {slack}'})")
         self._callers.go_on()
 
+    async def _judge_struck_books(self) -> None:
+        """The same of the profile that was struck and whose shadow is gone: in the status, or in the archive.
+
+        Its counter went with its cluster, so this is exact within a flush; what a manager or an engine that died had
+        of the last window, and no Envoy counts any more, is added to that.
+        """
+        deleted = self._profile in self._deleted
+
+        async def look() -> tuple[int, int]:
+            if deleted:
+                answer = await self._desk.insist("GET", f"{ARCHIVE}/{self._profile}")
+                found = answer.json()["comparison"] if answer.is_success else {}
+            else:
+                found = (await self._desk.profiles())[self._profile]["comparison"] or {}
+            return sum(sum(self._counters.seen.get(each, {}).values()) for each in self._struck), accounted(found)
+
+        slack = round((FLUSH + (WINDOW if self._point.blow in LOSES_WINDOW else 0.0)) * RATE)
+        sent, known, even = await balance(look, slack=slack, seconds=ADDED_UP)
+        self.result.struck_sent, self.result.struck_accounted = sent, known
+        self.result.must(sent > 0, "nothing was mirrored before the blow")
+        self.result.must(even, f"of the profile that was struck: {sent} sent, {known} accounted for (within {slack})")
+
     async def _judge_ttl(self) -> None:
         """Under a clock that is set, a life is as long as it was to be."""
         if self._point.blow in OF_CLOCK:
@@ -318,6 +354,7 @@ class Act:
             return [each for each in await self._instances() if each["status"] == "Running"]
 
         (instance,) = await until(running, "the shadow runs", seconds=RUNNING + 5.0)
+        self._struck = [each["instanceID"] for each in await self._instances()]
         processes = self._theatre.processes().get(instance["instanceID"], [])
         self._process = processes[0] if processes else None
 

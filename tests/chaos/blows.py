@@ -35,6 +35,8 @@ class Blows:
     theatre: Theatre
     away: list[tuple[float, float]] = field(default_factory=list)
     """When Envoy was away, from its death to its first answer."""
+    still: list[tuple[float, float]] = field(default_factory=list)
+    """When Envoy stood still, from SIGSTOP to SIGCONT."""
     envoy_up: float = 0.0
     """Seconds from the start of the last Envoy to its first answer."""
     hit: int = 0
@@ -51,7 +53,7 @@ class Blows:
             Blow.KILL_SUPERVISOR: self._kill_supervisor,
             Blow.STOP_MANAGER: lambda: self._freeze([self.theatre.manager.process.pid]),
             Blow.STOP_ENGINE: lambda: self._freeze([self.theatre.engine_process.pid]),
-            Blow.STOP_ENVOY: lambda: self._freeze([self.theatre.proxy.child.process.pid]),
+            Blow.STOP_ENVOY: self._stop_envoy,
             Blow.STOP_SHADOW: self._stop_shadow,
             Blow.STOP_SUPERVISOR: self._stop_supervisor,
             Blow.CUT_MANAGER: lambda: self._wire("manager", cut=True),
@@ -152,6 +154,16 @@ class Blows:
     async def _stop_supervisor(self) -> Mend:
         found: dict[str, psutil.Process] = await self._targets(self.theatre.supervisors)
         return await self._freeze([process.pid for process in found.values()])
+
+    async def _stop_envoy(self) -> Mend:
+        began = time.monotonic()
+        go_on = await self._freeze([self.theatre.proxy.child.process.pid])
+
+        async def mend() -> None:
+            await go_on()
+            self.still.append((began, time.monotonic()))
+
+        return mend
 
     async def _freeze(self, pids: list[int]) -> Mend:
         for pid in pids:

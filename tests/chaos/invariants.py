@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 
 import psutil
 
-from tests.chaos.callers import Wrong
+from tests.chaos.callers import Callers, Wrong
 from tests.chaos.points import Point
 from tests.chaos.theatre import Theatre
 from tests.envoy.stack import JSON, RUNTIME_TTL
@@ -15,6 +15,8 @@ from tests.envoy.stack import JSON, RUNTIME_TTL
 RATE = 100.0
 MIRRORING_STOPPED = RUNTIME_TTL + 2.0
 """Seconds from the last word of a manager to the last copy."""
+SLOWEST = 2.0
+"""Seconds that a right answer may take where Envoy itself is not struck: 1 s, and as much again for a busy machine."""
 ENVOY_UP = 5.0
 """Seconds from the start of an Envoy to its first answer, manager or no manager."""
 BACK = 15.0
@@ -32,6 +34,9 @@ FAULT_LATE = 5.0
 FLUSH = 0.5
 """Seconds of copies that may be uncounted where an Envoy was killed or a counter went with its cluster: one flush of
 the access log (0.1 s), one look at the counter (0.1 s), both on a busy machine."""
+WINDOW = 1.0
+"""Seconds of copies more that a deleted profile's archive may lack where the manager, the engine or Envoy was killed just
+then: a window of the engine, whose Envoy has no counter of them any more."""
 CLEARED = 15.0
 """Seconds until nothing is left of a profile, from when its deletion was answered."""
 ADDED_UP = 30.0
@@ -48,6 +53,7 @@ class Result:
     hurt: int = 0
     while_envoy_was_away: int = 0
     slowest: float = 0.0
+    """Seconds of the slowest right answer, but for those that an Envoy which was struck itself held back."""
     stopped: float | None = None
     envoy_up: float | None = None
     back: float | None = None
@@ -59,6 +65,9 @@ class Result:
     sent: int | None = None
     accounted: int | None = None
     exact: bool = False
+    struck_sent: int | None = None
+    struck_accounted: int | None = None
+    """The same of the profile that was struck, where its shadow is gone afterwards."""
     lost: dict[str, int] = field(default_factory=dict)
     leaked: int = 0
     took: float = 0.0
@@ -83,6 +92,12 @@ def judge_clients(result: Result, wrong: list[Wrong], away: list[tuple[float, fl
     ours = [w for w in wrong if not any(w.began < end and w.ended > begin for begin, end in away)]
     result.hurt, result.while_envoy_was_away = len(ours), len(wrong) - len(ours)
     result.must(not ours, f"{len(ours)} clients were hurt: {'; '.join(each.what for each in ours[:3])}")
+
+
+def judge_speed(result: Result, callers: Callers, struck: list[tuple[float, float]]) -> None:
+    """Look at the slowest right answer of those that do not overlap a time in which Envoy itself was struck."""
+    ours = [end - begin for begin, end in callers.slow if not any(begin < e and end > b for b, e in struck)]
+    result.within("slowest", max(ours, default=callers.slowest), SLOWEST)
 
 
 def leaks(theatre: Theatre, profiles: dict[str, JSON]) -> list[str]:

@@ -6,9 +6,9 @@ from random import Random
 
 import pytest
 
-from tests.chaos.callers import Wrong
+from tests.chaos.callers import Callers, Wrong
 from tests.chaos.campaign import chosen
-from tests.chaos.invariants import Result, judge_clients
+from tests.chaos.invariants import Result, judge_clients, judge_speed
 from tests.chaos.points import OF_DOCKER, OF_SHADOWS, Blow, Moment, schedule, with_containers
 from tests.chaos.relay import Relay
 from tests.chaos.table import markdown, summary
@@ -41,6 +41,15 @@ def test_only_a_request_that_overlaps_the_absence_of_envoy_is_not_held_against_u
     assert result.wrong
     assert "2 clients were hurt" in summary([result])
     assert "2 clients were hurt" in markdown([result], seed=1)
+
+
+def test_a_right_answer_that_is_slow_is_wrong_unless_envoy_itself_was_struck_meanwhile() -> None:
+    callers = Callers(0, {}, 1.0, Random(1), slowest=0.1, slow=[(1.0, 9.0), (12.0, 13.5)])
+    result = Result(schedule(1, 1)[0])
+    judge_speed(result, callers, [(8.0, 9.0)])
+    assert (result.slowest, result.wrong) == (1.5, [])
+    judge_speed(result, callers, [])
+    assert result.wrong == ["slowest after 8.0 s, 2 s allowed"]
 
 
 def test_what_took_longer_than_its_bound_is_wrong() -> None:
