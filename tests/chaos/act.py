@@ -29,6 +29,7 @@ from tests.chaos.invariants import (
     Result,
     gone,
     judge_clients,
+    judge_hit,
     judge_speed,
     until_clean,
 )
@@ -96,6 +97,7 @@ class Act:
         finally:
             self._callers.go_on()
             result.requests, result.hit = self._callers.sent, self._blows.hit
+            judge_hit(result)
             judge_clients(result, self._callers.wrong, self._blows.away)
             judge_speed(result, self._callers, [*self._blows.away, *self._blows.still])
             result.took = round(time.monotonic() - begin, 1)
@@ -225,6 +227,7 @@ class Act:
         begin = time.monotonic()
         await self._until_running()
         result.within("running", time.monotonic() - begin, RUNNING)
+        await until_clean(self._theatre, self._desk.profiles, result, CLEARED)
 
     async def _until_lifted(self, due: float) -> None:
         async def lifted() -> bool:

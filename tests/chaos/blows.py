@@ -9,7 +9,6 @@ import signal
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 import psutil
 
@@ -24,7 +23,6 @@ TARGET = 3.0
 """Seconds that a shadow is waited for which is to be hit."""
 HEALTH = Request("GET", "/healthz", "GET /healthz")
 
-_T = TypeVar("_T")
 Mend = Callable[[], Awaitable[None]]
 
 
@@ -40,7 +38,7 @@ class Blows:
     envoy_up: float = 0.0
     """Seconds from the start of the last Envoy to its first answer."""
     hit: int = 0
-    """Processes that were signalled."""
+    """What was struck: processes that got their signal, wires with something on them, a disk that is full, a clock."""
 
     async def land(self, blow: Blow) -> Mend:
         """Do it; return what undoes it."""
@@ -135,25 +133,18 @@ class Blows:
         return self.theatre.docker
 
     async def _kill_shadow(self) -> Mend:
-        for processes in (await self._targets(self.theatre.processes)).values():
-            for process in processes:
-                self.hit += 1
-                self.theatre.signal(process.pid, signal.SIGKILL)
+        self._signal(await self._targets(self.theatre.processes), signal.SIGKILL)
         return _nothing
 
     async def _kill_supervisor(self) -> Mend:
-        for process in (await self._targets(self.theatre.supervisors)).values():
-            self.hit += 1
-            self.theatre.signal(process.pid, signal.SIGKILL)
+        self._signal(await self._targets(self.theatre.supervisors), signal.SIGKILL)
         return _nothing
 
     async def _stop_shadow(self) -> Mend:
-        found = await self._targets(self.theatre.processes)
-        return await self._freeze([each.pid for processes in found.values() for each in processes])
+        return await self._freeze(await self._targets(self.theatre.processes))
 
     async def _stop_supervisor(self) -> Mend:
-        found: dict[str, psutil.Process] = await self._targets(self.theatre.supervisors)
-        return await self._freeze([process.pid for process in found.values()])
+        return await self._freeze(await self._targets(self.theatre.supervisors))
 
     async def _stop_envoy(self) -> Mend:
         began = time.monotonic()
@@ -166,9 +157,7 @@ class Blows:
         return mend
 
     async def _freeze(self, pids: list[int]) -> Mend:
-        for pid in pids:
-            self.hit += 1
-            self.theatre.signal(pid, signal.SIGSTOP)
+        self._signal(pids, signal.SIGSTOP)
 
         async def mend() -> None:
             for pid in pids:
@@ -176,15 +165,17 @@ class Blows:
 
         return mend
 
+    def _signal(self, pids: list[int], number: signal.Signals) -> None:
+        self.hit += sum(self.theatre.signal(pid, number) for pid in pids)
+
     async def _wire(self, part: str, *, cut: bool) -> Mend:
-        self.hit += 1
         relay = self.theatre.relays[part]
+        self.hit += relay.carries
         await asyncio.to_thread(relay.cut if cut else relay.freeze)
         return lambda: asyncio.to_thread(relay.mend)
 
     async def _fill(self) -> Mend:
-        self.hit += 1
-        self.theatre.fill_disk()
+        self.hit += self.theatre.fill_disk()
 
         async def mend() -> None:
             self.theatre.free_disk()
@@ -192,16 +183,16 @@ class Blows:
         return mend
 
     async def _set_clock(self, seconds: int) -> Mend:
-        self.hit += 1
+        self.hit += self.theatre.faked
         self.theatre.set_clock(seconds)
         return _nothing
 
-    async def _targets(self, look: Callable[[], dict[str, _T]]) -> dict[str, _T]:
-        """Wait a while for a shadow that can be hit."""
+    async def _targets(self, look: Callable[[], dict[str, list[psutil.Process]]]) -> list[int]:
+        """Wait a while for a shadow that can be hit; return the process ids."""
         deadline = time.monotonic() + TARGET
         while not (found := look()) and time.monotonic() < deadline:  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0.02)
-        return found
+        return [process.pid for processes in found.values() for process in processes]
 
 
 async def _nothing() -> None:

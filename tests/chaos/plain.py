@@ -95,6 +95,6 @@ async def _kills(plain: Plain, chance: Random) -> str:
     judge_speed(result, callers, blows.away)
     return (
         f"without us: a plain Envoy was killed {KILLS} times; {callers.sent} requests, {result.hurt} hurt outside of "
-        f"its absence, {result.while_envoy_was_away} within it; it served {slowest:.2f} s after its start at the latest; "
-        f"the slowest right answer took {result.slowest:.2f} s"
+        f"its absence, {result.while_envoy_was_away} within it; it served {slowest:.2f} s after its start at the "
+        f"latest; the slowest right answer took {result.slowest:.2f} s"
     )

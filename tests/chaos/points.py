@@ -65,6 +65,12 @@ OF_SHADOWS = frozenset(
 OF_CLOCK = frozenset({Blow.CLOCK_FORWARD, Blow.CLOCK_BACK, Blow.CLOCK_BACK_AND_MANAGER})
 OF_DOCKER = frozenset({Blow.KILL_DOCKERD, Blow.STOP_DOCKERD, Blow.DOCKERD_AND_MANAGER})
 OF_DISK = frozenset({Blow.DISK_FULL, Blow.DISK_FULL_AND_MANAGER})
+IN_PAIRS = frozenset(
+    {
+        *(Blow.MANAGER_THEN_ENVOY, Blow.ENGINE_AND_MANAGER, Blow.SHADOW_AND_MANAGER, Blow.DISK_FULL_AND_MANAGER),
+        *(Blow.CLOCK_BACK_AND_MANAGER, Blow.DOCKERD_AND_MANAGER),
+    }
+)
 LONG = RUNTIME_TTL + 3.5
 """Seconds in which the dead man's switch has to have done its work."""
 
