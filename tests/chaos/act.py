@@ -33,7 +33,8 @@ from tests.chaos.invariants import (
     judge_speed,
     until_clean,
 )
-from tests.chaos.points import LONG, OF_CLOCK, OF_DISK, OF_DOCKER, Blow, Moment, Point
+from tests.chaos.points import LONG, OF_CLOCK, OF_DISK, OF_DOCKER, OF_TAKE_OVER, Blow, Moment, Point
+from tests.chaos.story import broken
 from tests.chaos.theatre import Theatre
 from tests.envoy.stack import JSON, NETWORK, until
 
@@ -55,6 +56,7 @@ LOSES_WINDOW = frozenset(
     {
         *(Blow.KILL_MANAGER, Blow.KILL_ENGINE, Blow.KILL_ENVOY, Blow.MANAGER_THEN_ENVOY, Blow.ENGINE_AND_MANAGER),
         *(Blow.SHADOW_AND_MANAGER, Blow.DISK_FULL_AND_MANAGER, Blow.CLOCK_BACK_AND_MANAGER, Blow.DOCKERD_AND_MANAGER),
+        *(Blow.START_ON_FULL_DISK, Blow.TAKE_OVER_OLD_DIES, Blow.TAKE_OVER_NEW_DIES),
     }
 )
 """What is on its way to the archive is gone with the process that has it (`lifecycle/archive.py` says so)."""
@@ -64,6 +66,8 @@ SHORT_TTL = 5.0
 CLOCK_TTL, START = 16.0, 15.0
 """Seconds that a point lasts after its blow, and that the start of a manager may take on a busy machine."""
 FAULT = 4.0
+ASKS_AFTER = 0.8
+"""Seconds from the start of a successor until it may ask, at least."""
 
 
 class Act:
@@ -105,11 +109,13 @@ class Act:
 
     async def _play(self) -> None:
         point, result = self._point, self.result
+        begun = await self._desk.trail_ends()
         await self._prepare()
-        doing = asyncio.create_task(self._do())
-        quick = point.moment in {Moment.CREATE, Moment.PATCH, Moment.DELETE}
+        # A successor takes its time until it asks; what is to be under way then is begun later.
+        later = point.blow in OF_TAKE_OVER
+        doing = asyncio.create_task(self._do(after=ASKS_AFTER + point.delay if later else 0.0))
+        quick = later or point.moment in {Moment.CREATE, Moment.PATCH, Moment.DELETE}
         await asyncio.sleep(point.delay / 10 if quick else point.delay)
-        landed = time.monotonic()
         before = await self._copies()
         mend = await self._blows.land(point.blow)
         landed = time.monotonic()
@@ -128,6 +134,7 @@ class Act:
         await self._judge_books()
         await self._judge_ttl()
         await self._clear()
+        await self._judge_trail(begun)
 
     # To the moment.
 
@@ -157,8 +164,9 @@ class Act:
             assert answer.is_success, answer.text
             self._injected = time.monotonic()
 
-    async def _do(self) -> None:
+    async def _do(self, *, after: float) -> None:
         """What is under way while the blow lands."""
+        await asyncio.sleep(after)
         match self._point.moment:
             case Moment.CREATE:
                 await self._create()
@@ -206,6 +214,7 @@ class Act:
         found = await self._desk.profiles()
         result, moment, blow = self.result, self._point.moment, self._point.blow
         wanted = {self._profile} - set(self._deleted) - {""}
+        result.lost_profiles = len(wanted - found.keys())
         result.must(found.keys() == wanted, f"profiles {sorted(found)} instead of {sorted(wanted)}")
         for deleted in self._deleted:
             answer = await self._desk.insist("GET", f"{PROFILE}/{deleted}")
@@ -297,7 +306,7 @@ class Act:
                 found = answer.json()["comparison"] if answer.is_success else {}
             else:
                 found = (await self._desk.profiles())[self._profile]["comparison"] or {}
-            return sum(sum(self._counters.seen.get(each, {}).values()) for each in self._struck), accounted(found)
+            return sum(map(self._copies_of, self._struck)), accounted(found)
 
         slack = round((FLUSH + (WINDOW if self._point.blow in LOSES_WINDOW else 0.0)) * RATE)
         sent, known, even = await balance(look, slack=slack, seconds=ADDED_UP)
@@ -321,6 +330,14 @@ class Act:
         self.result.must(dies or early <= TTL_EARLY, f"the shadow ended {early:.1f} s before its TTL was over")
         self.result.within("ttl_off", ended - due, TTL_LATE)
 
+    async def _judge_trail(self, begun: str) -> None:
+        """What has been done since is told, from each instance's creation to its end."""
+        events = await self._desk.trail(begun)
+        wrong = broken(events, {})
+        told = {each["profileID"] for each in events if each["kind"] == "profile" and each["event"] == "gone"}
+        wrong += [f"the end of {each} is not in the trail" for each in set(self._deleted) - told]
+        self.result.must(not wrong, f"the trail is no story: {'; '.join(wrong[:5])}")
+
     async def _clear(self) -> None:
         """Delete what there is; nothing of it is left."""
         for profile in await self._desk.profiles():
@@ -341,6 +358,10 @@ class Act:
         with suppress(httpx.HTTPError, ValueError, KeyError):
             await self._counters.look()
         return sum(self._theatre.counted(each)[0] for each in self._counters.seen)
+
+    def _copies_of(self, instance: str) -> int:
+        """Return how many copies were seen of an instance: by Envoy's counter, or by its own if that got further."""
+        return max(sum(self._counters.seen.get(instance, {}).values()), self._theatre.counted(instance)[0])
 
     async def _pairs(self) -> int:
         found: JSON = (await self._desk.profiles())[self._profile]["comparison"] or {}

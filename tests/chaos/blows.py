@@ -19,6 +19,8 @@ from tests.envoy.stack import until
 from xds_server.stage.client import Connection, ReplyError, Request
 
 HOUR = 3600
+ASKED, HANDS_OVER = 30.0, b"handing over"
+"""Seconds until a successor has asked, and what the old manager logs then."""
 TARGET = 3.0
 """Seconds that a shadow is waited for which is to be hit."""
 HEALTH = Request("GET", "/healthz", "GET /healthz")
@@ -66,6 +68,9 @@ class Blows:
             Blow.SHADOW_AND_MANAGER: lambda: self._both(self._kill_shadow, self._kill_manager),
             Blow.DISK_FULL_AND_MANAGER: lambda: self._both(self._fill, self._kill_manager),
             Blow.CLOCK_BACK_AND_MANAGER: lambda: self._both(lambda: self._set_clock(-HOUR), self._kill_manager),
+            Blow.START_ON_FULL_DISK: self._start_on_full_disk,
+            Blow.TAKE_OVER_OLD_DIES: lambda: self._take_over(old_dies=True),
+            Blow.TAKE_OVER_NEW_DIES: lambda: self._take_over(old_dies=False),
             Blow.KILL_DOCKERD: self._kill_dockerd,
             Blow.STOP_DOCKERD: lambda: self._freeze([self._docker.pid]),
             Blow.DOCKERD_AND_MANAGER: lambda: self._both(self._kill_dockerd, self._kill_manager),
@@ -91,6 +96,41 @@ class Blows:
         self.hit += 1
         self.theatre.kill(self.theatre.manager)
         return self.theatre.revive
+
+    async def _start_on_full_disk(self) -> Mend:
+        """What starts it tries again and again while there is no room."""
+        await self._kill_manager()
+        free = await self._fill()
+        revival = asyncio.create_task(self.theatre.revive())
+
+        async def mend() -> None:
+            await free()
+            await revival
+
+        return mend
+
+    async def _take_over(self, *, old_dies: bool) -> Mend:
+        """A successor is started; one of the two is killed while the old one hands over, and the other goes on."""
+        old, begun = self.theatre.manager, self.theatre.manager.log.stat().st_size
+        new = self.theatre.start_successor()
+        deadline = time.monotonic() + ASKED
+        while HANDS_OVER not in old.log.read_bytes()[begun:]:
+            new.check()
+            assert time.monotonic() < deadline, "the manager was not asked to hand over"
+            await asyncio.sleep(0.005)
+        dies, lives = (old, new) if old_dies else (new, old)
+        self.hit += dies.alive
+        self.theatre.kill(dies)
+        self.theatre.manager = lives
+
+        async def mend() -> None:
+            async def serves() -> bool:
+                lives.check()
+                return await asyncio.to_thread(self.theatre.answers)
+
+            await until(serves, "the manager that was not killed serves")
+
+        return mend
 
     async def _kill_engine(self) -> Mend:
         self.hit += 1

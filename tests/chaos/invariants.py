@@ -73,6 +73,7 @@ class Result:
     """The same of the profile that was struck, where its shadow is gone afterwards."""
     lost: dict[str, int] = field(default_factory=dict)
     leaked: int = 0
+    lost_profiles: int = 0
     took: float = 0.0
     wrong: list[str] = field(default_factory=list)
     """What did not hold, in words."""
@@ -85,6 +86,14 @@ class Result:
         """Note how long something took, and whether it was in time."""
         setattr(self, name, round(seconds, 2))
         self.must(seconds <= bound, f"{name} after {seconds:.1f} s, {bound:g} s allowed")
+
+    @property
+    def copies(self) -> tuple[int, int, int]:
+        """Copies sent, accounted for, and how many those differ by, of the profile that was struck and of its next."""
+        books = [(self.sent, self.accounted), (self.struck_sent, self.struck_accounted)]
+        known = [(sent, accounted or 0) for sent, accounted in books if sent is not None]
+        sent, accounted = sum(each for each, _ in known), sum(each for _, each in known)
+        return sent, accounted, sum(abs(one - other) for one, other in known)
 
     def document(self) -> JSON:
         return {**asdict(self), "point": {**asdict(self.point)}}

@@ -17,6 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import psutil
 from docker.errors import DockerException
 from requests.exceptions import RequestException
@@ -29,7 +30,7 @@ from xds_server.demo import catalogue
 from xds_server.demo.image import catalogue_in
 from xds_server.runtime.command import MARKER
 from xds_server.runtime.docker.runtime import INSTANCE, ROLE
-from xds_server.stage.children import MARK, ChildError
+from xds_server.stage.children import MARK, Child, ChildError
 
 FAKETIME = next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))), None)
 """The library that turns the clock of a process; None when it is not installed."""
@@ -103,6 +104,16 @@ class Theatre(Stack):
         command += ["--plain", "--port", "{port}", "--version", str(number)]
         env = {MARK: str(self.folder)}
         return {"name": "v2", "process": {"command": command, "env": env, "readiness": {"path": "/healthz"}}}
+
+    def start_successor(self) -> Child:
+        """Start a manager that is to take over from the one that runs; wait for nothing."""
+        return self.household.start("successor", self.manager_command("--take-over"), env=self.manager_env)
+
+    def answers(self) -> bool:
+        """Tell whether a manager is ready."""
+        with suppress(httpx.HTTPError):
+            return httpx.get(f"{self.url}/readyz", timeout=2.0, trust_env=False).is_success
+        return False
 
     async def revive(self, *, seconds: float = 60.0) -> None:
         """Start the manager until it is ready, as its supervisor does."""
