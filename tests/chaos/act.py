@@ -75,7 +75,7 @@ class Act:
 
     def __init__(self, theatre: Theatre, callers: Callers, counters: Counters, desk: Desk, point: Point) -> None:
         self._theatre, self._callers, self._counters, self._desk = theatre, callers, counters, desk
-        self._blows = Blows(theatre)
+        self._blows = Blows(theatre, into=point.delay / 4)
         self._point = point
         self.result = Result(point)
         self._profile = ""

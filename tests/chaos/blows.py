@@ -33,6 +33,8 @@ class Blows:
     """Lands blows on a stage."""
 
     theatre: Theatre
+    into: float = 0.0
+    """Seconds from the beginning of a hand-over to the death of the one that hands over."""
     away: list[tuple[float, float]] = field(default_factory=list)
     """When Envoy was away, from its death to its first answer."""
     still: list[tuple[float, float]] = field(default_factory=list)
@@ -119,6 +121,8 @@ class Blows:
             assert time.monotonic() < deadline, "the manager was not asked to hand over"
             await asyncio.sleep(0.005)
         dies, lives = (old, new) if old_dies else (new, old)
+        # Once the old one has looked whether it is still wanted, it is gone without a successor: that one dies at once.
+        await asyncio.sleep(self.into if old_dies else 0.0)
         self.hit += dies.alive
         self.theatre.kill(dies)
         self.theatre.manager = lives

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 import psutil
 
 from tests.chaos.callers import Callers, Wrong
-from tests.chaos.points import IN_PAIRS, OF_SHADOWS, Moment, Point
+from tests.chaos.points import IN_PAIRS, OF_SHADOWS, Blow, Moment, Point
 from tests.chaos.theatre import Theatre
 from tests.envoy.stack import JSON, RUNTIME_TTL
 
@@ -113,12 +113,15 @@ def judge_speed(result: Result, callers: Callers, struck: list[tuple[float, floa
 
 
 def judge_hit(result: Result) -> None:
-    """A blow that strikes nothing shows nothing; but a shadow that is about to end may have ended by itself."""
+    """A blow that strikes nothing shows nothing; but what is about to end may have ended by itself."""
     point, wanted = result.point, 2 if result.point.blow in IN_PAIRS else 1
     if result.hit >= wanted:
         return
     if point.blow in OF_SHADOWS and point.moment in {Moment.DELETE, Moment.TTL}:
         result.missed = "its shadow had ended already"
+        return
+    if point.blow is Blow.TAKE_OVER_OLD_DIES:
+        result.missed = "it had handed over already"
         return
     result.must(False, f"the blow struck {result.hit} of {wanted}")  # noqa: FBT003 - see `must`
 
