@@ -143,7 +143,7 @@ class Act:
         moment = self._point.moment
         if self._point.blow in OF_CLOCK:
             self._ttl = _ttl_under(self._point)
-        if moment in {Moment.IDLE, Moment.CREATE}:
+        if moment is Moment.CREATE:
             return
         if moment in {Moment.PENDING, Moment.BECOMING}:
             await self._create(after=1.2 if moment is Moment.PENDING else 0.2)
@@ -156,6 +156,10 @@ class Act:
             await asyncio.sleep(max(0.0, self._born[1] + self._ttl - 0.4 - time.monotonic()))
             return
         await self._until_pairs(30)
+        if moment is Moment.IDLE:
+            # What is between profiles is the settling of the one before.
+            await self._desk.delete(self._profile)
+            self._deleted.append(self._profile)
         if moment is Moment.FAULT:
             (instance,) = await self._instances()
             body = {"instanceID": instance["instanceID"], "duration": f"{FAULT:g}s"}
@@ -197,7 +201,8 @@ class Act:
         if self._point.blow not in MANAGER_AWAY or self._point.hold < LONG or not before:
             return
         last = max(self._theatre.counted(each)[1] for each in self._counters.seen)
-        self.result.within("stopped", max(0.0, last - landed), MIRRORING_STOPPED)
+        if last > landed:  # else its deletion or its TTL had stopped it before
+            self.result.within("stopped", last - landed, MIRRORING_STOPPED)
 
     async def _all_back(self, mended: float) -> None:
         async def connected() -> bool:
@@ -223,9 +228,8 @@ class Act:
             await self._until_lifted(max(back, self._injected + FAULT))
         if moment is Moment.TTL:
             await self._until_ended(max(back, self._born[1] + self._ttl))
-        if moment in {Moment.TTL, Moment.DELETE}:
-            await self._judge_struck_books()
         if moment in {Moment.TTL, Moment.DELETE, Moment.IDLE}:
+            await self._judge_struck_books()
             await self._clear()
             self._ttl = _ttl_under(self._point) if blow in OF_CLOCK else 600.0
             await self._create()
