@@ -3,29 +3,21 @@
 import asyncio
 import time
 from contextlib import suppress
-from typing import Any
-
-import httpx
-import psutil
 
 from tests.chaos.blows import Blows
-from tests.chaos.books import Counters, accounted, balance
+from tests.chaos.books import Counters
 from tests.chaos.callers import Callers
 from tests.chaos.desk import NOT_FOUND, Desk
 from tests.chaos.invariants import (
-    ADDED_UP,
     BACK,
     CLEARED,
     ENVOY_UP,
     FAULT_LATE,
-    FLUSH,
     MIRRORING_STOPPED,
-    RATE,
     RESUMED,
     RUNNING,
     TTL_EARLY,
     TTL_LATE,
-    WINDOW,
     Result,
     gone,
     judge_clients,
@@ -33,10 +25,10 @@ from tests.chaos.invariants import (
     judge_speed,
     until_clean,
 )
+from tests.chaos.looks import Looks
 from tests.chaos.points import LONG, OF_CLOCK, OF_DISK, OF_DOCKER, OF_TAKE_OVER, Blow, Moment, Point
-from tests.chaos.story import broken
 from tests.chaos.theatre import Theatre
-from tests.envoy.stack import JSON, NETWORK, until
+from tests.envoy.stack import NETWORK, until
 
 SHADOW_DIES = frozenset(
     {
@@ -52,16 +44,7 @@ MANAGER_AWAY = frozenset(
     }
 )
 """After these no word of a manager comes to Envoy, and nothing else keeps copies from being sent."""
-LOSES_WINDOW = frozenset(
-    {
-        *(Blow.KILL_MANAGER, Blow.KILL_ENGINE, Blow.KILL_ENVOY, Blow.MANAGER_THEN_ENVOY, Blow.ENGINE_AND_MANAGER),
-        *(Blow.SHADOW_AND_MANAGER, Blow.DISK_FULL_AND_MANAGER, Blow.CLOCK_BACK_AND_MANAGER, Blow.DOCKERD_AND_MANAGER),
-        *(Blow.START_ON_FULL_DISK, Blow.TAKE_OVER_OLD_DIES, Blow.TAKE_OVER_NEW_DIES),
-    }
-)
-"""What is on its way to the archive is gone with the process that has it (`lifecycle/archive.py` says so)."""
 PROFILE = f"/networks/{NETWORK}/shadowing/profiles"
-ARCHIVE = f"/networks/{NETWORK}/shadowing/archive"
 SHORT_TTL = 5.0
 CLOCK_TTL, START = 16.0, 15.0
 """Seconds that a point lasts after its blow, and that the start of a manager may take on a busy machine."""
@@ -70,24 +53,15 @@ ASKS_AFTER = 0.8
 """Seconds from the start of a successor until it may ask, at least."""
 
 
-class Act:
+class Act(Looks):
     """Plays one point; see the module."""
 
     def __init__(self, theatre: Theatre, callers: Callers, counters: Counters, desk: Desk, point: Point) -> None:
-        self._theatre, self._callers, self._counters, self._desk = theatre, callers, counters, desk
+        super().__init__(theatre, callers, counters, desk, point)
         self._blows = Blows(theatre, into=point.delay / 4)
-        self._point = point
-        self.result = Result(point)
-        self._profile = ""
         self._percentage = 1.0
-        self._deleted: list[str] = []
-        self._struck: list[str] = []
-        """Instances of the profile that was struck."""
-        self._born = (0.0, 0.0)
-        """When the profile that is looked at was asked for, and answered."""
         self._injected = 0.0
         self._ttl = 600.0
-        self._process: psutil.Process | None = None
 
     async def play(self) -> Result:
         """Do all of it; what goes wrong is in the result."""
@@ -278,46 +252,6 @@ class Act:
             await self._until_pairs(pairs + 30)
         self.result.within("resumed", time.monotonic() - begin, RESUMED)
 
-    async def _judge_books(self) -> None:
-        """Each copy is in a pair, not judged for a reason, or counted lost: once."""
-        await self._callers.pause()
-        instances = [each["instanceID"] for each in await self._instances()]
-        _, exact = await self._counters.sent(instances)
-
-        async def look() -> tuple[int, int]:
-            found = (await self._desk.profiles())[self._profile]["comparison"] or {}
-            self.result.lost = {name: count for name, count in found.get("lost", {}).items() if count}
-            sent = (await self._counters.sent(instances))[0]
-            return sent, accounted(found)
-
-        slack = 0 if exact else round(FLUSH * RATE)
-        sent, known, even = await balance(look, slack=slack, seconds=ADDED_UP)
-        self.result.sent, self.result.accounted, self.result.exact = sent, known, exact
-        self.result.must(even, f"{sent} copies sent, {known} accounted for ({'exact' if exact else f'within {slack}'})")
-        self._callers.go_on()
-
-    async def _judge_struck_books(self) -> None:
-        """The same of the profile that was struck and whose shadow is gone: in the status, or in the archive.
-
-        Its counter went with its cluster, so this is exact within a flush; what a manager or an engine that died had
-        of the last window, and no Envoy counts any more, is added to that.
-        """
-        deleted = self._profile in self._deleted
-
-        async def look() -> tuple[int, int]:
-            if deleted:
-                answer = await self._desk.insist("GET", f"{ARCHIVE}/{self._profile}")
-                found = answer.json()["comparison"] if answer.is_success else {}
-            else:
-                found = (await self._desk.profiles())[self._profile]["comparison"] or {}
-            return sum(map(self._copies_of, self._struck)), accounted(found)
-
-        slack = round((FLUSH + (WINDOW if self._point.blow in LOSES_WINDOW else 0.0)) * RATE)
-        sent, known, even = await balance(look, slack=slack, seconds=ADDED_UP)
-        self.result.struck_sent, self.result.struck_accounted = sent, known
-        self.result.must(sent > 0, "nothing was mirrored before the blow")
-        self.result.must(even, f"of the profile that was struck: {sent} sent, {known} accounted for (within {slack})")
-
     async def _judge_ttl(self) -> None:
         """Under a clock that is set, a life is as long as it was to be."""
         if self._point.blow in OF_CLOCK:
@@ -334,14 +268,6 @@ class Act:
         self.result.must(dies or early <= TTL_EARLY, f"the shadow ended {early:.1f} s before its TTL was over")
         self.result.within("ttl_off", ended - due, TTL_LATE)
 
-    async def _judge_trail(self, begun: str) -> None:
-        """What has been done since is told, from each instance's creation to its end."""
-        events = await self._desk.trail(begun)
-        wrong = broken(events, {})
-        told = {each["profileID"] for each in events if each["kind"] == "profile" and each["event"] == "gone"}
-        wrong += [f"the end of {each} is not in the trail" for each in set(self._deleted) - told]
-        self.result.must(not wrong, f"the trail is no story: {'; '.join(wrong[:5])}")
-
     async def _clear(self) -> None:
         """Delete what there is; nothing of it is left."""
         for profile in await self._desk.profiles():
@@ -351,40 +277,6 @@ class Act:
         self.result.cleared = round(max(took, self.result.cleared or 0.0), 2)
         left = await self._desk.profiles()
         self.result.must(not left, f"deleted profiles are there: {sorted(left)}")
-
-    # Looks.
-
-    async def _instances(self) -> list[JSON]:
-        """Return the instances of the profile that have not been replaced, newest last."""
-        return list((await self._desk.profiles())[self._profile]["instances"])
-
-    async def _copies(self) -> int:
-        with suppress(httpx.HTTPError, ValueError, KeyError):
-            await self._counters.look()
-        return sum(self._theatre.counted(each)[0] for each in self._counters.seen)
-
-    def _copies_of(self, instance: str) -> int:
-        """Return how many copies were seen of an instance: by Envoy's counter, or by its own if that got further."""
-        return max(sum(self._counters.seen.get(instance, {}).values()), self._theatre.counted(instance)[0])
-
-    async def _pairs(self) -> int:
-        found: JSON = (await self._desk.profiles())[self._profile]["comparison"] or {}
-        return int(found.get("pairs", 0))
-
-    async def _until_pairs(self, count: int) -> None:
-        async def enough() -> bool:
-            return await self._pairs() >= count
-
-        await until(enough, f"{count} pairs are compared", seconds=RESUMED + 5.0)
-
-    async def _until_running(self) -> None:
-        async def running() -> Any:
-            return [each for each in await self._instances() if each["status"] == "Running"]
-
-        (instance,) = await until(running, "the shadow runs", seconds=RUNNING + 5.0)
-        self._struck = [each["instanceID"] for each in await self._instances()]
-        processes = self._theatre.processes().get(instance["instanceID"], [])
-        self._process = processes[0] if processes else None
 
 
 def _ttl_under(point: Point) -> float:

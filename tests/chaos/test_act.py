@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.chaos import act
+from tests.chaos import looks
 from tests.chaos.act import Act
 from tests.chaos.points import Blow, Moment, Point
 from tests.envoy.stack import JSON
@@ -20,7 +20,7 @@ class _Desk:
         self._comparison, self._events = comparison, events
 
     async def insist(self, _method: str, path: str) -> Any:
-        assert path == f"{act.ARCHIVE}/p"
+        assert path == f"{looks.ARCHIVE}/p"
         comparison = self._comparison
         return SimpleNamespace(is_success=comparison is not None, json=lambda: {"comparison": comparison})
 
@@ -52,7 +52,7 @@ def _act(desk: _Desk, blow: Blow = Blow.KILL_SHADOW) -> Any:
 async def test_a_hole_in_the_archive_of_the_profile_that_was_struck_is_wrong(
     monkeypatch: pytest.MonkeyPatch, comparison: JSON | None, blow: Blow, *, wrong: bool
 ) -> None:
-    monkeypatch.setattr(act, "ADDED_UP", 2.5)
+    monkeypatch.setattr(looks, "ADDED_UP", 2.5)
     made = _act(_Desk(comparison=comparison), blow)
     await made._judge_struck_books()
     assert made.result.struck_sent == SENT
