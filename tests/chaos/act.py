@@ -3,24 +3,17 @@
 import asyncio
 import time
 from contextlib import suppress
-from typing import Any
-
-import httpx
-import psutil
 
 from tests.chaos.blows import Blows
-from tests.chaos.books import Counters, accounted, balance
+from tests.chaos.books import Counters
 from tests.chaos.callers import Callers
 from tests.chaos.desk import NOT_FOUND, Desk
 from tests.chaos.invariants import (
-    ADDED_UP,
     BACK,
     CLEARED,
     ENVOY_UP,
     FAULT_LATE,
-    FLUSH,
     MIRRORING_STOPPED,
-    RATE,
     RESUMED,
     RUNNING,
     TTL_EARLY,
@@ -28,11 +21,14 @@ from tests.chaos.invariants import (
     Result,
     gone,
     judge_clients,
+    judge_hit,
+    judge_speed,
     until_clean,
 )
-from tests.chaos.points import LONG, OF_CLOCK, OF_DISK, OF_DOCKER, Blow, Moment, Point
+from tests.chaos.looks import Looks
+from tests.chaos.points import LONG, OF_CLOCK, OF_DISK, OF_DOCKER, OF_TAKE_OVER, Blow, Moment, Point
 from tests.chaos.theatre import Theatre
-from tests.envoy.stack import JSON, NETWORK, until
+from tests.envoy.stack import NETWORK, until
 
 SHADOW_DIES = frozenset(
     {
@@ -44,7 +40,7 @@ SHADOW_DIES = frozenset(
 MANAGER_AWAY = frozenset(
     {
         *(Blow.KILL_MANAGER, Blow.STOP_MANAGER, Blow.CUT_MANAGER, Blow.FREEZE_MANAGER),
-        *(Blow.ENGINE_AND_MANAGER, Blow.CLOCK_BACK_AND_MANAGER),
+        *(Blow.ENGINE_AND_MANAGER, Blow.CLOCK_BACK_AND_MANAGER, Blow.DISK_FULL_AND_MANAGER),
     }
 )
 """After these no word of a manager comes to Envoy, and nothing else keeps copies from being sent."""
@@ -53,24 +49,19 @@ SHORT_TTL = 5.0
 CLOCK_TTL, START = 16.0, 15.0
 """Seconds that a point lasts after its blow, and that the start of a manager may take on a busy machine."""
 FAULT = 4.0
+ASKS_AFTER = 0.8
+"""Seconds from the start of a successor until it may ask, at least."""
 
 
-class Act:
+class Act(Looks):
     """Plays one point; see the module."""
 
     def __init__(self, theatre: Theatre, callers: Callers, counters: Counters, desk: Desk, point: Point) -> None:
-        self._theatre, self._callers, self._counters, self._desk = theatre, callers, counters, desk
-        self._blows = Blows(theatre)
-        self._point = point
-        self.result = Result(point)
-        self._profile = ""
+        super().__init__(theatre, callers, counters, desk, point)
+        self._blows = Blows(theatre, into=point.delay / 4)
         self._percentage = 1.0
-        self._deleted: list[str] = []
-        self._born = (0.0, 0.0)
-        """When the profile that is looked at was asked for, and answered."""
         self._injected = 0.0
         self._ttl = 600.0
-        self._process: psutil.Process | None = None
 
     async def play(self) -> Result:
         """Do all of it; what goes wrong is in the result."""
@@ -83,19 +74,22 @@ class Act:
             result.wrong.append(f"{type(error).__name__}: {error}"[:600])
         finally:
             self._callers.go_on()
-            result.requests, result.slowest = self._callers.sent, round(self._callers.slowest, 3)
-            result.hit = self._blows.hit
+            result.requests, result.hit = self._callers.sent, self._blows.hit
+            judge_hit(result)
             judge_clients(result, self._callers.wrong, self._blows.away)
+            judge_speed(result, self._callers, [*self._blows.away, *self._blows.still])
             result.took = round(time.monotonic() - begin, 1)
         return result
 
     async def _play(self) -> None:
         point, result = self._point, self.result
+        begun = await self._desk.trail_ends()
         await self._prepare()
-        doing = asyncio.create_task(self._do())
-        quick = point.moment in {Moment.CREATE, Moment.PATCH, Moment.DELETE}
+        # A successor takes its time until it asks; what is to be under way then is begun later.
+        later = point.blow in OF_TAKE_OVER
+        doing = asyncio.create_task(self._do(after=ASKS_AFTER + point.delay if later else 0.0))
+        quick = later or point.moment in {Moment.CREATE, Moment.PATCH, Moment.DELETE}
         await asyncio.sleep(point.delay / 10 if quick else point.delay)
-        landed = time.monotonic()
         before = await self._copies()
         mend = await self._blows.land(point.blow)
         landed = time.monotonic()
@@ -114,6 +108,7 @@ class Act:
         await self._judge_books()
         await self._judge_ttl()
         await self._clear()
+        await self._judge_trail(begun)
 
     # To the moment.
 
@@ -122,7 +117,7 @@ class Act:
         moment = self._point.moment
         if self._point.blow in OF_CLOCK:
             self._ttl = _ttl_under(self._point)
-        if moment in {Moment.IDLE, Moment.CREATE}:
+        if moment is Moment.CREATE:
             return
         if moment in {Moment.PENDING, Moment.BECOMING}:
             await self._create(after=1.2 if moment is Moment.PENDING else 0.2)
@@ -135,6 +130,10 @@ class Act:
             await asyncio.sleep(max(0.0, self._born[1] + self._ttl - 0.4 - time.monotonic()))
             return
         await self._until_pairs(30)
+        if moment is Moment.IDLE:
+            # What is between profiles is the settling of the one before.
+            await self._desk.delete(self._profile)
+            self._deleted.append(self._profile)
         if moment is Moment.FAULT:
             (instance,) = await self._instances()
             body = {"instanceID": instance["instanceID"], "duration": f"{FAULT:g}s"}
@@ -143,8 +142,9 @@ class Act:
             assert answer.is_success, answer.text
             self._injected = time.monotonic()
 
-    async def _do(self) -> None:
+    async def _do(self, *, after: float) -> None:
         """What is under way while the blow lands."""
+        await asyncio.sleep(after)
         match self._point.moment:
             case Moment.CREATE:
                 await self._create()
@@ -175,7 +175,8 @@ class Act:
         if self._point.blow not in MANAGER_AWAY or self._point.hold < LONG or not before:
             return
         last = max(self._theatre.counted(each)[1] for each in self._counters.seen)
-        self.result.within("stopped", max(0.0, last - landed), MIRRORING_STOPPED)
+        if last > landed:  # else its deletion or its TTL had stopped it before
+            self.result.within("stopped", last - landed, MIRRORING_STOPPED)
 
     async def _all_back(self, mended: float) -> None:
         async def connected() -> bool:
@@ -192,6 +193,7 @@ class Act:
         found = await self._desk.profiles()
         result, moment, blow = self.result, self._point.moment, self._point.blow
         wanted = {self._profile} - set(self._deleted) - {""}
+        result.lost_profiles = len(wanted - found.keys())
         result.must(found.keys() == wanted, f"profiles {sorted(found)} instead of {sorted(wanted)}")
         for deleted in self._deleted:
             answer = await self._desk.insist("GET", f"{PROFILE}/{deleted}")
@@ -201,6 +203,7 @@ class Act:
         if moment is Moment.TTL:
             await self._until_ended(max(back, self._born[1] + self._ttl))
         if moment in {Moment.TTL, Moment.DELETE, Moment.IDLE}:
+            await self._judge_struck_books()
             await self._clear()
             self._ttl = _ttl_under(self._point) if blow in OF_CLOCK else 600.0
             await self._create()
@@ -211,6 +214,7 @@ class Act:
         begin = time.monotonic()
         await self._until_running()
         result.within("running", time.monotonic() - begin, RUNNING)
+        await until_clean(self._theatre, self._desk.profiles, result, CLEARED)
 
     async def _until_lifted(self, due: float) -> None:
         async def lifted() -> bool:
@@ -248,24 +252,6 @@ class Act:
             await self._until_pairs(pairs + 30)
         self.result.within("resumed", time.monotonic() - begin, RESUMED)
 
-    async def _judge_books(self) -> None:
-        """Each copy is in a pair, not judged for a reason, or counted lost: once."""
-        await self._callers.pause()
-        instances = [each["instanceID"] for each in await self._instances()]
-        _, exact = await self._counters.sent(instances)
-
-        async def look() -> tuple[int, int]:
-            found = (await self._desk.profiles())[self._profile]["comparison"] or {}
-            self.result.lost = {name: count for name, count in found.get("lost", {}).items() if count}
-            sent = (await self._counters.sent(instances))[0]
-            return sent, accounted(found, sent)
-
-        slack = 0 if exact else round(FLUSH * RATE)
-        sent, known, even = await balance(look, slack=slack, seconds=ADDED_UP)
-        self.result.sent, self.result.accounted, self.result.exact = sent, known, exact
-        self.result.must(even, f"{sent} copies sent, {known} accounted for ({'exact' if exact else f'within {slack}'})")
-        self._callers.go_on()
-
     async def _judge_ttl(self) -> None:
         """Under a clock that is set, a life is as long as it was to be."""
         if self._point.blow in OF_CLOCK:
@@ -291,35 +277,6 @@ class Act:
         self.result.cleared = round(max(took, self.result.cleared or 0.0), 2)
         left = await self._desk.profiles()
         self.result.must(not left, f"deleted profiles are there: {sorted(left)}")
-
-    # Looks.
-
-    async def _instances(self) -> list[JSON]:
-        """Return the instances of the profile that have not been replaced, newest last."""
-        return list((await self._desk.profiles())[self._profile]["instances"])
-
-    async def _copies(self) -> int:
-        with suppress(httpx.HTTPError, ValueError, KeyError):
-            await self._counters.look()
-        return sum(self._theatre.counted(each)[0] for each in self._counters.seen)
-
-    async def _pairs(self) -> int:
-        found: JSON = (await self._desk.profiles())[self._profile]["comparison"] or {}
-        return int(found.get("pairs", 0))
-
-    async def _until_pairs(self, count: int) -> None:
-        async def enough() -> bool:
-            return await self._pairs() >= count
-
-        await until(enough, f"{count} pairs are compared", seconds=RESUMED + 5.0)
-
-    async def _until_running(self) -> None:
-        async def running() -> Any:
-            return [each for each in await self._instances() if each["status"] == "Running"]
-
-        (instance,) = await until(running, "the shadow runs", seconds=RUNNING + 5.0)
-        processes = self._theatre.processes().get(instance["instanceID"], [])
-        self._process = processes[0] if processes else None
 
 
 def _ttl_under(point: Point) -> float:

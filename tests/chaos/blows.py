@@ -9,7 +9,6 @@ import signal
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 import psutil
 
@@ -20,11 +19,12 @@ from tests.envoy.stack import until
 from xds_server.stage.client import Connection, ReplyError, Request
 
 HOUR = 3600
+ASKED, HANDS_OVER = 30.0, b"handing over"
+"""Seconds until a successor has asked, and what the old manager logs then."""
 TARGET = 3.0
 """Seconds that a shadow is waited for which is to be hit."""
 HEALTH = Request("GET", "/healthz", "GET /healthz")
 
-_T = TypeVar("_T")
 Mend = Callable[[], Awaitable[None]]
 
 
@@ -33,12 +33,16 @@ class Blows:
     """Lands blows on a stage."""
 
     theatre: Theatre
+    into: float = 0.0
+    """Seconds from the beginning of a hand-over to the death of the one that hands over."""
     away: list[tuple[float, float]] = field(default_factory=list)
     """When Envoy was away, from its death to its first answer."""
+    still: list[tuple[float, float]] = field(default_factory=list)
+    """When Envoy stood still, from SIGSTOP to SIGCONT."""
     envoy_up: float = 0.0
     """Seconds from the start of the last Envoy to its first answer."""
     hit: int = 0
-    """Processes that were signalled."""
+    """What was struck: processes that got their signal, wires with something on them, a disk that is full, a clock."""
 
     async def land(self, blow: Blow) -> Mend:
         """Do it; return what undoes it."""
@@ -51,7 +55,7 @@ class Blows:
             Blow.KILL_SUPERVISOR: self._kill_supervisor,
             Blow.STOP_MANAGER: lambda: self._freeze([self.theatre.manager.process.pid]),
             Blow.STOP_ENGINE: lambda: self._freeze([self.theatre.engine_process.pid]),
-            Blow.STOP_ENVOY: lambda: self._freeze([self.theatre.proxy.child.process.pid]),
+            Blow.STOP_ENVOY: self._stop_envoy,
             Blow.STOP_SHADOW: self._stop_shadow,
             Blow.STOP_SUPERVISOR: self._stop_supervisor,
             Blow.CUT_MANAGER: lambda: self._wire("manager", cut=True),
@@ -66,6 +70,9 @@ class Blows:
             Blow.SHADOW_AND_MANAGER: lambda: self._both(self._kill_shadow, self._kill_manager),
             Blow.DISK_FULL_AND_MANAGER: lambda: self._both(self._fill, self._kill_manager),
             Blow.CLOCK_BACK_AND_MANAGER: lambda: self._both(lambda: self._set_clock(-HOUR), self._kill_manager),
+            Blow.START_ON_FULL_DISK: self._start_on_full_disk,
+            Blow.TAKE_OVER_OLD_DIES: lambda: self._take_over(old_dies=True),
+            Blow.TAKE_OVER_NEW_DIES: lambda: self._take_over(old_dies=False),
             Blow.KILL_DOCKERD: self._kill_dockerd,
             Blow.STOP_DOCKERD: lambda: self._freeze([self._docker.pid]),
             Blow.DOCKERD_AND_MANAGER: lambda: self._both(self._kill_dockerd, self._kill_manager),
@@ -91,6 +98,43 @@ class Blows:
         self.hit += 1
         self.theatre.kill(self.theatre.manager)
         return self.theatre.revive
+
+    async def _start_on_full_disk(self) -> Mend:
+        """What starts it tries again and again while there is no room."""
+        await self._kill_manager()
+        free = await self._fill()
+        revival = asyncio.create_task(self.theatre.revive())
+
+        async def mend() -> None:
+            await free()
+            await revival
+
+        return mend
+
+    async def _take_over(self, *, old_dies: bool) -> Mend:
+        """A successor is started; one of the two is killed while the old one hands over, and the other goes on."""
+        old, begun = self.theatre.manager, self.theatre.manager.log.stat().st_size
+        new = self.theatre.start_successor()
+        deadline = time.monotonic() + ASKED
+        while HANDS_OVER not in old.log.read_bytes()[begun:]:
+            new.check()
+            assert time.monotonic() < deadline, "the manager was not asked to hand over"
+            await asyncio.sleep(0.005)
+        dies, lives = (old, new) if old_dies else (new, old)
+        # Once the old one has looked whether it is still wanted, it is gone without a successor: that one dies at once.
+        await asyncio.sleep(self.into if old_dies else 0.0)
+        self.hit += dies.alive
+        self.theatre.kill(dies)
+        self.theatre.manager = lives
+
+        async def mend() -> None:
+            async def serves() -> bool:
+                lives.check()
+                return await asyncio.to_thread(self.theatre.answers)
+
+            await until(serves, "the manager that was not killed serves")
+
+        return mend
 
     async def _kill_engine(self) -> Mend:
         self.hit += 1
@@ -133,30 +177,31 @@ class Blows:
         return self.theatre.docker
 
     async def _kill_shadow(self) -> Mend:
-        for processes in (await self._targets(self.theatre.processes)).values():
-            for process in processes:
-                self.hit += 1
-                self.theatre.signal(process.pid, signal.SIGKILL)
+        self._signal(await self._targets(self.theatre.processes), signal.SIGKILL)
         return _nothing
 
     async def _kill_supervisor(self) -> Mend:
-        for process in (await self._targets(self.theatre.supervisors)).values():
-            self.hit += 1
-            self.theatre.signal(process.pid, signal.SIGKILL)
+        self._signal(await self._targets(self.theatre.supervisors), signal.SIGKILL)
         return _nothing
 
     async def _stop_shadow(self) -> Mend:
-        found = await self._targets(self.theatre.processes)
-        return await self._freeze([each.pid for processes in found.values() for each in processes])
+        return await self._freeze(await self._targets(self.theatre.processes))
 
     async def _stop_supervisor(self) -> Mend:
-        found: dict[str, psutil.Process] = await self._targets(self.theatre.supervisors)
-        return await self._freeze([process.pid for process in found.values()])
+        return await self._freeze(await self._targets(self.theatre.supervisors))
+
+    async def _stop_envoy(self) -> Mend:
+        began = time.monotonic()
+        go_on = await self._freeze([self.theatre.proxy.child.process.pid])
+
+        async def mend() -> None:
+            await go_on()
+            self.still.append((began, time.monotonic()))
+
+        return mend
 
     async def _freeze(self, pids: list[int]) -> Mend:
-        for pid in pids:
-            self.hit += 1
-            self.theatre.signal(pid, signal.SIGSTOP)
+        self._signal(pids, signal.SIGSTOP)
 
         async def mend() -> None:
             for pid in pids:
@@ -164,15 +209,17 @@ class Blows:
 
         return mend
 
+    def _signal(self, pids: list[int], number: signal.Signals) -> None:
+        self.hit += sum(self.theatre.signal(pid, number) for pid in pids)
+
     async def _wire(self, part: str, *, cut: bool) -> Mend:
-        self.hit += 1
         relay = self.theatre.relays[part]
+        self.hit += relay.carries
         await asyncio.to_thread(relay.cut if cut else relay.freeze)
         return lambda: asyncio.to_thread(relay.mend)
 
     async def _fill(self) -> Mend:
-        self.hit += 1
-        self.theatre.fill_disk()
+        self.hit += self.theatre.fill_disk()
 
         async def mend() -> None:
             self.theatre.free_disk()
@@ -180,16 +227,16 @@ class Blows:
         return mend
 
     async def _set_clock(self, seconds: int) -> Mend:
-        self.hit += 1
+        self.hit += self.theatre.faked
         self.theatre.set_clock(seconds)
         return _nothing
 
-    async def _targets(self, look: Callable[[], dict[str, _T]]) -> dict[str, _T]:
-        """Wait a while for a shadow that can be hit."""
+    async def _targets(self, look: Callable[[], dict[str, list[psutil.Process]]]) -> list[int]:
+        """Wait a while for a shadow that can be hit; return the process ids."""
         deadline = time.monotonic() + TARGET
         while not (found := look()) and time.monotonic() < deadline:  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0.02)
-        return found
+        return [process.pid for processes in found.values() for process in processes]
 
 
 async def _nothing() -> None:

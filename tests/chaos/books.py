@@ -17,17 +17,20 @@ LOOK = 0.1
 """Seconds between two looks at Envoy's counters."""
 
 
-def accounted(found: JSON, sent: int = 0) -> int:
-    """Return how many copies the comparison knows the fate of. What `lost` says of originals is not about copies.
+OF_COPIES = frozenset({"als_gap", "unpaired_shadow", "late", "overflow"})
+"""Kinds of loss of which each counts a copy that is in no other."""
+OF_OTHERS = frozenset({"unpaired_original", "late_original", "engine_windows_dropped"})
+"""Kinds that say something of originals (whose copies are in a kind above) or of windows."""
 
-    `late` is of a copy or of an original, and does not say which: as many of them are taken for copies as `sent` needs.
+
+def accounted(found: JSON) -> int:
+    """Return how many copies the comparison knows the fate of: pairs, not judged, and each kind of loss, once.
+
+    Raises: AssertionError for a kind that is in neither list, as it cannot be told whether it is of a copy.
     """
-    lost = {kind: count for kind, count in found.get("lost", {}).items() if kind != "unpaired_original"}
-    late = lost.pop("late", 0) if sent else 0
-    assert set(lost) <= {"als_gap", "unpaired_shadow", "overflow", "engine_windows_dropped"}, lost
-    lost.pop("engine_windows_dropped", None)
-    known = int(found.get("pairs", 0)) + sum(found.get("notJudged", {}).values()) + sum(lost.values())
-    return known + min(late, max(0, sent - known))
+    lost = {kind: count for kind, count in found.get("lost", {}).items() if count and kind not in OF_OTHERS}
+    assert lost.keys() <= OF_COPIES, f"kinds of loss that no blow explains: {lost}"
+    return int(found.get("pairs", 0)) + sum(found.get("notJudged", {}).values()) + sum(lost.values())
 
 
 @dataclass

@@ -15,6 +15,8 @@ from xds_server.stage.client import Connection, Reply, ReplyError, Request
 
 PATIENCE = 15.0
 CONNECTIONS = 4
+SLOW = 0.25
+"""Seconds beyond which a right answer is on record with its time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +44,10 @@ class Callers:
     rate: float
     chance: Random
     sent: int = 0
+    slow: list[tuple[float, float]] = field(default_factory=list)
+    """Beginning and end of the right answers since `begin` that took longer than `SLOW`."""
     slowest: float = 0.0
-    """Seconds of the slowest right answer since `begin`."""
+    """Seconds of the slowest of those that took no longer."""
     wrong: list[Wrong] = field(default_factory=list)
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
     _going: asyncio.Event = field(default_factory=asyncio.Event)
@@ -55,7 +59,7 @@ class Callers:
 
     def begin(self) -> None:
         """Begin a new record."""
-        self.sent, self.slowest, self.wrong = 0, 0.0, []
+        self.sent, self.slowest, self.slow, self.wrong = 0, 0.0, [], []
 
     async def pause(self) -> None:
         """Send nothing any more; returns when nothing is under way."""
@@ -98,5 +102,7 @@ class Callers:
         self.sent += 1
         if what:
             self.wrong.append(Wrong(began, time.monotonic(), f"{request.method} {request.target}: {what}"))
+        elif (ended := time.monotonic()) - began > SLOW:
+            self.slow.append((began, ended))
         else:
-            self.slowest = max(self.slowest, time.monotonic() - began)
+            self.slowest = max(self.slowest, ended - began)

@@ -3,12 +3,14 @@
 import asyncio
 import time
 from typing import Any
+from urllib.parse import quote
 from uuid import uuid4
 
 import httpx
 
 from tests.envoy.stack import JSON, NETWORK, Stack
 
+EVENTS = f"/networks/{NETWORK}/events"
 PATIENCE = 3.0
 """Seconds after which a call that is not answered is made again."""
 SERVER_ERROR = 500
@@ -69,3 +71,17 @@ class Desk:
         """Return the profiles as the status has them, by id."""
         status = await self.get(f"/networks/{NETWORK}/shadowing/status")
         return {each["profileID"]: dict(each) for each in status["profiles"]}
+
+    async def trail_ends(self) -> str:
+        """Return the cursor of what has not happened yet."""
+        return str((await self.get(f"{EVENTS}?tail=1"))["nextCursor"])
+
+    async def trail(self, after: str) -> list[JSON]:
+        """Return all events of the network after a cursor, oldest first."""
+        events: list[JSON] = []
+        while True:
+            page = await self.get(f"{EVENTS}?limit=1000&after={quote(after)}")
+            events += page["items"]
+            if not page["more"]:
+                return events
+            after = page["nextCursor"]

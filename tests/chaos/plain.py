@@ -12,7 +12,7 @@ from random import Random
 
 from tests.chaos.blows import Blows
 from tests.chaos.callers import Callers
-from tests.chaos.invariants import RATE, Result, judge_clients
+from tests.chaos.invariants import RATE, Result, judge_clients, judge_speed
 from tests.chaos.points import Blow, Moment, Point
 from tests.chaos.theatre import Theatre
 from tests.envoy.stack import Proxy, Stack, wait_for
@@ -92,7 +92,9 @@ async def _kills(plain: Plain, chance: Random) -> str:
         await callers.stop()
     result = Result(Point(0, Blow.KILL_ENVOY, Moment.IDLE, 0.0, 0.0))
     judge_clients(result, callers.wrong, blows.away)
+    judge_speed(result, callers, blows.away)
     return (
         f"without us: a plain Envoy was killed {KILLS} times; {callers.sent} requests, {result.hurt} hurt outside of "
-        f"its absence, {result.while_envoy_was_away} within it; it served {slowest:.2f} s after its start at the latest"
+        f"its absence, {result.while_envoy_was_away} within it; it served {slowest:.2f} s after its start at the "
+        f"latest; the slowest right answer took {result.slowest:.2f} s"
     )

@@ -54,6 +54,9 @@ class Blow(StrEnum):
     SHADOW_AND_MANAGER = "kill shadow and manager"
     DISK_FULL_AND_MANAGER = "disk full, kill manager"
     CLOCK_BACK_AND_MANAGER = "clock -1 h, kill manager"
+    START_ON_FULL_DISK = "kill manager, start it on a full disk"
+    TAKE_OVER_OLD_DIES = "take-over, kill the old manager"
+    TAKE_OVER_NEW_DIES = "take-over, kill the new manager"
     KILL_DOCKERD = "kill dockerd"
     STOP_DOCKERD = "SIGSTOP dockerd"
     DOCKERD_AND_MANAGER = "kill dockerd and manager"
@@ -64,7 +67,14 @@ OF_SHADOWS = frozenset(
 )
 OF_CLOCK = frozenset({Blow.CLOCK_FORWARD, Blow.CLOCK_BACK, Blow.CLOCK_BACK_AND_MANAGER})
 OF_DOCKER = frozenset({Blow.KILL_DOCKERD, Blow.STOP_DOCKERD, Blow.DOCKERD_AND_MANAGER})
-OF_DISK = frozenset({Blow.DISK_FULL, Blow.DISK_FULL_AND_MANAGER})
+OF_DISK = frozenset({Blow.DISK_FULL, Blow.DISK_FULL_AND_MANAGER, Blow.START_ON_FULL_DISK})
+OF_TAKE_OVER = frozenset({Blow.TAKE_OVER_OLD_DIES, Blow.TAKE_OVER_NEW_DIES})
+IN_PAIRS = frozenset(
+    {
+        *(Blow.MANAGER_THEN_ENVOY, Blow.ENGINE_AND_MANAGER, Blow.SHADOW_AND_MANAGER, Blow.DISK_FULL_AND_MANAGER),
+        *(Blow.CLOCK_BACK_AND_MANAGER, Blow.START_ON_FULL_DISK, Blow.DOCKERD_AND_MANAGER),
+    }
+)
 LONG = RUNTIME_TTL + 3.5
 """Seconds in which the dead man's switch has to have done its work."""
 

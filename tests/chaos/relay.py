@@ -38,6 +38,11 @@ class Relay:
         self._thread.join()
         self._loop.close()
 
+    @property
+    def carries(self) -> bool:
+        """Whether anything is connected."""
+        return bool(self._open)
+
     def cut(self) -> None:
         """Reset every connection; refuse new ones."""
         self._call(self._close())

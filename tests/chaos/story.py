@@ -30,8 +30,9 @@ def broken(events: Sequence[JSON], living: dict[str, str]) -> list[str]:
                 found.append(f"{one}: {each['event']} from {each.get('from')} while it was {at}")
             if at in ENDED and each.get("to") != at:
                 found.append(f"{one}: {each['event']} after its end")
-            at = each.get("to")
-            if at in ENDED and not each["why"]:
+            before, at = at, each.get("to")
+            # A manager that finishes an end finds it as it is: the reason was told before.
+            if at in ENDED and at != before and not each["why"]:
                 found.append(f"{one}: {each['event']} without a reason")
         if one in living and living[one] != at:
             found.append(f"{one}: is {living[one]}, and the trail says {at}")

@@ -26,6 +26,7 @@ def test_a_whole_life_is_a_story() -> None:
     assert broken(WHOLE, {"i": "Failed"}) == []
     assert broken(WHOLE, {}) == []
     assert broken([*WHOLE[:3], WHOLE[4]], {}) == []
+    assert broken([*WHOLE, _step(6, "found alive", "Failed", "Failed")], {}) == []
 
 
 @pytest.mark.parametrize(

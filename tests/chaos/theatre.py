@@ -17,6 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import psutil
 from docker.errors import DockerException
 from requests.exceptions import RequestException
@@ -29,7 +30,7 @@ from xds_server.demo import catalogue
 from xds_server.demo.image import catalogue_in
 from xds_server.runtime.command import MARKER
 from xds_server.runtime.docker.runtime import INSTANCE, ROLE
-from xds_server.stage.children import MARK, ChildError
+from xds_server.stage.children import MARK, Child, ChildError
 
 FAKETIME = next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))), None)
 """The library that turns the clock of a process; None when it is not installed."""
@@ -104,6 +105,16 @@ class Theatre(Stack):
         env = {MARK: str(self.folder)}
         return {"name": "v2", "process": {"command": command, "env": env, "readiness": {"path": "/healthz"}}}
 
+    def start_successor(self) -> Child:
+        """Start a manager that is to take over from the one that runs; wait for nothing."""
+        return self.household.start("successor", self.manager_command("--take-over"), env=self.manager_env)
+
+    def answers(self) -> bool:
+        """Tell whether a manager is ready."""
+        with suppress(httpx.HTTPError):
+            return httpx.get(f"{self.url}/readyz", timeout=2.0, trust_env=False).is_success
+        return False
+
     async def revive(self, *, seconds: float = 60.0) -> None:
         """Start the manager until it is ready, as its supervisor does."""
         deadline = time.monotonic() + seconds
@@ -143,14 +154,15 @@ class Theatre(Stack):
         fresh.write_text(f"{seconds:+d}\n")
         fresh.replace(self.folder / "clock")
 
-    def fill_disk(self) -> None:
-        """Leave no byte on the disk of the state."""
+    def fill_disk(self) -> bool:
+        """Leave no byte on the disk of the state; tell whether it is so."""
         with (self.state / "filler").open("wb", buffering=0) as file, suppress(OSError):
             while file.write(bytes(1 << 16)):
                 pass
         with (self.state / "filler").open("ab", buffering=0) as file, suppress(OSError):
             while file.write(bytes(256)):
                 pass
+        return os.statvfs(self.state).f_bavail == 0
 
     def free_disk(self) -> None:
         (self.state / "filler").unlink(missing_ok=True)
@@ -181,21 +193,22 @@ class Theatre(Stack):
                     found.setdefault(environ[MARKER], []).append(process)
         return found
 
-    def containers(self) -> set[str]:
-        """Return the instances that have a container, alive or not."""
+    def containers(self) -> list[tuple[str, str]]:
+        """Return instance and part (shadow or guard) of each container, alive or not."""
         if self.docker is None:
-            return set()
+            return []
         with self.docker.client() as client:
-            return {one["Labels"].get(INSTANCE, one["Id"]) for one in client.containers(all=True)}
+            labels = [(one["Labels"], one["Id"]) for one in client.containers(all=True)]
+        return [(each.get(INSTANCE, number), each.get(ROLE, "")) for each, number in labels]
 
-    def supervisors(self) -> dict[str, psutil.Process]:
+    def supervisors(self) -> dict[str, list[psutil.Process]]:
         """Return the living supervisors, by instance id."""
-        found = {}
+        found: dict[str, list[psutil.Process]] = {}
         for process in psutil.process_iter():
             with suppress(psutil.Error, OSError):
                 line = process.cmdline()
                 if any(word.endswith("/supervisor.py") for word in line) and line[-1].startswith(str(self.state)):
-                    found[Path(line[-1]).name] = process
+                    found.setdefault(Path(line[-1]).name, []).append(process)
         return found
 
     def engines(self) -> list[int]:
@@ -207,13 +220,13 @@ class Theatre(Stack):
                     found.append(process.pid)
         return found
 
-    def listening(self) -> set[int]:
-        """Return the ports of the node's range that something listens on."""
-        return {
-            each.laddr.port
+    def listening(self) -> list[tuple[int, int]]:
+        """Return the ports of the node's range that are listened on, each with the process id of each that does."""
+        return [
+            (each.laddr.port, each.pid or 0)
             for each in psutil.net_connections("tcp")
             if each.status == psutil.CONN_LISTEN and each.laddr.port in self.node_ports
-        }
+        ]
 
     def unended_folders(self) -> set[str]:
         """Return the instances whose folder says that they have not ended."""
@@ -227,6 +240,10 @@ class Theatre(Stack):
                 found.add(path.name)
         return found
 
-    def signal(self, pid: int, number: int) -> None:
-        with suppress(ProcessLookupError):
+    def signal(self, pid: int, number: int) -> bool:
+        """Send a signal; tell whether there was anybody to get it."""
+        try:
             os.kill(pid, number)
+        except ProcessLookupError:
+            return False
+        return True

@@ -209,11 +209,14 @@ class Stack:
         child.process.kill()
         child.process.wait()
 
-    def start_manager(self, *flags: str) -> None:
+    def manager_command(self, *flags: str) -> list[str]:
+        """Return what starts the manager of this stack."""
         ports = ["--http-port", str(self.http), "--xds-port", str(self.xds), "--engine-port", str(self.engine)]
         short = ["--xds-runtime-ttl", str(RUNTIME_TTL), "--engine-pair-timeout", "3"]
-        command = shadowmesh("serve", "--state", str(self.folder / "state"), *ports, *short, *self.flags, *flags)
-        self.manager = self.household.start("manager", command, env=self.manager_env)
+        return shadowmesh("serve", "--state", str(self.folder / "state"), *ports, *short, *self.flags, *flags)
+
+    def start_manager(self, *flags: str) -> None:
+        self.manager = self.household.start("manager", self.manager_command(*flags), env=self.manager_env)
 
         def ready() -> bool:
             self.manager.check()

@@ -103,8 +103,10 @@ class Pairing:
         key = record.pair
         waiting = self._waiting.get(key)
         if waiting is None:
-            if key in self._done or key in self._given_up:
-                self._lost(Lost.LATE if key in self._given_up else Lost.DUPLICATE, profile_of(key), record.shadow)
+            if key in self._given_up:
+                self._lost(Lost.LATE if record.shadow else Lost.LATE_ORIGINAL, profile_of(key), record.shadow)
+            elif key in self._done:
+                self._lost(Lost.DUPLICATE, profile_of(key), record.shadow)
             else:
                 waiting = self._waiting[key] = _Waiting(now + self.timeout)
                 self._keep(waiting, record)

@@ -98,6 +98,15 @@ def test_a_leg_that_comes_after_its_pair_was_given_up_is_late() -> None:
     assert case.pairing.waiting == 0
 
 
+def test_an_original_that_comes_late_is_not_taken_for_a_copy_that_does() -> None:
+    case = Case("s", "t")
+    case.add("1", "s", now=0.0)
+    case.pairing.expire(21.0)
+    case.add("1", "", now=22.0)
+    case.add("1", "t", now=22.0)
+    assert case.lost == {("unpaired_shadow", "s"): 1, ("late_original", ""): 1, ("late", "t"): 1}
+
+
 def test_a_leg_that_comes_twice_is_a_duplicate() -> None:
     case = Case("s", "t")
     for shadow in ("s", "s", "", "", "t", "t", ""):
