@@ -26,7 +26,7 @@ from tests.chaos.invariants import (
     until_clean,
 )
 from tests.chaos.looks import Looks
-from tests.chaos.points import LONG, OF_CLOCK, OF_DISK, OF_DOCKER, OF_TAKE_OVER, Blow, Moment, Point
+from tests.chaos.points import LONG, MANAGER_AWAY, OF_CLOCK, OF_DISK, OF_DOCKER, OF_TAKE_OVER, Blow, Moment, Point
 from tests.chaos.theatre import Theatre
 from tests.envoy.stack import NETWORK, until
 
@@ -37,13 +37,6 @@ SHADOW_DIES = frozenset(
         *(Blow.KILL_DOCKERD, Blow.DOCKERD_AND_MANAGER),
     }
 )
-MANAGER_AWAY = frozenset(
-    {
-        *(Blow.KILL_MANAGER, Blow.STOP_MANAGER, Blow.CUT_MANAGER, Blow.FREEZE_MANAGER),
-        *(Blow.ENGINE_AND_MANAGER, Blow.CLOCK_BACK_AND_MANAGER, Blow.DISK_FULL_AND_MANAGER),
-    }
-)
-"""After these no word of a manager comes to Envoy, and nothing else keeps copies from being sent."""
 PROFILE = f"/networks/{NETWORK}/shadowing/profiles"
 SHORT_TTL = 5.0
 CLOCK_TTL, START = 16.0, 15.0

@@ -75,6 +75,15 @@ IN_PAIRS = frozenset(
         *(Blow.CLOCK_BACK_AND_MANAGER, Blow.START_ON_FULL_DISK, Blow.DOCKERD_AND_MANAGER),
     }
 )
+MANAGER_AWAY = frozenset(
+    {
+        *(Blow.KILL_MANAGER, Blow.STOP_MANAGER, Blow.CUT_MANAGER, Blow.FREEZE_MANAGER),
+        *(Blow.ENGINE_AND_MANAGER, Blow.CLOCK_BACK_AND_MANAGER, Blow.DISK_FULL_AND_MANAGER),
+    }
+)
+"""After these no word of a manager comes to Envoy, and nothing else keeps copies from being sent."""
+MIRRORED = frozenset({Moment.RUNNING, Moment.FAULT, Moment.PATCH})
+"""Moments at which copies are sent for as long as a manager says so."""
 LONG = RUNTIME_TTL + 3.5
 """Seconds in which the dead man's switch has to have done its work."""
 
@@ -111,9 +120,20 @@ def _points(chance: Random, kinds: list[Blow], numbers: range) -> list[Point]:
         blow, moment = next(blows), next(moments)
         while blow in OF_SHADOWS and moment is Moment.IDLE:
             moment = next(moments)
-        hold = LONG if chance.random() < 0.4 else round(chance.uniform(0.2, 2.5), 2)
+        long, short = chance.random() < 0.4, round(chance.uniform(0.2, 2.5), 2)
+        hold = LONG if long or _silent(blow, moment) else short
         points.append(Point(number, blow, moment, round(chance.uniform(0.0, 0.6), 2), hold))
     return points
+
+
+def _silent(blow: Blow, moment: Moment) -> bool:
+    """Tell whether the dead man's switch is to be seen at work."""
+    return blow in MANAGER_AWAY and moment in MIRRORED
+
+
+def silences(points: list[Point]) -> list[Point]:
+    """Return the points at which it is."""
+    return [point for point in points if _silent(point.blow, point.moment)]
 
 
 def _turns(chance: Random, kinds: list[_T]) -> Iterator[_T]:

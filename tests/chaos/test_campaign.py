@@ -9,7 +9,7 @@ import pytest
 from tests.chaos.callers import Callers, Wrong
 from tests.chaos.campaign import chosen
 from tests.chaos.invariants import Result, judge_clients, judge_speed
-from tests.chaos.points import OF_DOCKER, OF_SHADOWS, Blow, Moment, Point, schedule, with_containers
+from tests.chaos.points import OF_DOCKER, OF_SHADOWS, Blow, Moment, Point, schedule, silences, with_containers
 from tests.chaos.relay import Relay
 from tests.chaos.table import kinds, markdown, summary
 from xds_server.stage.children import Household
@@ -29,6 +29,8 @@ def test_each_blow_is_struck_and_each_moment_hit_about_as_often(seed: int) -> No
         assert sum(point.moment is moment for point in points) >= 4
     assert not [point for point in points if point.blow in OF_SHADOWS and point.moment is Moment.IDLE]
     assert {point.blow for point in chosen(points, None, each_kind=True)} == set(Blow) - OF_DOCKER
+    assert len(silences(points)) >= 5
+    assert len(silences(chosen(points, None, each_kind=True))) >= 1
     assert {point.blow for point in with_containers(seed, 3)} == OF_DOCKER
     assert [point.number for point in chosen(points, [37, 4], each_kind=False)] == [4, 37]
 

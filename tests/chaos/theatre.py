@@ -225,7 +225,7 @@ class Theatre(Stack):
         return [
             (each.laddr.port, each.pid or 0)
             for each in psutil.net_connections("tcp")
-            if each.status == psutil.CONN_LISTEN and each.laddr.port in self.node_ports
+            if each.status == psutil.CONN_LISTEN and each.laddr and each.laddr.port in self.node_ports
         ]
 
     def unended_folders(self) -> set[str]:
