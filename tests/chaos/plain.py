@@ -5,7 +5,9 @@ Its wrong answers are what a killed Envoy alone costs; the campaign counts them 
 
 import asyncio
 import json
+import socket
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -36,6 +38,7 @@ class Plain(Theatre):
         envoy = [str(find_envoy()), "-c", str(config), "--disable-hot-restart", "--concurrency", "1", "-l", "warning"]
         self.proxy = Proxy(self.household.start("envoy", envoy), admin, self.listens, envoy)
         wait_for(self.proxy.serves, "Envoy is ready")
+        wait_for(lambda: _listens(self.originals["catalog"]), "the original answers")
 
     def close(self) -> None:
         Stack.close(self)
@@ -63,6 +66,12 @@ class Plain(Theatre):
             "admin": {"address": at(admin)},
             "static_resources": {"listeners": [listener], "clusters": [cluster]},
         }
+
+
+def _listens(port: int) -> bool:
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1.0):
+        return True
+    return False
 
 
 def without_us(seed: int) -> str:
