@@ -21,7 +21,7 @@ from xds_server.lifecycle.transitions import Action, Event, transition
 from xds_server.model.ids import InstanceID
 from xds_server.model.profile import VariantSpec
 from xds_server.model.shadow import InstanceStatus, ShadowInstance
-from xds_server.runtime.base import Condition, Ending, Runtime, Started
+from xds_server.runtime.base import Condition, Ending, Preparing, Runtime, Started
 
 log = structlog.get_logger(__name__)
 
@@ -30,6 +30,8 @@ SPARE = 30.0
 first; the runtime's own deadline is for when there is none."""
 STOP_TRIES = 3
 """Times that a runtime is asked to end an instance."""
+TELL = 1.0
+"""Seconds between two looks at how far a start is."""
 RETRY_AFTER = 1.0
 """Seconds between two tries."""
 
@@ -228,6 +230,7 @@ class Actor:
         while True:
             assert self._starting is not None  # noqa: S101 - `_start` made it
             try:
+                await self._tell_how_far(self._starting)
                 started = await asyncio.shield(self._starting)
             except UnavailableError as error:
                 now = self._desk.instance(self.id)
@@ -241,6 +244,27 @@ class Actor:
             else:
                 self._desk.started(self.id)
                 return started
+
+    async def _tell_how_far(self, starting: "asyncio.Task[Started]") -> None:
+        """Return when the start is over; until then `reason` says what it is at, in memory alone."""
+        runtime = self._site.runtime
+        if not isinstance(runtime, Preparing):
+            return
+        before = self._desk.instance(self.id).reason
+        while not starting.done() and not self._desk.instance(self.id).ended:
+            if said := runtime.preparing(self.id):
+                self._desk.update(self.id, reason="; ".join(part for part in (before, said) if part))
+            await asyncio.wait((starting,), timeout=TELL)
+        if not self._desk.instance(self.id).ended:
+            self._desk.update(self.id, reason=before)
+
+    def _give_up(self) -> bool:
+        """Give up a start that only prepares; return whether it did."""
+        runtime = self._site.runtime
+        if self._starting is None or not isinstance(runtime, Preparing) or not runtime.preparing(self.id):
+            return False
+        runtime.give_up(self.id)
+        return True
 
     async def _note(self, started: Started) -> None:
         self._desk.update(self.id, handle=dict(started.handle), address=started.address)
@@ -289,6 +313,7 @@ class Actor:
         await self._desk.settle(self.id)
 
     async def _stop(self) -> None:
+        self._give_up()
         handle = await self._handle()
         await self._cancel_side()
         if not handle:
@@ -326,6 +351,8 @@ class Actor:
             log.warning("shadow: its end could not be recorded", instance=self.id, error=str(error))
 
     async def _leave(self) -> None:
+        if self._give_up():
+            await self._cancel_side()  # for the next manager it is still to be started, not failed
         handle = await self._handle()
         await self._cancel_side()
         if handle:

@@ -21,8 +21,8 @@ class InstanceStatus(StrEnum):
 class ShadowInstance:
     """One instance. `address` is set from RUNNING on; `reason` says why it is STOPPED or FAILED.
 
-    Of one that is PENDING, `reason` says which nodes could not start it. `handle` is what its runtime
-    needs to find it again after a restart (opaque to all others).
+    Of one that is PENDING, `reason` says which nodes could not start it, and how far a pull is. `handle` is what its
+    runtime needs to find it again after a restart (opaque to all others).
     """
 
     id: InstanceID

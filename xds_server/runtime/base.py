@@ -230,6 +230,19 @@ class Runtime(Protocol):
 
 
 @runtime_checkable
+class Preparing(Protocol):
+    """What a runtime has beside `Runtime` when a start may take minutes before anything runs: an image is pulled."""
+
+    def preparing(self, instance_id: InstanceID) -> str:
+        """Say what the start of an instance is at, and how far; empty when there is nothing to say."""
+        ...
+
+    def give_up(self, instance_id: InstanceID) -> None:
+        """Have the start of an instance raise soon (RuntimeFailedError), if nothing of it runs yet."""
+        ...
+
+
+@runtime_checkable
 class Disturbing(Protocol):
     """What a runtime has beside `Runtime` when faults can be done to its instances themselves."""
 

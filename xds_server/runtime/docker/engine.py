@@ -9,7 +9,8 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,6 +26,8 @@ from xds_server.runtime.docker.tunnel import Tunnel
 
 THREADS = 8
 """Calls to one engine at once."""
+LONG = 4
+"""Calls that take minutes, beside them."""
 CALL = 10.0
 """Seconds for a call that should be quick."""
 CONNECT = 5.0
@@ -40,6 +43,17 @@ Work = Callable[[docker.APIClient], _T]
 class _Client(docker.APIClient):
     # The environment's REQUESTS_CA_BUNDLE would go before the engine's own authority.
     trust_env = property(lambda _: False, lambda _, __: None)
+
+    # Credentials for registries are looked up for each pull (credentials.py): none is kept here, and what is wrong with
+    # them is no fault of the engine.
+    @property
+    def _general_configs(self) -> dict[str, Any]:
+        return self._shown
+
+    @_general_configs.setter
+    def _general_configs(self, found: Any) -> None:
+        rest = found.items() if isinstance(found, dict) else ()
+        self._shown = {"proxies": {}} | {k: v for k, v in rest if k in {"proxies", "HttpHeaders"}}
 
 
 class Engine:
@@ -57,6 +71,7 @@ class Engine:
         self._clock = clock
         self._tunnel = Tunnel(host.url) if host.url.startswith("ssh://") else None
         self._own = threading.local()
+        self._long = asyncio.Semaphore(LONG)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix=f"docker {node}")
         self._away_since: float | None = None
         self._tried = 0.0
@@ -74,18 +89,48 @@ class Engine:
             UnavailableError: the engine does not answer, or its disk is full.
             APIError: it answered that it will not; for the caller to put into words.
         """
+        self._admit()
+        run = asyncio.get_running_loop().run_in_executor(self._threads, self._run, work)
+        return await self._answer(run, timeout)
+
+    async def call_long(self, work: "Work[_T]") -> _T:
+        """As `call`, for what takes minutes and bounds itself: in a thread beside the others, at most `LONG` at once.
+
+        Cancelled, it leaves the thread to its end; that does not hold up the end of this process.
+
+        Raises:
+            UnavailableError: as `call`.
+            APIError: as `call`.
+        """
+        async with self._long:
+            self._admit()
+            done: Future[_T] = Future()
+            done.set_running_or_notify_cancel()
+
+            def run() -> None:
+                try:
+                    with closing(self._connect()) as client:
+                        done.set_result(work(client))
+                except BaseException as error:  # noqa: BLE001 - whoever waits gets it
+                    done.set_exception(error)
+
+            threading.Thread(target=run, name=f"docker {self.node}, long", daemon=True).start()
+            return await self._answer(asyncio.wrap_future(done), None)
+
+    def _admit(self) -> None:
         now = self._clock()
         if self._away_since is not None:
             if now - self._tried < RETRY:
                 raise self._unavailable(self._why)
             self._tried = now
-        run = asyncio.get_running_loop().run_in_executor(self._threads, self._run, work)
+
+    async def _answer(self, run: "asyncio.Future[_T]", timeout: float | None) -> _T:  # noqa: ASYNC109 -- as `call`
         try:
             async with asyncio.timeout(timeout):
                 result = await asyncio.shield(run)
         except TimeoutError as error:
             run.add_done_callback(_retrieve)
-            raise self._gone(f"no answer within {timeout:g} s") from error
+            raise self._gone(f"no answer within {timeout or 0.0:g} s") from error
         except asyncio.CancelledError:
             run.add_done_callback(_retrieve)
             raise

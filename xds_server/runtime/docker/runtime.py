@@ -30,6 +30,7 @@ from xds_server.runtime.docker import container, egress, guard, images, stats
 from xds_server.runtime.docker.engine import Engine, reason_of
 from xds_server.runtime.docker.guard_image import guard_image
 from xds_server.runtime.docker.oom_kills import OomKills
+from xds_server.runtime.docker.pulling import STALL, Pulling
 from xds_server.runtime.log_lines import last_lines
 from xds_server.runtime.probe import problem, until_ready
 
@@ -55,6 +56,7 @@ class DockerRuntime:
         manager: gives the id of this manager, which tells its containers from those of others.
         now: wall clock (aware); deadlines are measured from it once, at `start` and `extend`.
         clock: monotonic seconds.
+        stall: seconds that a pull may stand still.
     """
 
     kind = "docker"
@@ -66,12 +68,14 @@ class DockerRuntime:
         manager: Callable[[], str],
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         clock: Callable[[], float] = time.monotonic,
+        stall: float = STALL,
     ) -> None:
         self._engine = engine
+        self._stall = stall
         self._manager = manager
         self._now = now
         self._clock = clock
-        self._starting: set[InstanceID] = set()
+        self._starting: dict[InstanceID, Pulling] = {}
         self._running = _Running(self, clock=clock)
         self._denied: dict[str, tuple[float, tuple[Denied, ...]]] = {}
         self._restarts: Counter[str] = Counter()
@@ -95,9 +99,9 @@ class DockerRuntime:
         self.check(own)
         if instance_id in self._starting:
             raise RuntimeFailedError(f"instance {instance_id} is being started already")
-        self._starting.add(instance_id)
+        self._starting[instance_id] = pulling = Pulling(clock=self._clock, stall=self._stall)
         try:
-            image = await images.ensure(self._engine, own)
+            image = await images.ensure(self._engine, own, pulling)
             tag = (await asyncio.to_thread(guard_image))[0]
             await images.ensure_guard(self._engine, tag)
             rules = await egress.look_up(own.egress)
@@ -109,7 +113,17 @@ class DockerRuntime:
                     await asyncio.shield(self._remove(instance_id))
                 raise
         finally:
-            self._starting.discard(instance_id)
+            self._starting.pop(instance_id, None)
+
+    def preparing(self, instance_id: InstanceID) -> str:
+        """See `Preparing.preparing`."""
+        pulling = self._starting.get(instance_id)
+        return pulling.describe() if pulling else ""
+
+    def give_up(self, instance_id: InstanceID) -> None:
+        """See `Preparing.give_up`."""
+        if pulling := self._starting.get(instance_id):
+            pulling.give_up()
 
     async def _launch(
         self,
@@ -312,7 +326,7 @@ class DockerRuntime:
         """See `Runtime.sweep`. Raises: UnavailableError (the engine does not answer)."""
         mine = await self._engine.call(lambda client: _ours(client, self._manager()))
         found = {InstanceID(one["Labels"].get(INSTANCE, "")) for one in mine}
-        orphans = sorted(found - set(known) - self._starting)
+        orphans = sorted(found - set(known) - self._starting.keys())
         for instance in orphans:
             await self._remove(instance)
         return orphans
