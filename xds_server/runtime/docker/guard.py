@@ -24,7 +24,8 @@ from xds_server.runtime.docker.guard_image import REPOSITORY
 
 OVER = 86
 """Exit code of a guard whose time is over."""
-USER = "65533:65533"
+UID = 65533
+USER = f"{UID}:{UID}"
 """User of a guard; a shadow may not have it."""
 MEMORY = 32 * 1024 * 1024
 _PIDS = 32

@@ -26,9 +26,10 @@ from xds_server.model.profile import DockerSpec, EgressMode, VariantSpec
 from xds_server.model.quantity import format_bytes
 from xds_server.runtime.base import LOG_LINES, Condition, Denied, Disturbance, Ending, Life, Started, Usage, expect
 from xds_server.runtime.command import check_readiness
-from xds_server.runtime.docker import container, egress, guard, images, stats
+from xds_server.runtime.docker import container, egress, guard, images, stats, users
 from xds_server.runtime.docker.engine import Engine, reason_of
 from xds_server.runtime.docker.guard_image import guard_image
+from xds_server.runtime.docker.launch import Launch, address
 from xds_server.runtime.docker.oom_kills import OomKills
 from xds_server.runtime.log_lines import last_lines
 from xds_server.runtime.probe import problem, until_ready
@@ -84,7 +85,8 @@ class DockerRuntime:
         """See `Runtime.check`. Whether there is such an image is not looked at."""
         own = expect(spec, DockerSpec)
         check_readiness(own.readiness, kind="docker")
-        container.user_of(own, {})
+        users.check(own)
+        container.check_capabilities(own)
         for name, value in own.env.items():
             if not name or "=" in name or "\0" in name + value:
                 raise InvalidError(f"{name!r} cannot be set", field="docker.env", hint="a name without = and NUL")
@@ -121,53 +123,40 @@ class DockerRuntime:
         tag: str,
         deadline: datetime,
     ) -> Started:
-        labels = {MANAGER: self._manager(), INSTANCE: instance}
         host = self._engine.host
-        publish = (spec.port, _bindable(host.address)) if host.address else None
-        name = f"shadowmesh-{instance}"
-
-        def work(client: docker.APIClient) -> Started:
-            seconds = (deadline - self._now()).total_seconds()
-            owner = client.create_container(
-                **guard.options(
-                    client,
-                    tag=tag,
-                    name=f"{name}-guard",
-                    labels=labels | {ROLE: "guard"},
-                    seconds=seconds,
-                    hosts=rules.hosts,
-                    publish=publish,
-                )
-            )["Id"]
-            client.start(owner)
-            seen = client.inspect_container(owner)
-            network = seen["NetworkSettings"]
-            script = egress.script(rules, gateway=network.get("Gateway") or "")
-            if script is not None:
-                guard.allow(client, owner, script)
-            shadow = client.create_container(
-                **container.options(
-                    client, spec, image, name=name, labels=labels | {ROLE: "shadow"}, owner=owner, instance=instance
-                )
-            )["Id"]
-            client.start(shadow)
-            address = _address(network, spec.port, reached_at=host.address)
-            handle = {
-                "runtime": self.kind,
-                "instance": instance,
-                "container": shadow,
-                "guard": owner,
-                "address": address.address,
-                "port": str(address.port),
-                "memory": str(spec.memory),
-                "guarded": "" if script is None else "yes",
-            }
-            return Started(address, handle)
-
+        launch = Launch(
+            instance=instance,
+            spec=spec,
+            image=image,
+            rules=rules,
+            tag=tag,
+            deadline=deadline,
+            labels={MANAGER: self._manager(), INSTANCE: instance},
+            role=ROLE,
+            publish=_bindable(host.address) if host.address else "",
+            now=self._now,
+        )
         try:
-            return await self._engine.call(work, timeout=START)
+            shadow, owner, network, guarded = await self._engine.call(launch.run, timeout=START)
         except APIError as error:
+            if not launch.has_guard:
+                raise _no_guard(error, self._engine.node) from error
             raise _refused(error, spec, self._engine.node) from error
+        except BaseException:  # its thread may be at it still
+            await asyncio.shield(asyncio.to_thread(launch.give_up))
+            raise
+        found = address(network, spec.port, reached_at=host.address)
+        handle = {
+            "runtime": self.kind,
+            "instance": instance,
+            "container": shadow,
+            "guard": owner,
+            "address": found.address,
+            "port": str(found.port),
+            "memory": str(spec.memory),
+            "guarded": "yes" if guarded else "",
+        }
+        return Started(found, handle)
 
     async def ready(self, started: Started, spec: VariantSpec) -> None:
         """See `Runtime.ready`."""
@@ -453,12 +442,6 @@ def _bindable(address: str) -> str:
         return "0.0.0.0"  # noqa: S104 - a port has to be published somewhere
 
 
-def _address(network: Mapping[str, Any], port: int, *, reached_at: str) -> Address:
-    if not reached_at:
-        return Address(network["IPAddress"], port)
-    return Address(reached_at, int(network["Ports"][f"{port}/tcp"][0]["HostPort"]))
-
-
 def _host(place: str) -> str:
     return place.rpartition(":")[0].strip("[]")
 
@@ -475,6 +458,13 @@ _WORDS: tuple[tuple[str, str, str], ...] = (
     ("no such image", "docker.image", "was it removed just now?"),
 )
 """Part of what an engine says, the field it is about, and what would be right."""
+
+
+def _no_guard(error: APIError, node: str) -> RuntimeFailedError:
+    said = reason_of(error)
+    ended = any(part in said.lower() for part in ("exec format error", "is not running"))
+    hint = "its machine must have the manager's architecture" if ended else "the engine's own log may say more"
+    return RuntimeFailedError(f'the guard of a container could not be started on node "{node}": {said}', hint=hint)
 
 
 def _refused(error: APIError, spec: DockerSpec, node: str) -> RuntimeFailedError:
