@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.docker.conftest import APP, IMAGE, ONE, Start, ask, runtime_on, soon, spec
+from tests.docker.conftest import APP, ONE, Start, ask, runtime_on, soon, spec
 from tests.docker.engines import DockerEngine, load
 from xds_server.errors import InvalidError, RuntimeFailedError
 from xds_server.model.profile import Egress, EgressMode

@@ -96,6 +96,30 @@ async def test_pauses_that_were_lifted_leave_no_process_in_the_guard(
                 await asyncio.sleep(0.1)
 
 
+async def test_a_pause_that_is_prolonged_does_not_end_when_it_first_would(start: Start, runtime: DockerRuntime) -> None:
+    started = await start()
+    first, second = for_seconds(1.0), for_seconds(600.0)
+    await runtime.disturb(started.handle, spec(), before=CALM, after=first)
+    await runtime.disturb(started.handle, spec(), before=first, after=second)
+    await asyncio.sleep(3.0)
+    assert not await answers(started)
+
+
+async def test_pauses_that_meet_leave_what_was_wanted_last(start: Start, runtime: DockerRuntime) -> None:
+    started = await start()
+    handle = started.handle
+    for seconds in (0.05, 0.3):
+        await asyncio.gather(
+            *(runtime.disturb(handle, spec(), before=CALM, after=for_seconds(seconds)) for _ in range(3)),
+            *(runtime.disturb(handle, spec(), before=PAUSED, after=CALM) for _ in range(2)),
+        )
+        await runtime.disturb(handle, spec(), before=CALM, after=PAUSED)
+        await asyncio.sleep(0.5)
+        assert not await answers(started)
+        await runtime.disturb(handle, spec(), before=PAUSED, after=CALM)
+        assert await answers(started)
+
+
 async def test_a_paused_shadow_ends_at_its_deadline(start: Start, runtime: DockerRuntime) -> None:
     started = await start(deadline=soon(4.0))
     await runtime.disturb(started.handle, spec(), before=CALM, after=PAUSED)
