@@ -2,14 +2,16 @@
 
 import asyncio
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 
 from tests.docker.conftest import APP, ONE, Start, ask, runtime_on, soon, spec
 from tests.docker.engines import DockerEngine, load
-from xds_server.errors import InvalidError, RuntimeFailedError
+from xds_server.errors import InvalidError, RuntimeFailedError, UnavailableError
 from xds_server.model.profile import Egress, EgressMode
 from xds_server.runtime.docker import guard
+from xds_server.runtime.docker.engine import Engine
 from xds_server.runtime.docker.runtime import DockerRuntime
 
 RUN = ['ENTRYPOINT ["/usr/bin/python3","-u","/app.py"]', 'CMD ["8080"]']
@@ -143,3 +145,38 @@ async def test_a_start_that_is_given_up_at_any_step_leaves_nothing(
     await asyncio.sleep(1.0)
     assert clean.containers() == []
     assert seen == calls, "nothing more was made"
+
+
+@pytest.mark.parametrize("calls", range(1, 8))
+async def test_a_manager_that_was_killed_at_any_step_of_a_start_leaves_nothing_that_its_successor_does_not_end(
+    runtime: DockerRuntime, clean: DockerEngine, monkeypatch: pytest.MonkeyPatch, calls: int
+) -> None:
+    made = image(clean)
+    seen = 0
+
+    def killed(after: Any) -> Any:
+        def made(*args: Any, **options: Any) -> Any:
+            nonlocal seen
+            found = after(*args, **options)
+            seen += 1
+            if seen >= calls:
+                raise OSError("as a manager that is gone")
+            return found
+
+        return made
+
+    with clean.client() as its:
+        for name in ("create_container", "start", "get_archive"):
+            monkeypatch.setattr(its, name, killed(getattr(its, name)))
+        monkeypatch.setattr(Engine, "_connect", lambda _: its)
+        monkeypatch.setattr(DockerRuntime, "_remove", AsyncMock())
+        try:
+            await runtime.start(ONE, spec(image=made, user="app"), deadline=soon())
+        except UnavailableError:
+            assert clean.containers()
+    monkeypatch.undo()
+    successor = runtime_on(clean)
+    found = await successor.sweep([])
+    successor._engine.close()
+    assert found == [ONE]
+    assert clean.containers() == []

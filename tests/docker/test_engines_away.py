@@ -6,6 +6,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -262,6 +263,23 @@ async def test_a_tunnel_that_breaks_is_made_anew_and_ends_with_its_engine(over_s
     assert second.pid != first.pid
     one.close()
     assert second.poll() is not None
+
+
+async def test_what_a_killed_manager_left_of_its_tunnel_goes_with_the_next(
+    over_ssh: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    ended = await asyncio.create_subprocess_exec("true")
+    await ended.wait()
+    dead, living = (tmp_path / f"shadowmesh-ssh-{pid}-x" for pid in (ended.pid, os.getppid()))
+    for folder in (dead, living):
+        folder.mkdir()
+        (folder / "told").touch()
+    one = Engine(DockerHost(over_ssh), node="far")
+    assert await one.call(lambda client: client.ping())
+    assert not dead.exists()
+    assert living.exists()
+    one.close()
 
 
 async def test_a_host_that_does_not_know_us_is_said_so(over_ssh: str, tmp_path: Path) -> None:

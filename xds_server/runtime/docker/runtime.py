@@ -185,8 +185,7 @@ class DockerRuntime:
         """
         if not handle.get("container"):
             return Condition(Life.UNKNOWN)
-        if handle["container"] in self._down:
-            return Condition(Life.ALIVE, detail="a fault holds it down")
+        down = handle["container"] in self._down
 
         def work(client: docker.APIClient) -> Condition:
             try:
@@ -197,11 +196,19 @@ class DockerRuntime:
                 owner = client.inspect_container(handle["guard"])["State"]
             except NotFound:
                 owner = None
-            written = client.logs(handle["container"], tail=LOG_LINES, stdout=True, stderr=True)
+            if down and owner is not None and owner["Running"]:
+                return Condition(Life.ALIVE, detail="a fault holds it down")
+            try:
+                written = client.logs(handle["container"], tail=LOG_LINES, stdout=True, stderr=True)
+            except APIError:  # it is being removed; or its log cannot be read, which is no reason to know nothing
+                written = b""
             memory = int(handle.get("memory") or 0)
             return container.condition(shadow["State"], owner, memory=memory, log=last_lines(written))
 
-        return await self._engine.call(work)
+        try:
+            return await self._engine.call(work)
+        except APIError as error:
+            raise UnavailableError(f"the engine does not tell how it is: {reason_of(error)}") from error
 
     async def wait(self, handle: Mapping[str, str]) -> Condition:
         """See `Runtime.wait`. An engine that is away is no end, as long as the shadow itself answers."""
@@ -285,17 +292,22 @@ class DockerRuntime:
 
         if after.down:  # its end is no news
             self._down.add(shadow)
+        if after.paused:
+            self._paused.add(shadow)
         try:
             await self._engine.call(lambda client: _disturb(client, handle, own, change), timeout=30.0)
-        except APIError as error:
+        except (APIError, RuntimeFailedError) as error:  # not where it does not answer: it may be done all the same
             if not before.down:
                 self._down.discard(shadow)
+            if not isinstance(error, APIError):
+                raise
             said = f"the engine will not: {reason_of(error)}"
             raise RuntimeFailedError(said, field="faultInjectionParameters") from error
         if not after.down:
             self._down.discard(shadow)
             self._restarts[shadow] += before.down
-        (self._paused.add if after.paused else self._paused.discard)(shadow)
+        if not after.paused:
+            self._paused.discard(shadow)
 
     async def sweep(self, known: Collection[InstanceID]) -> list[InstanceID]:
         """See `Runtime.sweep`. Raises: UnavailableError (the engine does not answer)."""
@@ -388,6 +400,8 @@ def _disturb(client: docker.APIClient, handle: Mapping[str, str], spec: DockerSp
         with suppress(APIError):  # it does not run
             client.kill(shadow)
     if before.down and not after.down:
+        if handle.get("guarded"):
+            guard.denied(client, owner)  # whoever restarted the guard by hand took the rules away
         client.start(shadow)
     if pause:
         guard.pause(client, owner, shadow, change.lasts)
