@@ -24,6 +24,7 @@ PERIOD = 100_000
 LOG_SIZE, LOG_FILES = "1m", "2"
 """Log kept of each container, by the engine."""
 _WRITABLE = "rw,nosuid,nodev,size=64m,mode=1777"
+NO_MEMORY = "out of memory"
 _SIGNALLED = 128
 _AROUND = {
     "ALL",
@@ -144,7 +145,7 @@ def condition(
     signal = code - _SIGNALLED if code > _SIGNALLED else None
     if shadow.get("OOMKilled"):
         limit = f" of {format_bytes(memory)}" if memory else ""
-        detail = f"out of memory: it needs more than its limit{limit} (docker.memory)"
+        detail = f"{NO_MEMORY}: it needs more than its limit{limit} (docker.memory)"
         return Condition(Life.EXITED, Ending.OWN, signal=signal or SIGKILL, detail=detail, log=log)
     over = owner is None or not owner.get("Running")
     if over and owner is not None and owner.get("ExitCode") == guard.OVER:

@@ -77,6 +77,7 @@ class Launch:
             hosts=self.rules.hosts,
             publish=(self.spec.port, self.publish) if self.publish else None,
         )
+        self._check_length()
         owner = self._step(lambda: str(client.create_container(**made)["Id"]))
         self._step(lambda: client.start(owner))
         network: Mapping[str, Any] = client.inspect_container(owner)["NetworkSettings"]
@@ -84,6 +85,15 @@ class Launch:
         if script is not None:
             guard.allow(client, owner, script)
         return owner, network, script is not None
+
+    def _check_length(self) -> None:
+        script = egress.script(self.rules, gateway="255.255.255.255")
+        if script is not None and len(script) > egress.LONGEST:
+            raise RuntimeFailedError(
+                f"{len(self.spec.egress.allow)} places, and the addresses of their names, are too many rules",
+                field="docker.egress",
+                hint="networks instead of single addresses, like 10.1.0.0/16:443",
+            )
 
     def _shadow(self, client: docker.APIClient, owner: str) -> str:
         user = self._user(client)

@@ -44,6 +44,8 @@ DENIED_EVERY = 3.0
 """Seconds between two looks at what egress denied, of each instance."""
 START = 60.0
 """Seconds to make and start the two containers."""
+REMOVAL = 5.0
+"""Seconds for a removal that another call has begun."""
 _GONE = 404
 _BUSY = 409
 
@@ -350,7 +352,11 @@ class DockerRuntime:
                 except APIError as error:
                     if error.status_code not in {_GONE, _BUSY}:
                         raise
-            if left := _ours(client, self._manager(), instance=instance):
+            end = time.monotonic() + REMOVAL
+            while left := _ours(client, self._manager(), instance=instance):  # somebody else removes it, too
+                if time.monotonic() < end:
+                    time.sleep(0.05)
+                    continue
                 raise UnavailableError(f"{len(left)} containers of instance {instance} are still being removed")
 
         try:
@@ -461,6 +467,9 @@ def _host(place: str) -> str:
 
 
 _WORDS: tuple[tuple[str, str, str], ...] = (
+    ('error mounting "tmpfs"', "docker.writable", "folders that can be there, like /var/cache"),
+    ("destination can't be", "docker.writable", "a folder below the root, or readOnly: false"),
+    ("is not a directory", "docker.workingDirectory", "a folder of the image"),
     ("executable file not found", "docker.command", "its first word must be a program in the image"),
     ("no such file or directory", "docker.command", "its first word must be a program in the image"),
     ("permission denied", "docker.command", "it must be executable by docker.user"),
@@ -493,6 +502,10 @@ def _refused(error: APIError, spec: DockerSpec, node: str) -> RuntimeFailedError
 def _ended_early(end: Condition, spec: DockerSpec) -> RuntimeFailedError:
     hint = "its last log lines say why" if end.log else "it wrote nothing"
     low = "\n".join(end.log).lower()
+    if end.detail.startswith(container.NO_MEMORY):
+        return RuntimeFailedError(
+            f"{end.describe()} before it was ready", field="docker.memory", hint="more memory", log=end.log
+        )
     if end.exit_code == 0:
         hint = "it must stay in the foreground"
     elif "exec format error" in low:
