@@ -78,6 +78,29 @@ async def test_an_engine_that_hangs_costs_a_caller_its_timeout_and_no_more(clean
     runtime._engine.close()
 
 
+async def test_an_engine_that_is_restarted_with_live_restore_is_not_noticed_and_egress_is_as_it_was() -> None:
+    with engine("--live-restore") as one:
+        load(one, IMAGE, APP, changes=['ENTRYPOINT ["/usr/bin/python3","-u","/app.py"]', 'CMD ["8080"]'])
+        runtime = runtime_on(one)
+        started = await runtime.start(ONE, spec(), deadline=soon())
+        await runtime.ready(started, spec())
+        waiting = asyncio.create_task(runtime.wait(started.handle))
+        one.kill()
+        await asyncio.sleep(2.0)
+        assert not (await ask(started, "/connect", host="192.0.2.1", port=80))["connected"]
+        one.start()
+        assert not (await ask(started, "/connect", host="192.0.2.1", port=80))["connected"]
+        async with asyncio.timeout(20.0):
+            while (found := await runtime.usage(started.handle)) is None or not found.denied:
+                await asyncio.sleep(0.2)
+        assert (found.denied[0].destination, found.denied[0].count) == ("192.0.2.1:80", 2)
+        assert not waiting.done()
+        waiting.cancel()
+        await runtime.stop(started.handle, spec())
+        assert one.containers() == []
+        runtime._engine.close()
+
+
 # TLS.
 
 
