@@ -14,8 +14,9 @@ from tests.docker.engines import DockerEngine, load
 from tests.envoy.stack import NETWORK, Stack, running, until
 from xds_server.demo import catalogue
 from xds_server.demo.image import catalogue_in
-from xds_server.errors import InvalidError
+from xds_server.errors import InvalidError, RuntimeFailedError, UnavailableError
 from xds_server.runtime.base import CALM, Disturbance, Ending, Started
+from xds_server.runtime.docker import guard
 from xds_server.runtime.docker.runtime import DockerRuntime
 
 MIB = 1024 * 1024
@@ -96,6 +97,30 @@ async def test_pauses_that_were_lifted_leave_no_process_in_the_guard(
                 await asyncio.sleep(0.1)
 
 
+async def test_a_pause_that_is_prolonged_does_not_end_when_it_first_would(start: Start, runtime: DockerRuntime) -> None:
+    started = await start()
+    first, second = for_seconds(1.0), for_seconds(600.0)
+    await runtime.disturb(started.handle, spec(), before=CALM, after=first)
+    await runtime.disturb(started.handle, spec(), before=first, after=second)
+    await asyncio.sleep(3.0)
+    assert not await answers(started)
+
+
+async def test_pauses_that_meet_leave_what_was_wanted_last(start: Start, runtime: DockerRuntime) -> None:
+    started = await start()
+    handle = started.handle
+    for seconds in (0.05, 0.3):
+        await asyncio.gather(
+            *(runtime.disturb(handle, spec(), before=CALM, after=for_seconds(seconds)) for _ in range(3)),
+            *(runtime.disturb(handle, spec(), before=PAUSED, after=CALM) for _ in range(2)),
+        )
+        await runtime.disturb(handle, spec(), before=CALM, after=PAUSED)
+        await asyncio.sleep(0.5)
+        assert not await answers(started)
+        await runtime.disturb(handle, spec(), before=PAUSED, after=CALM)
+        assert await answers(started)
+
+
 async def test_a_paused_shadow_ends_at_its_deadline(start: Start, runtime: DockerRuntime) -> None:
     started = await start(deadline=soon(4.0))
     await runtime.disturb(started.handle, spec(), before=CALM, after=PAUSED)
@@ -141,6 +166,53 @@ async def test_a_successor_lifts_what_its_predecessor_did(
     await successor.disturb(started.handle, spec(), before=DOWN, after=CALM)
     await until_it_answers(started)
     successor._engine.close()
+
+
+async def test_a_shadow_that_is_down_has_ended_when_its_guard_has(
+    start: Start, runtime: DockerRuntime, clean: DockerEngine
+) -> None:
+    started = await start()
+    await runtime.disturb(started.handle, spec(), before=CALM, after=DOWN)
+    with clean.client() as client:
+        client.kill(started.handle["guard"])
+    end = await asyncio.wait_for(runtime.wait(started.handle), 10.0)
+    assert end.ending is Ending.LOST
+
+
+async def test_a_kill_that_the_engine_refuses_does_not_hide_a_later_end(
+    start: Start, runtime: DockerRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise RuntimeFailedError("its guard could not run it")
+
+    started = await start()
+    monkeypatch.setattr(guard, "pause", refuse)
+    with pytest.raises(RuntimeFailedError):
+        await runtime.disturb(started.handle, spec(), before=Disturbance(), after=PAUSED)
+    monkeypatch.setattr(type(runtime._engine), "call", away)
+    with pytest.raises(UnavailableError):
+        await runtime.disturb(started.handle, spec(), before=CALM, after=DOWN)
+    monkeypatch.undo()
+    await runtime.disturb(started.handle, spec(), before=DOWN, after=CALM)
+    with pytest.raises(httpx.HTTPError):
+        await ask(started, "/leave", code=3)
+    end = await asyncio.wait_for(runtime.wait(started.handle), 10.0)
+    assert end.exit_code == 3
+
+
+async def away(*_: object, **__: object) -> None:
+    raise UnavailableError("no answer")
+
+
+async def test_rules_that_went_with_a_guard_started_by_hand_keep_a_killed_shadow_down(
+    start: Start, runtime: DockerRuntime, clean: DockerEngine
+) -> None:
+    started = await start()
+    await runtime.disturb(started.handle, spec(), before=CALM, after=DOWN)
+    with clean.client() as client:
+        client.restart(started.handle["guard"], timeout=0)
+    with pytest.raises(RuntimeFailedError, match="guard could not run"):
+        await runtime.disturb(started.handle, spec(), before=DOWN, after=CALM)
 
 
 async def test_limits_are_lowered_and_raised_again(start: Start, runtime: DockerRuntime) -> None:

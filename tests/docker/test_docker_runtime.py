@@ -2,6 +2,7 @@ import asyncio
 import os
 import socket
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from tests.docker.conftest import IMAGE, ONE, PORT, TWO, Start, ask, runtime_on, soon, spec
 from tests.docker.engines import DockerEngine
 from xds_server.errors import RuntimeFailedError
-from xds_server.model.profile import Pull, Readiness
+from xds_server.model.profile import Egress, EgressMode, Pull, Readiness
 from xds_server.runtime.base import Ending, Life
 from xds_server.runtime.docker.runtime import DockerRuntime
 
@@ -152,6 +153,12 @@ async def test_a_start_over_what_a_crash_left_begins_anew(runtime: DockerRuntime
     await runtime.stop(second.handle, spec())
 
 
+async def test_ends_that_meet_all_say_that_it_is_gone(start: Start, runtime: DockerRuntime) -> None:
+    started = await start()
+    stop = partial(runtime.stop, started.handle, spec())
+    assert await asyncio.gather(stop(), stop(), runtime.sweep([ONE]), stop()) == [None, None, [], None]
+
+
 async def test_a_published_port_is_reached_at_the_nodes_address(clean: DockerEngine) -> None:
     runtime = runtime_on(clean, address="127.0.0.1")
     started = await runtime.start(ONE, spec(), deadline=soon())
@@ -170,6 +177,15 @@ BAD = [
     ({"image": "nosuch:1", "pull": Pull.NEVER}, "docker.image", "pull is never"),
     ({"entrypoint": ("/nosuch",)}, "docker.command", "a program in the image"),
     ({"user": "nobodyknows"}, "docker.user", "a user that the image knows"),
+    ({"memory": 1024 * 1024}, "docker.memory", "more memory"),
+    ({"writable": ("/",)}, "docker.writable", "a folder below the root"),
+    ({"writable": ("/proc/x",)}, "docker.writable", "like /var/cache"),
+    ({"working_directory": "/app.py"}, "docker.workingDirectory", "a folder of the image"),
+    (
+        {"egress": Egress(EgressMode.ALLOW, tuple(f"10.0.{i}.{j}:443" for i in range(10) for j in range(250)))},
+        "docker.egress",
+        "networks instead of single addresses",
+    ),
     ({"capabilities": ("NO_SUCH_THING",)}, "docker.capabilities", "NET_BIND_SERVICE"),
 ]
 

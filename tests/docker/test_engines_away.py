@@ -6,6 +6,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -75,6 +76,29 @@ async def test_an_engine_that_hangs_costs_a_caller_its_timeout_and_no_more(clean
                 continue
     await runtime.stop(started.handle, spec())
     runtime._engine.close()
+
+
+async def test_an_engine_that_is_restarted_with_live_restore_is_not_noticed_and_egress_is_as_it_was() -> None:
+    with engine("--live-restore") as one:
+        load(one, IMAGE, APP, changes=['ENTRYPOINT ["/usr/bin/python3","-u","/app.py"]', 'CMD ["8080"]'])
+        runtime = runtime_on(one)
+        started = await runtime.start(ONE, spec(), deadline=soon())
+        await runtime.ready(started, spec())
+        waiting = asyncio.create_task(runtime.wait(started.handle))
+        one.kill()
+        await asyncio.sleep(2.0)
+        assert not (await ask(started, "/connect", host="192.0.2.1", port=80))["connected"]
+        one.start()
+        assert not (await ask(started, "/connect", host="192.0.2.1", port=80))["connected"]
+        async with asyncio.timeout(20.0):
+            while (found := await runtime.usage(started.handle)) is None or not found.denied:
+                await asyncio.sleep(0.2)
+        assert (found.denied[0].destination, found.denied[0].count) == ("192.0.2.1:80", 2)
+        assert not waiting.done()
+        waiting.cancel()
+        await runtime.stop(started.handle, spec())
+        assert one.containers() == []
+        runtime._engine.close()
 
 
 # TLS.
@@ -262,6 +286,23 @@ async def test_a_tunnel_that_breaks_is_made_anew_and_ends_with_its_engine(over_s
     assert second.pid != first.pid
     one.close()
     assert second.poll() is not None
+
+
+async def test_what_a_killed_manager_left_of_its_tunnel_goes_with_the_next(
+    over_ssh: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    ended = await asyncio.create_subprocess_exec("true")
+    await ended.wait()
+    dead, living = (tmp_path / f"shadowmesh-ssh-{pid}-x" for pid in (ended.pid, os.getppid()))
+    for folder in (dead, living):
+        folder.mkdir()
+        (folder / "told").touch()
+    one = Engine(DockerHost(over_ssh), node="far")
+    assert await one.call(lambda client: client.ping())
+    assert not dead.exists()
+    assert living.exists()
+    one.close()
 
 
 async def test_a_host_that_does_not_know_us_is_said_so(over_ssh: str, tmp_path: Path) -> None:

@@ -4,7 +4,9 @@ import pytest
 
 from tests.docker.engines import DockerEngine
 from xds_server.model.docker_host import DockerHost
+from xds_server.runtime.docker import images
 from xds_server.runtime.docker.engine import Engine
+from xds_server.runtime.docker.guard_image import REPOSITORY, guard_image
 from xds_server.runtime.docker.pulse import Load, Pulse, parse
 
 
@@ -17,6 +19,22 @@ async def test_a_far_machine_tells_how_busy_it_is_and_nothing_is_left(clean: Doc
     assert 0.0 <= load.cpu <= 1.0
     assert load.memory_free > 50_000_000
     assert len(clean.containers()) == 1
+    await pulse.close()
+    engine.close()
+    async with asyncio.timeout(10.0):
+        while clean.containers():  # noqa: ASYNC110 - the engine's own time
+            await asyncio.sleep(0.1)
+
+
+async def test_one_that_was_made_and_never_started_is_made_anew(clean: DockerEngine) -> None:
+    engine = Engine(DockerHost(clean.url), node="far")
+    pulse = Pulse(engine, manager=lambda: "test")
+    await images.ensure_guard(engine, guard_image()[0])
+    with clean.client() as client:
+        client.create_container(f"{REPOSITORY}:{guard_image()[0]}", ["/bin/sh"], name=pulse._name)
+    await pulse.load()
+    (one,) = clean.containers()
+    assert one["State"] == "running"
     await pulse.close()
     engine.close()
     async with asyncio.timeout(10.0):

@@ -8,7 +8,7 @@ Not guaranteed: that a lift succeeds at once; `Faults` tries again.
 from collections.abc import Iterable
 from datetime import datetime
 
-from xds_server.errors import InvalidError
+from xds_server.errors import InvalidError, UnavailableError
 from xds_server.lifecycle.clock import Clock
 from xds_server.lifecycle.registry import NetworkRecord
 from xds_server.model.ids import InstanceID
@@ -49,7 +49,7 @@ class Disturbances:
         Raises:
             InvalidError: it cannot be.
             RuntimeFailedError: it cannot be done to it now.
-            UnavailableError: its node does not answer.
+            UnavailableError: its node does not answer. It may have been done: it counts as done, for whoever lifts it.
         """
         instance = record.instances[target]
         before = record.disturbed.get(target, CALM)
@@ -58,7 +58,12 @@ class Disturbances:
             return
         spec = record.spec_of(instance)
         runtime = self._disturbing(record, instance)
-        await runtime.disturb(instance.handle, spec, before=before, after=after)
+        try:
+            await runtime.disturb(instance.handle, spec, before=before, after=after)
+        except UnavailableError:
+            if before == CALM:
+                record.disturbed[target] = after  # it may have been done all the same
+            raise
         if after == CALM:
             record.disturbed.pop(target, None)
             record.calm_since[target] = self._clock.now()

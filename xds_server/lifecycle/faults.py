@@ -13,7 +13,14 @@ from uuid import uuid4
 
 import structlog
 
-from xds_server.errors import ConflictError, InvalidError, NotFoundError, ShadowmeshError, UnrecordedError
+from xds_server.errors import (
+    ConflictError,
+    InvalidError,
+    NotFoundError,
+    ShadowmeshError,
+    UnavailableError,
+    UnrecordedError,
+)
 from xds_server.lifecycle.disturbances import Disturbances
 from xds_server.lifecycle.entries import of_fault
 from xds_server.lifecycle.owed import Owed
@@ -73,6 +80,8 @@ class Faults:
     def __init__(self, parts: Parts, disturbances: Disturbances) -> None:
         self._parts = parts
         self._disturbances = disturbances
+        self._doubtful: dict[FaultID, str] = {}
+        """Those that may have been done although that failed, and why it did."""
 
     async def inject(
         self, record: NetworkRecord, instance: str, parameters: FaultParameters, *, duration: float | None
@@ -104,6 +113,11 @@ class Faults:
         if parameters.on_instance:
             try:
                 await self._disturbances.settle(record, target.id)
+            except UnavailableError as error:
+                # It may have been done all the same, so it is lifted as one that was.
+                self._doubtful[fault.id] = f"it could not be done: {error}"
+                self._parts.deadlines.set(FAULT_KEY + fault.id, self._parts.clock.now() + AGAIN)
+                raise
             except ShadowmeshError as error:
                 self._gone(record, fault.id)
                 await self._drop(record, fault, "lifted", why=f"it could not be done: {error}")
@@ -140,6 +154,7 @@ class Faults:
                 self._parts.publisher.publish(record.state())
                 raise
             self._parts.publisher.publish(record.state())  # calm since now
+        self._doubtful.pop(found.id, None)
         await self._drop(record, found, event, why=why)
 
     def schedule(self, fault: Fault) -> None:
@@ -165,7 +180,8 @@ class Faults:
         """
         try:
             if fault.id in record.faults:
-                await self.lift(record, fault.id, event="over", why=OVER)
+                doubt = self._doubtful.get(fault.id, "")
+                await self.lift(record, fault.id, event="lifted" if doubt else "over", why=doubt or OVER)
             else:
                 await self._drop(record, fault, "over", why=OVER)
         except UnrecordedError:

@@ -262,7 +262,7 @@ class Disturbing(Protocol):
         Raises:
             InvalidError: it is no less than what the variant says.
             RuntimeFailedError: it cannot be done to this instance now.
-            UnavailableError: whoever would do it does not answer.
+            UnavailableError: whoever would do it does not answer; it may have been done all the same, so lift it.
         """
         ...
 

@@ -9,7 +9,7 @@ import pytest
 from tests.unit.lifecycle.conftest import Managers
 from tests.unit.lifecycle.fakes import START, FakeRuntime, until
 from tests.unit.lifecycle.test_life import created, running, shadow
-from xds_server.errors import ConflictError, InvalidError, RuntimeFailedError
+from xds_server.errors import ConflictError, InvalidError, RuntimeFailedError, UnavailableError
 from xds_server.lifecycle.configs import NEVER, profile_configs
 from xds_server.lifecycle.controller import Controller
 from xds_server.lifecycle.disturbances import together
@@ -26,6 +26,8 @@ class DisturbingRuntime(FakeRuntime):
 
     done: list[tuple[Disturbance, Disturbance]]
     refuse_disturb = 0
+    silent = False
+    """What is done is done, and there is no answer."""
 
     async def disturb(
         self, handle: Mapping[str, str], spec: VariantSpec, *, before: Disturbance, after: Disturbance
@@ -34,6 +36,8 @@ class DisturbingRuntime(FakeRuntime):
             self.refuse_disturb -= 1
             raise RuntimeFailedError("not now")
         self.done.append((before, after))
+        if self.silent:
+            raise UnavailableError("no answer")
 
 
 @pytest.fixture
@@ -92,6 +96,29 @@ async def test_what_could_not_be_done_leaves_no_fault(runtime: DisturbingRuntime
     assert await controller.faults("shop") == []
     assert (await managers.store.load()).faults == ()
     assert managers.cache.get("shop") == before
+    await managers.stop()
+
+
+async def test_what_may_have_been_done_by_an_engine_that_did_not_answer_is_lifted(
+    runtime: DisturbingRuntime, managers: Managers
+) -> None:
+    controller = await managers.start()
+    _, instance = await running(managers, controller)
+    runtime.silent = True
+    with pytest.raises(UnavailableError, match="no answer"):
+        await controller.inject_fault("shop", instance.id, FaultParameters(stress=Stress(cpus=0.1)))
+    stressed = Disturbance(cpus=0.1)
+    assert warm(managers, instance.id) == NEVER
+    await managers.clock.advance(5)
+    await until(lambda: len(runtime.done) == 2)
+    await until(lambda: not managers.controller._jobs)
+    runtime.silent = False
+    await managers.clock.advance(5)
+    await until(lambda: len(runtime.done) == 3)
+    await until(lambda: not managers.controller._jobs)
+    assert runtime.done == [(CALM, stressed), (stressed, CALM), (stressed, CALM)]
+    assert await controller.faults("shop") == []
+    assert (await managers.store.load()).faults == ()
     await managers.stop()
 
 

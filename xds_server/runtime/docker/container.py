@@ -12,19 +12,32 @@ import docker
 from docker.types import LogConfig
 
 from xds_server.errors import InvalidError, RuntimeFailedError
-from xds_server.model.profile import DockerSpec
+from xds_server.model.profile import DockerSpec, EgressMode
 from xds_server.model.quantity import format_bytes
 from xds_server.runtime.base import Condition, Ending, Life
 from xds_server.runtime.docker import guard
+from xds_server.runtime.docker.users import User
 
 PLACEHOLDER = "{port}"
 PERIOD = 100_000
 """Microseconds over which its part of the processors is counted."""
-NOBODY = "65534:65534"
 LOG_SIZE, LOG_FILES = "1m", "2"
 """Log kept of each container, by the engine."""
 _WRITABLE = "rw,nosuid,nodev,size=64m,mode=1777"
+NO_MEMORY = "out of memory"
 _SIGNALLED = 128
+_AROUND = {
+    "ALL",
+    "BPF",
+    "NET_ADMIN",
+    "NET_RAW",
+    "SYS_ADMIN",
+    "SYS_MODULE",
+    "SYS_PTRACE",
+    "SYS_RAWIO",
+    "DAC_READ_SEARCH",
+}
+"""Capabilities with which rules in a network namespace are no rules: packet sockets go past them, others undo them."""
 
 
 def options(
@@ -32,6 +45,7 @@ def options(
     spec: DockerSpec,
     image: Mapping[str, Any],
     *,
+    user: User,
     name: str,
     labels: Mapping[str, str],
     owner: str,
@@ -43,6 +57,7 @@ def options(
         client: makes the host's part.
         spec: what to run.
         image: configuration of its image.
+        user: who it runs as.
         name: of the container.
         labels: that find it again.
         owner: id of its guard.
@@ -62,7 +77,7 @@ def options(
         "entrypoint": [word.replace(PLACEHOLDER, port) for word in spec.entrypoint] or None,
         "environment": environment,
         "working_dir": spec.working_directory or None,
-        "user": user_of(spec, image),
+        "user": user.text,
         "labels": dict(labels),
         "host_config": client.create_host_config(
             network_mode=f"container:{owner}",
@@ -72,7 +87,7 @@ def options(
             cap_add=list(spec.capabilities) or None,
             security_opt=None if spec.new_privileges else ["no-new-privileges:true"],
             read_only=spec.read_only,
-            tmpfs=dict.fromkeys(spec.writable, _WRITABLE + _owner(user_of(spec, image))) or None,
+            tmpfs=_in_memory(spec, image, user) or None,
             **limits(spec.cpus, spec.memory),
             pids_limit=spec.pids,
             log_config=LogConfig(type="json-file", config={"max-size": LOG_SIZE, "max-file": LOG_FILES}),
@@ -80,10 +95,11 @@ def options(
     }
 
 
-def _owner(user: str) -> str:
-    """Return who owns a writable folder; one that is in the image keeps its mode there (runc), and would be root's."""
-    uid, _, gid = user.partition(":")
-    return (f",uid={uid}" if uid.isdecimal() else "") + (f",gid={gid}" if gid.isdecimal() else "")
+def _in_memory(spec: DockerSpec, image: Mapping[str, Any], user: User) -> dict[str, str]:
+    """Return the folders that are in memory: the writable ones, and the image's volumes, which would fill the disk."""
+    # A folder that is in the image keeps its mode there (runc), and would be root's.
+    owner = (f",uid={user.uid}" if user.uid is not None else "") + (f",gid={user.gid}" if user.gid is not None else "")
+    return dict.fromkeys([*spec.writable, *(image.get("Volumes") or ())], _WRITABLE + owner)
 
 
 def limits(cpus: float, memory: int) -> dict[str, Any]:
@@ -93,18 +109,21 @@ def limits(cpus: float, memory: int) -> dict[str, Any]:
     return {"cpu_period": PERIOD, "cpu_quota": quota, "mem_limit": memory, "memswap_limit": memory}
 
 
-def user_of(spec: DockerSpec, image: Mapping[str, Any]) -> str:
-    """Return the user that a shadow runs as: the image's own unless that is root.
+def check_capabilities(spec: DockerSpec) -> None:
+    """Refuse what goes around egress or the guard, unless egress is open.
 
     Raises:
-        InvalidError: it is the guard's.
+        InvalidError: naming it.
     """
-    if spec.user:
-        if spec.user.split(":")[0] == guard.USER.split(":")[0]:
-            raise InvalidError(f"{spec.user} is the guard's user", field="docker.user", hint="another one")
-        return spec.user
-    own = str(image.get("User") or "")
-    return NOBODY if own.split(":", maxsplit=1)[0] in {"", "0", "root"} else own
+    if spec.egress.mode is EgressMode.OPEN:
+        return
+    for i, name in enumerate(spec.capabilities):
+        if name.upper().removeprefix("CAP_") in _AROUND:
+            raise InvalidError(
+                f"{name} lets it go around its egress",
+                field=f"docker.capabilities[{i}]",
+                hint="leave it out, or say egress: open, as that is what it comes to",
+            )
 
 
 def condition(
@@ -126,7 +145,7 @@ def condition(
     signal = code - _SIGNALLED if code > _SIGNALLED else None
     if shadow.get("OOMKilled"):
         limit = f" of {format_bytes(memory)}" if memory else ""
-        detail = f"out of memory: it needs more than its limit{limit} (docker.memory)"
+        detail = f"{NO_MEMORY}: it needs more than its limit{limit} (docker.memory)"
         return Condition(Life.EXITED, Ending.OWN, signal=signal or SIGKILL, detail=detail, log=log)
     over = owner is None or not owner.get("Running")
     if over and owner is not None and owner.get("ExitCode") == guard.OVER:

@@ -21,6 +21,8 @@ from xds_server.runtime.base import Denied
 TABLE = "shadowmesh"
 MOST_DENIED = 128
 """Destinations told apart in each of the two families."""
+LONGEST = 128_000
+"""Characters of rules: they are one argument of a program (MAX_ARG_STRLEN, execve(2))."""
 LOOK_UP = 5.0
 """Seconds for the names of a list."""
 _PROTOCOLS = {"6": "tcp", "17": "udp"}

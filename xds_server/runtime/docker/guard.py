@@ -24,7 +24,8 @@ from xds_server.runtime.docker.guard_image import REPOSITORY
 
 OVER = 86
 """Exit code of a guard whose time is over."""
-USER = "65533:65533"
+UID = 65533
+USER = f"{UID}:{UID}"
 """User of a guard; a shadow may not have it."""
 MEMORY = 32 * 1024 * 1024
 _PIDS = 32
@@ -41,7 +42,7 @@ done
 """
 _EXTEND = "read up rest < /proc/uptime; echo $(( ${up%%.*} + $1 )) > /guard/deadline"
 _LISTENERS = 'for f in /proc/net/tcp /proc/net/tcp6; do while read -r line; do echo "$line"; done < $f; done'
-_EACH = """
+_SETTLE = """
 each() {
   for d in /proc/[0-9]*; do
     while read -r line; do
@@ -49,34 +50,35 @@ each() {
     done < "$d/cgroup"
   done
 } 2>/dev/null
-"""
-"""Signals each process of a container, told by its cgroup: neither the guard's nor any other's."""
-_PAUSE = (
-    _EACH
-    + """
-mine() { read -r now < /guard/pause && [ "$now" = "$2" ]; } 2>/dev/null
-later() {
-  read -r up rest < /proc/uptime
-  at=$(( ${up%%.*}${up##*.} + $3 ))
-  while mine "$@"; do
-    read -r up rest < /proc/uptime
-    left=$(( at - ${up%%.*}${up##*.} ))
-    if [ $left -le 0 ]; then
-      each CONT "$1"
-      [ ! -s /guard/pause ] || mine "$@" || { each STOP "$1"; each STOP "$1"; }
-      break
-    fi
-    if [ $left -gt 100 ]; then sleep 0.3; else sleep 0.05; fi
+state() { end=; while [ "$end" != . ]; do read -r ends token end < /guard/pause; done; }
+clock() { read -r up rest < /proc/uptime; now=${up%.*}${up#*.}; }
+wanted() { state; clock; word=CONT; if [ "$ends" = - ] || [ "$now" -lt "$ends" ]; then word=STOP; fi; }
+settle() {
+  while wanted; was="$word $token"; do
+    each $word "$1"; each $word "$1"
+    wanted; [ "$word $token" != "$was" ] || return 0
   done
 }
-echo "$2" > /guard/pause
-if [ -n "$3" ]; then ( later "$@" ) < /dev/null > /dev/null 2>&1 & fi
-each STOP "$1"; each STOP "$1"; exit 0
+later() {
+  while state; [ "$token" = "$2" ]; do
+    clock; left=$((ends - now)); [ $left -gt 0 ] || break
+    if [ $left -ge 100 ]; then sleep 1; else left=$((100 + left)); sleep 0.${left#1}; fi
+  done
+  [ "$token" != "$2" ] || settle "$1"
+}
 """
+"""Signals each process of a container, told by its cgroup: neither the guard's nor any other's.
+
+/guard/pause is what is wanted: when the pause ends (hundredths of seconds of boot time; `-`: it has no end), and whose
+it is. Only `pause` and `resume` write it; whoever signals looks at it again afterwards, so the last word is always
+done, however they meet. What waits for the end of one pause does nothing to the next, and ends a second after its own.
+"""
+_PAUSE = (
+    _SETTLE
+    + 'clock; ends=-; [ "$2" = - ] || ends=$((now + $2)); echo "$ends $3 ." > /guard/pause\n'
+    + '[ "$2" = - ] || later "$1" "$3" </dev/null >/dev/null 2>&1 &\nsettle "$1"'
 )
-"""Container, name of this pause, hundredths of seconds. Its end is under way before it begins, and is its own: a later
-pause has another name, so the end of an earlier one leaves it alone, and goes away within a second."""
-_CONT = _EACH + ': > /guard/pause; each CONT "$1"; exit 0'
+_RESUME = _SETTLE + 'echo "0 $2 ." > /guard/pause; settle "$1"'
 _LISTEN = "0A"
 """State of a listening socket in /proc/net/tcp."""
 
@@ -152,13 +154,13 @@ def pause(client: docker.APIClient, container: str, shadow: str, seconds: float 
 
     Raises: RuntimeFailedError, APIError.
     """
-    left = "" if seconds is None else str(max(0, math.ceil(seconds * 100)))
-    _run(client, container, ["/bin/sh", "-c", _PAUSE, "guard", shadow, uuid4().hex, left], user="0")
+    length = "-" if seconds is None else str(max(0, math.ceil(seconds * 100)))
+    _run(client, container, ["/bin/sh", "-c", _PAUSE, "guard", shadow, length, uuid4().hex], user="0")
 
 
 def resume(client: docker.APIClient, container: str, shadow: str) -> None:
     """Let them go on. Raises: RuntimeFailedError, APIError."""
-    _run(client, container, ["/bin/sh", "-c", _CONT, "guard", shadow], user="0")
+    _run(client, container, ["/bin/sh", "-c", _RESUME, "guard", shadow, uuid4().hex], user="0")
 
 
 def listening(client: docker.APIClient, container: str) -> list[str]:

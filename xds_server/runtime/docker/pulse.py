@@ -7,10 +7,11 @@ within `LIVES` seconds after the last look. Not guaranteed: anything where `/pro
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import docker
-from docker.errors import APIError
+from docker.errors import APIError, NotFound
 from docker.types import LogConfig
 
 from xds_server.runtime.docker import images
@@ -57,6 +58,7 @@ class Pulse:
         self._engine = engine
         self._manager = manager
         self._there = False
+        self._asked = False
 
     @property
     def _name(self) -> str:
@@ -66,13 +68,14 @@ class Pulse:
         """Return the load of the last seconds; None until there are two lines. Raises: UnavailableError, APIError."""
         if not self._there:
             await images.ensure_guard(self._engine, guard_image()[0])
+        self._asked = True
         lines = await self._engine.call(self._look)
         self._there = bool(lines)
         return parse(lines)
 
     async def close(self) -> None:
         """End it at once, if that can be done at once. Raises: UnavailableError, APIError."""
-        if self._there:
+        if self._asked:
             await self._engine.call(lambda client: client.remove_container(self._name, force=True), timeout=2.0)
 
     def _look(self, client: docker.APIClient) -> list[str]:
@@ -80,7 +83,8 @@ class Pulse:
             client.kill(self._name, "HUP")
             return bytes(client.logs(self._name, tail=2)).decode("ascii", "replace").splitlines()
         except APIError:  # it is not there, or has just ended
-            pass
+            with suppress(NotFound):  # or was made and never started, by a manager that was killed
+                client.remove_container(self._name, force=True)
         container = client.create_container(
             image=f"{REPOSITORY}:{guard_image()[0]}",
             name=self._name,

@@ -26,9 +26,10 @@ from xds_server.model.profile import DockerSpec, EgressMode, VariantSpec
 from xds_server.model.quantity import format_bytes
 from xds_server.runtime.base import LOG_LINES, Condition, Denied, Disturbance, Ending, Life, Started, Usage, expect
 from xds_server.runtime.command import check_readiness
-from xds_server.runtime.docker import container, egress, guard, images, stats
+from xds_server.runtime.docker import container, egress, guard, images, stats, users
 from xds_server.runtime.docker.engine import Engine, reason_of
 from xds_server.runtime.docker.guard_image import guard_image
+from xds_server.runtime.docker.launch import Launch, address
 from xds_server.runtime.docker.oom_kills import OomKills
 from xds_server.runtime.docker.pulling import STALL, Pulling
 from xds_server.runtime.log_lines import last_lines
@@ -44,6 +45,8 @@ DENIED_EVERY = 3.0
 """Seconds between two looks at what egress denied, of each instance."""
 START = 60.0
 """Seconds to make and start the two containers."""
+REMOVAL = 5.0
+"""Seconds for a removal that another call has begun."""
 _GONE = 404
 _BUSY = 409
 
@@ -88,7 +91,8 @@ class DockerRuntime:
         """See `Runtime.check`. Whether there is such an image is not looked at."""
         own = expect(spec, DockerSpec)
         check_readiness(own.readiness, kind="docker")
-        container.user_of(own, {})
+        users.check(own)
+        container.check_capabilities(own)
         for name, value in own.env.items():
             if not name or "=" in name or "\0" in name + value:
                 raise InvalidError(f"{name!r} cannot be set", field="docker.env", hint="a name without = and NUL")
@@ -135,53 +139,40 @@ class DockerRuntime:
         tag: str,
         deadline: datetime,
     ) -> Started:
-        labels = {MANAGER: self._manager(), INSTANCE: instance}
         host = self._engine.host
-        publish = (spec.port, _bindable(host.address)) if host.address else None
-        name = f"shadowmesh-{instance}"
-
-        def work(client: docker.APIClient) -> Started:
-            seconds = (deadline - self._now()).total_seconds()
-            owner = client.create_container(
-                **guard.options(
-                    client,
-                    tag=tag,
-                    name=f"{name}-guard",
-                    labels=labels | {ROLE: "guard"},
-                    seconds=seconds,
-                    hosts=rules.hosts,
-                    publish=publish,
-                )
-            )["Id"]
-            client.start(owner)
-            seen = client.inspect_container(owner)
-            network = seen["NetworkSettings"]
-            script = egress.script(rules, gateway=network.get("Gateway") or "")
-            if script is not None:
-                guard.allow(client, owner, script)
-            shadow = client.create_container(
-                **container.options(
-                    client, spec, image, name=name, labels=labels | {ROLE: "shadow"}, owner=owner, instance=instance
-                )
-            )["Id"]
-            client.start(shadow)
-            address = _address(network, spec.port, reached_at=host.address)
-            handle = {
-                "runtime": self.kind,
-                "instance": instance,
-                "container": shadow,
-                "guard": owner,
-                "address": address.address,
-                "port": str(address.port),
-                "memory": str(spec.memory),
-                "guarded": "" if script is None else "yes",
-            }
-            return Started(address, handle)
-
+        launch = Launch(
+            instance=instance,
+            spec=spec,
+            image=image,
+            rules=rules,
+            tag=tag,
+            deadline=deadline,
+            labels={MANAGER: self._manager(), INSTANCE: instance},
+            role=ROLE,
+            publish=_bindable(host.address) if host.address else "",
+            now=self._now,
+        )
         try:
-            return await self._engine.call(work, timeout=START)
+            shadow, owner, network, guarded = await self._engine.call(launch.run, timeout=START)
         except APIError as error:
+            if not launch.has_guard:
+                raise _no_guard(error, self._engine.node) from error
             raise _refused(error, spec, self._engine.node) from error
+        except BaseException:  # its thread may be at it still
+            await asyncio.shield(asyncio.to_thread(launch.give_up))
+            raise
+        found = address(network, spec.port, reached_at=host.address)
+        handle = {
+            "runtime": self.kind,
+            "instance": instance,
+            "container": shadow,
+            "guard": owner,
+            "address": found.address,
+            "port": str(found.port),
+            "memory": str(spec.memory),
+            "guarded": "yes" if guarded else "",
+        }
+        return Started(found, handle)
 
     async def ready(self, started: Started, spec: VariantSpec) -> None:
         """See `Runtime.ready`."""
@@ -210,8 +201,7 @@ class DockerRuntime:
         """
         if not handle.get("container"):
             return Condition(Life.UNKNOWN)
-        if handle["container"] in self._down:
-            return Condition(Life.ALIVE, detail="a fault holds it down")
+        down = handle["container"] in self._down
 
         def work(client: docker.APIClient) -> Condition:
             try:
@@ -222,11 +212,19 @@ class DockerRuntime:
                 owner = client.inspect_container(handle["guard"])["State"]
             except NotFound:
                 owner = None
-            written = client.logs(handle["container"], tail=LOG_LINES, stdout=True, stderr=True)
+            if down and owner is not None and owner["Running"]:
+                return Condition(Life.ALIVE, detail="a fault holds it down")
+            try:
+                written = client.logs(handle["container"], tail=LOG_LINES, stdout=True, stderr=True)
+            except APIError:  # it is being removed; or its log cannot be read, which is no reason to know nothing
+                written = b""
             memory = int(handle.get("memory") or 0)
             return container.condition(shadow["State"], owner, memory=memory, log=last_lines(written))
 
-        return await self._engine.call(work)
+        try:
+            return await self._engine.call(work)
+        except APIError as error:
+            raise UnavailableError(f"the engine does not tell how it is: {reason_of(error)}") from error
 
     async def wait(self, handle: Mapping[str, str]) -> Condition:
         """See `Runtime.wait`. An engine that is away is no end, as long as the shadow itself answers."""
@@ -310,17 +308,22 @@ class DockerRuntime:
 
         if after.down:  # its end is no news
             self._down.add(shadow)
+        if after.paused:
+            self._paused.add(shadow)
         try:
             await self._engine.call(lambda client: _disturb(client, handle, own, change), timeout=30.0)
-        except APIError as error:
+        except (APIError, RuntimeFailedError) as error:  # not where it does not answer: it may be done all the same
             if not before.down:
                 self._down.discard(shadow)
+            if not isinstance(error, APIError):
+                raise
             said = f"the engine will not: {reason_of(error)}"
             raise RuntimeFailedError(said, field="faultInjectionParameters") from error
         if not after.down:
             self._down.discard(shadow)
             self._restarts[shadow] += before.down
-        (self._paused.add if after.paused else self._paused.discard)(shadow)
+        if not after.paused:
+            self._paused.discard(shadow)
 
     async def sweep(self, known: Collection[InstanceID]) -> list[InstanceID]:
         """See `Runtime.sweep`. Raises: UnavailableError (the engine does not answer)."""
@@ -363,7 +366,11 @@ class DockerRuntime:
                 except APIError as error:
                     if error.status_code not in {_GONE, _BUSY}:
                         raise
-            if left := _ours(client, self._manager(), instance=instance):
+            end = time.monotonic() + REMOVAL
+            while left := _ours(client, self._manager(), instance=instance):  # somebody else removes it, too
+                if time.monotonic() < end:
+                    time.sleep(0.05)
+                    continue
                 raise UnavailableError(f"{len(left)} containers of instance {instance} are still being removed")
 
         try:
@@ -413,6 +420,8 @@ def _disturb(client: docker.APIClient, handle: Mapping[str, str], spec: DockerSp
         with suppress(APIError):  # it does not run
             client.kill(shadow)
     if before.down and not after.down:
+        if handle.get("guarded"):
+            guard.denied(client, owner)  # whoever restarted the guard by hand took the rules away
         client.start(shadow)
     if pause:
         guard.pause(client, owner, shadow, change.lasts)
@@ -467,17 +476,14 @@ def _bindable(address: str) -> str:
         return "0.0.0.0"  # noqa: S104 - a port has to be published somewhere
 
 
-def _address(network: Mapping[str, Any], port: int, *, reached_at: str) -> Address:
-    if not reached_at:
-        return Address(network["IPAddress"], port)
-    return Address(reached_at, int(network["Ports"][f"{port}/tcp"][0]["HostPort"]))
-
-
 def _host(place: str) -> str:
     return place.rpartition(":")[0].strip("[]")
 
 
 _WORDS: tuple[tuple[str, str, str], ...] = (
+    ('error mounting "tmpfs"', "docker.writable", "folders that can be there, like /var/cache"),
+    ("destination can't be", "docker.writable", "a folder below the root, or readOnly: false"),
+    ("is not a directory", "docker.workingDirectory", "a folder of the image"),
     ("executable file not found", "docker.command", "its first word must be a program in the image"),
     ("no such file or directory", "docker.command", "its first word must be a program in the image"),
     ("permission denied", "docker.command", "it must be executable by docker.user"),
@@ -489,6 +495,13 @@ _WORDS: tuple[tuple[str, str, str], ...] = (
     ("no such image", "docker.image", "was it removed just now?"),
 )
 """Part of what an engine says, the field it is about, and what would be right."""
+
+
+def _no_guard(error: APIError, node: str) -> RuntimeFailedError:
+    said = reason_of(error)
+    ended = any(part in said.lower() for part in ("exec format error", "is not running"))
+    hint = "its machine must have the manager's architecture" if ended else "the engine's own log may say more"
+    return RuntimeFailedError(f'the guard of a container could not be started on node "{node}": {said}', hint=hint)
 
 
 def _refused(error: APIError, spec: DockerSpec, node: str) -> RuntimeFailedError:
@@ -503,6 +516,10 @@ def _refused(error: APIError, spec: DockerSpec, node: str) -> RuntimeFailedError
 def _ended_early(end: Condition, spec: DockerSpec) -> RuntimeFailedError:
     hint = "its last log lines say why" if end.log else "it wrote nothing"
     low = "\n".join(end.log).lower()
+    if end.detail.startswith(container.NO_MEMORY):
+        return RuntimeFailedError(
+            f"{end.describe()} before it was ready", field="docker.memory", hint="more memory", log=end.log
+        )
     if end.exit_code == 0:
         hint = "it must stay in the foreground"
     elif "exec format error" in low:

@@ -2,14 +2,16 @@
 
 Guarantees: it ends with this process, however that ends: the far side waits for the end of our pipe. It asks for no
 password and no host key (BatchMode); an error is in the words of `ssh`. A tunnel that broke is made anew when it is
-opened the next time.
+opened the next time. What a killed process left of it in the temporary folder goes with the next tunnel that is opened.
 """
 
+import os
 import shutil
 import subprocess
 import tempfile
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -17,6 +19,7 @@ REMOTE_SOCKET = "/var/run/docker.sock"
 OPEN = 8.0
 """Seconds that it may take."""
 _POLL = 0.02
+_PREFIX = "shadowmesh-ssh-"
 _OPTIONS = (
     "BatchMode=yes",
     "ConnectTimeout=5",
@@ -64,7 +67,8 @@ class Tunnel:
     def _begin(self) -> str:
         if shutil.which("ssh") is None:
             raise OSError("there is no ssh command on this machine")
-        self._folder = folder = Path(tempfile.mkdtemp(prefix="shadowmesh-ssh-"))  # 0700
+        _forget_the_dead()
+        self._folder = folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))  # 0700
         socket, told = folder / "engine", folder / "told"
         options = [word for option in _OPTIONS for word in ("-o", option)]
         user = ["-l", self._user] if self._user else []
@@ -94,6 +98,19 @@ class Tunnel:
             if process.stdin is not None:
                 process.stdin.close()
         if folder is not None:
-            for name in ("engine", "told"):
-                (folder / name).unlink(missing_ok=True)
-            folder.rmdir()
+            _remove(folder)
+
+
+def _forget_the_dead() -> None:
+    """Remove the folders of processes that were killed; their tunnels ended with them."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*-*"):
+        pid = folder.name.removeprefix(_PREFIX).partition("-")[0]
+        with suppress(OSError):  # another user's
+            if pid.isdecimal() and folder.stat().st_uid == os.geteuid() and not Path(f"/proc/{pid}").exists():
+                _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    for name in ("engine", "told"):
+        (folder / name).unlink(missing_ok=True)
+    folder.rmdir()
