@@ -65,10 +65,15 @@ async def serve(settings: Settings) -> None:
     logging_setup.configure(settings.log)
     told = Told(lambda: wanted(settings.state))
     while True:
-        async with manager(settings, told=told) as ports:
-            log.info("ready", **ports, state=str(settings.state))
-            await told.wait()
-            log.info("handing over" if told.hand_over else "stopping")
+        try:
+            async with manager(settings, told=told) as ports:
+                log.info("ready", **ports, state=str(settings.state))
+                await told.wait()
+                log.info("handing over" if told.hand_over else "stopping")
+        except Exception:
+            if not told.hand_over:
+                raise
+            log.exception("the hand-over did not end in order")  # all the more is it looked whether somebody took over
         if not told.hand_over or wanted(settings.state):
             return
         log.warning("the manager that wanted to take over is gone; this one goes on")

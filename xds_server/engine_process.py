@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -31,6 +32,14 @@ STOP_TIMEOUT = 5.0
 POLL = 0.5
 LOG_LIMIT = 10_000_000
 """Bytes of the engine's log before it is set aside (one older file is kept)."""
+
+
+def engine_pid(state: Path) -> int:
+    """Return the process id of the engine that managers of this state have left or watch; -1: there is none."""
+    try:
+        return int(orjson.loads((state / "engine" / "process.json").read_bytes())["pid"])
+    except (OSError, ValueError, KeyError):
+        return -1
 
 
 class EngineProcess:

@@ -22,11 +22,12 @@ import psutil
 import structlog
 
 from xds_server.config import Settings
+from xds_server.engine_process import engine_pid
 from xds_server.errors import ConflictError, StoreError
 from xds_server.listening import bound
 from xds_server.private_files import FILE
 from xds_server.runtime.processes import Identity
-from xds_server.store.backup import examine
+from xds_server.store.backup import prepare
 
 log = structlog.get_logger(__name__)
 
@@ -38,7 +39,7 @@ SIGNAL = signal.SIGUSR2
 """Asks a manager to hand over."""
 PATIENCE = 30.0
 """Seconds that it has."""
-GONE = 3.0
+GONE = 10.0
 """Seconds that its process may take to end when it has let go."""
 POLL = 0.02
 
@@ -64,7 +65,7 @@ async def take_over(settings: Settings, *, patience: float = PATIENCE) -> None:
             f"{lock} is held by an unknown process", field="take_over", hint="end that manager with TERM first"
         )
     _check_ports(settings, holder)
-    await asyncio.to_thread(examine, settings.state / DATABASE)
+    await asyncio.to_thread(prepare, settings.state / DATABASE)
     with _requested(settings.state / REQUEST):
         log.info("asking the manager that runs to hand over", pid=holder.pid)
         holder.send(SIGNAL)
@@ -98,19 +99,25 @@ async def _let_go(holder: Identity, lock: Path, patience: float) -> bool:
 
 def _check_ports(settings: Settings, holder: Identity) -> None:
     """Refuse a port that will not be free when the holder is gone. Raises: ConflictError, InvalidError."""
-    http, xds = settings.http, settings.xds
-    for address, port, flag in ((http.address, http.port, "--http-port"), (xds.address, xds.port, "--xds-port")):
+    ports = [
+        (settings.http.address, settings.http.port, "--http-port"),
+        (settings.xds.address, settings.xds.port, "--xds-port"),
+    ]
+    if settings.engine.spawn:
+        ports.append((settings.engine.address, settings.engine.port, "--engine-port"))
+    for address, port, flag in ports:
         try:
             bound(address, port, flag=flag).close()
         except ConflictError:
-            if port not in _ports(holder):
+            if port not in _ports(holder.pid) | _ports(engine_pid(settings.state)):
                 raise
 
 
-def _ports(holder: Identity) -> set[int]:
+def _ports(pid: int) -> set[int]:
+    """Return where a process listens."""
     try:
-        found = psutil.Process(holder.pid).net_connections("tcp")
-    except psutil.Error:
+        found = psutil.Process(pid).net_connections("tcp")
+    except (psutil.Error, ValueError):
         return set()
     return {each.laddr.port for each in found if each.status == psutil.CONN_LISTEN}
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -127,13 +128,14 @@ async def test_a_successor_that_is_killed_leaves_the_manager_that_it_asked(stack
             second = await asyncio.create_subprocess_exec(*successor(stack), env=stack.household.environment())
             lines = len(stack.manager.tail(10_000))
 
-            async def asked(since: int = lines) -> bool:
-                return any("handing over" in line for line in stack.manager.tail(10_000)[since:])
+            async def said(what: str, since: int = lines) -> bool:
+                return any(what in line for line in stack.manager.tail(10_000)[since:])
 
-            await until(asked, "the manager hands over")
+            await until(partial(said, "handing over"), "the manager hands over")
             second.kill()
             await second.wait()
-            wait_for(lambda: ready(stack), "the manager is back")
+            await until(partial(said, "this one goes on"), "the manager sees that nobody is there")
+            await asyncio.to_thread(wait_for, lambda: ready(stack), "the manager is back")
             copies = stack.proxy.copies(one)
             await stack.settled()
             await stack.mirroring(one, beyond=copies + 50)
@@ -169,7 +171,7 @@ async def test_a_shadow_that_does_not_end_holds_up_no_upgrade(stack: Stack) -> N
         await until(gone, "the new manager finishes the deletion", seconds=60)
 
 
-@pytest.mark.parametrize("why", ["port", "newer", "damaged", "nodes"])
+@pytest.mark.parametrize("why", ["port", "engine", "newer", "damaged", "nodes"])
 async def test_a_manager_that_could_not_work_does_not_ask(stack: Stack, why: str) -> None:
     profile = await stack.create()
     flags, words = await asyncio.to_thread(spoil, stack, why)
@@ -188,6 +190,8 @@ def spoil(stack: Stack, why: str) -> tuple[list[str], str]:
     match why:
         case "port":
             return ["--http-port", str(stack.originals["catalog"])], "cannot listen on 127.0.0.1"
+        case "engine":
+            return ["--engine-port", str(stack.originals["catalog"])], "cannot listen on 127.0.0.1"
         case "newer":
             with closing(sqlite3.connect(stack.folder / "state" / DATABASE)) as db, db:
                 db.execute("INSERT INTO migrations (version, name) VALUES (99, 'to come')")

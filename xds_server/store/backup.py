@@ -275,6 +275,18 @@ def examine(database: Path) -> Facts:
         raise _explained(database, error) from error
 
 
+def prepare(database: Path) -> Facts:
+    """Look at a database as `examine` does, and make the copy that a migration makes, so that there is room for it.
+
+    Raises:
+        StoreError: it cannot be worked on, or that copy cannot be written.
+    """
+    facts = examine(database)
+    with closing(_shared(database)) as db:
+        keep_before_migration(db, database)
+    return facts
+
+
 def _shared(database: Path) -> sqlite3.Connection:
     # Writable, as SQLite shares a database with its writer through files beside it.
     uri = f"{database.absolute().as_uri()}?mode=rw"
