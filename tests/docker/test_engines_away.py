@@ -91,7 +91,7 @@ async def test_an_engine_that_is_restarted_with_live_restore_is_not_noticed_and_
         one.start()
         assert not (await ask(started, "/connect", host="192.0.2.1", port=80))["connected"]
         async with asyncio.timeout(20.0):
-            while (found := await runtime.usage(started.handle)) is None or not found.denied:  # noqa: ASYNC110 - the engine tells nobody
+            while (found := await runtime.usage(started.handle)) is None or not found.denied:  # noqa: ASYNC110 - another process
                 await asyncio.sleep(0.2)
         assert (found.denied[0].destination, found.denied[0].count) == ("192.0.2.1:80", 2)
         assert not waiting.done()

@@ -76,7 +76,7 @@ done, however they meet. What waits for the end of one pause does nothing to the
 _PAUSE = (
     _SETTLE
     + 'clock; ends=-; [ "$2" = - ] || ends=$((now + $2)); echo "$ends $3 ." > /guard/pause\n'
-    + '[ "$2" = - ] || later "$1" "$3" </dev/null >/dev/null 2>&1 &\nsettle "$1"'
+    + 'if [ "$2" != - ]; then ( later "$1" "$3" ) </dev/null >/dev/null 2>&1 & fi\nsettle "$1"'
 )
 _RESUME = _SETTLE + 'echo "0 $2 ." > /guard/pause; settle "$1"'
 _LISTEN = "0A"
