@@ -46,6 +46,6 @@ async def test_a_shadow_that_forks_and_eats_memory_hurts_nobody_and_is_confined(
     assert trial.comparison["pairs"] > 0
     (shadow,) = trial.instances
     measured = shadow["performanceData"]
-    # Whom the kernel chooses is its own matter: those that eat, or the one that has forked them, which is the shadow's end.
+    # Whom the kernel chooses is its own matter: those that eat, or who forked them, which is the shadow's end.
     assert measured.get("oomKills") or "out of memory" in shadow["reason"]
     assert measured.get("memory", {"latest": 0})["latest"] <= MEMORY * MEBIBYTE
