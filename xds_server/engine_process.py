@@ -37,9 +37,13 @@ LOG_LIMIT = 10_000_000
 def engine_pid(state: Path) -> int:
     """Return the process id of the engine that managers of this state have left or watch; -1: there is none."""
     try:
-        return int(orjson.loads((state / "engine" / "process.json").read_bytes())["pid"])
+        return int(orjson.loads(_record(state).read_bytes())["pid"])
     except (OSError, ValueError, KeyError):
         return -1
+
+
+def _record(state: Path) -> Path:
+    return state / "engine" / "process.json"
 
 
 class EngineProcess:
@@ -51,8 +55,8 @@ class EngineProcess:
         self._manager = ""
         self.port = settings.engine.port
         """Port that Envoys send their access log to; known from `start` on when the settings say 0."""
-        self._folder = settings.state / "engine"
-        self._record = self._folder / "process.json"
+        self._record = _record(settings.state)
+        self._folder = self._record.parent
         self._watch: asyncio.Task[None] | None = None
         self._process: psutil.Process | None = None
         self._unwritten = b""

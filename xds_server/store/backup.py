@@ -261,30 +261,20 @@ def keep_before_migration(db: sqlite3.Connection, database: Path) -> Path | None
     return target
 
 
-def examine(database: Path) -> Facts:
-    """Look at a database, which may be in use, as a manager that is to work on it.
+def prepare(database: Path) -> None:
+    """Look at a database, which may be in use, as a manager that is to work on it; make the copy that it would make.
 
     Raises:
-        StoreError: it is damaged, none of ours, or of a newer Shadowmesh.
+        StoreError: it is damaged, none of ours, or of a newer Shadowmesh, or that copy cannot be written.
     """
     try:
         with closing(_shared(database)) as db:
             db.execute("BEGIN")  # one moment of it
-            return _examine(db, database)
+            _examine(db, database)
+            db.execute("COMMIT")
+            keep_before_migration(db, database)
     except sqlite3.Error as error:
         raise _explained(database, error) from error
-
-
-def prepare(database: Path) -> Facts:
-    """Look at a database as `examine` does, and make the copy that a migration makes, so that there is room for it.
-
-    Raises:
-        StoreError: it cannot be worked on, or that copy cannot be written.
-    """
-    facts = examine(database)
-    with closing(_shared(database)) as db:
-        keep_before_migration(db, database)
-    return facts
 
 
 def _shared(database: Path) -> sqlite3.Connection:

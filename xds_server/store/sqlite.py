@@ -27,7 +27,7 @@ from xds_server.model.audit import EventPage, EventQuery
 from xds_server.model.ids import NetworkID, ProfileID
 from xds_server.private_files import make_folder, tighten
 from xds_server.store import codec, events, schema
-from xds_server.store.backup import keep_before_migration
+from xds_server.store.backup import LOCK, keep_before_migration
 from xds_server.store.base import Changes, Contents, IdempotencyRecord
 from xds_server.store.codec_time import time_from, time_to
 from xds_server.store.same_file import SameFile
@@ -53,7 +53,7 @@ class SqliteStore:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._lock_path = path.with_name(path.name + ".lock")
+        self._lock_path = path.with_name(path.name + LOCK)
         self._thread: ThreadPoolExecutor | None = None
         self._connection: sqlite3.Connection | None = None
         self._lock: int | None = None

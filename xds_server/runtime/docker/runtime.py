@@ -22,11 +22,11 @@ from docker.errors import APIError, NotFound
 from xds_server.errors import InvalidError, RuntimeFailedError, ShadowmeshError, UnavailableError
 from xds_server.model.ids import InstanceID
 from xds_server.model.network import Address
-from xds_server.model.profile import DockerSpec, EgressMode, VariantSpec
+from xds_server.model.profile import DockerSpec, VariantSpec
 from xds_server.model.quantity import format_bytes
 from xds_server.runtime.base import LOG_LINES, Condition, Denied, Disturbance, Ending, Life, Started, Usage, expect
 from xds_server.runtime.command import check_readiness
-from xds_server.runtime.docker import container, egress, guard, images, stats, users
+from xds_server.runtime.docker import container, egress, guard, images, refusals, stats, users
 from xds_server.runtime.docker.engine import Engine, reason_of
 from xds_server.runtime.docker.guard_image import guard_image
 from xds_server.runtime.docker.launch import Launch, address
@@ -156,8 +156,8 @@ class DockerRuntime:
             shadow, owner, network, guarded = await self._engine.call(launch.run, timeout=START)
         except APIError as error:
             if not launch.has_guard:
-                raise _no_guard(error, self._engine.node) from error
-            raise _refused(error, spec, self._engine.node) from error
+                raise refusals.no_guard(error, self._engine.node) from error
+            raise refusals.refused(error, spec, self._engine.node) from error
         except BaseException:  # its thread may be at it still
             await asyncio.shield(asyncio.to_thread(launch.give_up))
             raise
@@ -185,7 +185,7 @@ class DockerRuntime:
                 # An end that is only just not known yet says more than a port that does not answer.
                 await asyncio.wait({ended}, timeout=2 * POLL)
             if ended.done():
-                raise _ended_early(ended.result(), own)
+                raise refusals.ended_early(ended.result(), own)
             if error := probe.exception():
                 raise await self._not_ready(started, own, str(error)) from error
         finally:
@@ -478,59 +478,3 @@ def _bindable(address: str) -> str:
 
 def _host(place: str) -> str:
     return place.rpartition(":")[0].strip("[]")
-
-
-_WORDS: tuple[tuple[str, str, str], ...] = (
-    ('error mounting "tmpfs"', "docker.writable", "folders that can be there, like /var/cache"),
-    ("destination can't be", "docker.writable", "a folder below the root, or readOnly: false"),
-    ("is not a directory", "docker.workingDirectory", "a folder of the image"),
-    ("executable file not found", "docker.command", "its first word must be a program in the image"),
-    ("no such file or directory", "docker.command", "its first word must be a program in the image"),
-    ("permission denied", "docker.command", "it must be executable by docker.user"),
-    ("exec format error", "docker.image", "it is for another kind of processor"),
-    ("unable to find user", "docker.user", "a user that the image knows, or a number"),
-    ("no matching entries in passwd", "docker.user", "a user that the image knows, or a number"),
-    ("memory limit", "docker.memory", "more memory"),
-    ("capability", "docker.capabilities", 'like "NET_BIND_SERVICE"'),
-    ("no such image", "docker.image", "was it removed just now?"),
-)
-"""Part of what an engine says, the field it is about, and what would be right."""
-
-
-def _no_guard(error: APIError, node: str) -> RuntimeFailedError:
-    said = reason_of(error)
-    ended = any(part in said.lower() for part in ("exec format error", "is not running"))
-    hint = "its machine must have the manager's architecture" if ended else "the engine's own log may say more"
-    return RuntimeFailedError(f'the guard of a container could not be started on node "{node}": {said}', hint=hint)
-
-
-def _refused(error: APIError, spec: DockerSpec, node: str) -> RuntimeFailedError:
-    said = reason_of(error)
-    low = said.lower()
-    for part, field, hint in _WORDS:
-        if part in low:
-            return RuntimeFailedError(f'could not be started on node "{node}": {said}', field=field, hint=hint)
-    return RuntimeFailedError(f'"{spec.image}" could not be started on node "{node}": {said}', field="docker")
-
-
-def _ended_early(end: Condition, spec: DockerSpec) -> RuntimeFailedError:
-    hint = "its last log lines say why" if end.log else "it wrote nothing"
-    low = "\n".join(end.log).lower()
-    if end.detail.startswith(container.NO_MEMORY):
-        return RuntimeFailedError(
-            f"{end.describe()} before it was ready", field="docker.memory", hint="more memory", log=end.log
-        )
-    if end.exit_code == 0:
-        hint = "it must stay in the foreground"
-    elif "exec format error" in low:
-        hint = "it is for another kind of processor, or a script without #!"
-    elif "read-only file system" in low:
-        hint = "its root is read-only: docker.writable for a folder, or readOnly: false"
-    elif "permission denied" in low or "operation not permitted" in low:
-        hint = "it runs confined: docker.user, capabilities and newPrivileges loosen that, one by one"
-    elif spec.egress.mode is not EgressMode.OPEN and any(word in low for word in _UNREACHED):
-        hint = "it may connect to nothing but what docker.egress lists"
-    return RuntimeFailedError(f"{end.describe()} before it was ready", field="docker.command", hint=hint, log=end.log)
-
-
-_UNREACHED = ("no route to host", "host unreachable", "network is unreachable", "name resolution", "getaddrinfo")
