@@ -102,6 +102,7 @@ async def test_with_the_engine_there_nothing_is_lost_under_load_and_over_a_resta
         before = one.ledger._nodes["envoy-1"].last_at
         await until(lambda: one.ledger._nodes["envoy-1"].last_at > before + 1)
         series = one.ledger._nodes["envoy-1"].series[INSTANCE]
-        assert (series.counted, series.received) == (50, 50)
-        assert manager.collector.summary(PROFILE).lost == {}
+        # On a busy machine some come after the short grace; each is taken back from the losses as it comes.
+        await until(lambda: (series.counted, series.received) == (50, 50))
+        await until(lambda: manager.collector.summary(PROFILE).lost == {})
         assert one.ledger.missing() == {"envoy-1": 0}

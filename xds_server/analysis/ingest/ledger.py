@@ -13,6 +13,7 @@ within the very millisecond of a push may be counted one push later.
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from math import inf
 from types import MappingProxyType
 from typing import Any
 
@@ -74,6 +75,17 @@ class Series:
         self.lost = max(0, counted - self.received)
         return self.lost - before
 
+    def late(self, at: float) -> int:
+        """Take in those that ended before `at`, already reconciled, and have only come now; return the change."""
+        if not self.lost:
+            return 0
+        ended = sorted(moment for moment in self.pending if moment <= at)
+        came = min(self.lost, len(ended))
+        self.pending = ended[came:] + [moment for moment in self.pending if moment > at]
+        self.received += came
+        self.lost -= came
+        return -came
+
     def restarted(self, counted: int, at: float) -> None:
         """Begin a new life of the Envoy, whose first push says `counted` as of `at`."""
         self.earlier += self.lost
@@ -85,7 +97,7 @@ class Series:
 
 
 class _Node:
-    __slots__ = ("last_at", "overflows", "pushes", "series", "uptime")
+    __slots__ = ("last_at", "late", "overflows", "pushes", "series", "uptime")
 
     def __init__(self) -> None:
         self.series: dict[str, Series] = {}
@@ -93,6 +105,8 @@ class _Node:
         self.pushes: deque[tuple[float, Counters]] = deque()
         self.uptime: float | None = None
         self.last_at = 0.0
+        self.late = False
+        """Whether a record has come that ended before `last_at`."""
 
 
 class Ledger:
@@ -117,6 +131,7 @@ class Ledger:
             if shadow:
                 copies[shadow].append(ended)
         self._series(books, ALL).arrived(every)
+        books.late = books.late or min(every, default=inf) <= books.last_at
         for instance, its in copies.items():
             self._series(books, instance).arrived(its)
 
@@ -131,6 +146,8 @@ class Ledger:
     def settle(self, now: float) -> None:
         """Reconcile the pushes whose grace is over."""
         for books in self._nodes.values():
+            if books.late:
+                self._late(books)
             while books.pushes and books.pushes[0][0] <= now:
                 self._reconcile(books, books.pushes.popleft()[1])
 
@@ -181,7 +198,7 @@ class Ledger:
             known = self._node(node)
             if known is None:
                 continue
-            known.pushes = since.pushes
+            known.pushes, known.late = since.pushes, True
             for name, its in since.series.items():
                 series = self._series(known, name)
                 series.received += its.received
@@ -201,6 +218,13 @@ class Ledger:
                 del books.series[next(n for n in books.series if n != ALL)]
             series = books.series[name] = Series()
         return series
+
+    def _late(self, books: _Node) -> None:
+        """Correct losses by what came after its grace: no later push does, where this life of the Envoy has ended."""
+        books.late = False
+        for name, series in books.series.items():
+            if (change := series.late(books.last_at)) and name != ALL:
+                self._report(Lost.ALS_GAP, name, change)
 
     def _reconcile(self, books: _Node, push: Counters) -> None:
         legs, overflows, total = _split(push.values)

@@ -80,6 +80,41 @@ def test_a_record_that_arrives_very_late_corrects_the_count() -> None:
     assert books.settle(T0 + 2) == 0
 
 
+def test_what_came_too_late_corrects_the_count_though_envoy_has_restarted_since() -> None:
+    books = Books()
+    books.push(T0 + 1, 6, uptime=10)
+    assert books.settle(T0 + 1) == 6
+    books.arrive(T0 + 0.5, T0 + 0.9, T0 + 1.5)
+    books.arrive(T0 + 3)
+    books.push(T0 + 3.5, 1, uptime=1)
+    # Two of the six came; one that ended after the last push of the old life was in no count.
+    assert books.settle(T0 + 3.5) == 4
+
+
+def test_what_came_too_late_corrects_the_count_without_another_push() -> None:
+    books = Books()
+    books.push(T0 + 1, 3)
+    assert books.settle(T0 + 1) == 3
+    books.arrive(T0 + 1.5)
+    assert books.settle(T0 + 2) == 3
+    books.arrive(T0 + 0.5, T0 + 0.6)
+    assert books.settle(T0 + 3) == 1
+    # They are not counted twice, neither then nor by a push.
+    assert books.settle(T0 + 4) == 1
+    books.push(T0 + 5, 4)
+    assert books.settle(T0 + 5) == 1
+
+
+def test_what_came_too_late_before_the_books_were_loaded_corrects_them() -> None:
+    first = Books()
+    first.push(T0 + 1, 2)
+    assert first.settle(T0 + 1) == 2
+    later = Books()
+    later.arrive(T0 + 0.5)
+    later.ledger.load(orjson.loads(first.kept()))
+    assert later.settle(T0 + 2) == -1
+
+
 def test_a_restart_of_envoy_begins_anew_and_keeps_what_was_lost() -> None:
     books = Books()
     books.arrive(T0 + 1)
