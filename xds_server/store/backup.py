@@ -3,8 +3,8 @@
 Guarantees: a backup is one moment of the database, taken beside a manager that runs or without one; it is one file of
 mode 0600, checked before it gets its name, so a name never stands for half a copy. A restore is refused while a manager
 works on the database and checks the copy first; what it replaces is kept beside it, and a crash in the middle leaves
-the old database or the new one. Numbers of the audit trail go on from where they were, so who follows it misses
-nothing, and it says what was restored.
+the old database or the new one. Numbers of events and revisions go on above those that were given out (`numbers`), and
+the audit trail says what was restored.
 Not guaranteed: that what a backup says of shadows still holds; the manager that starts next looks at each of them.
 What is beside the database (logs of shadows, what the engine keeps for Envoys) is not in it.
 """
@@ -27,6 +27,7 @@ from xds_server.model.audit import SYSTEM, AuditEvent, AuditKind, Who
 from xds_server.model.network import VirtualNetwork
 from xds_server.private_files import FILE, make_folder, opener
 from xds_server.store import codec, events, schema
+from xds_server.store.numbers import Numbers, go_on
 
 BESIDE = ("-wal", "-shm", "-journal")
 """What SQLite puts beside a database, by the end of its name."""
@@ -38,8 +39,6 @@ KEPT = ".before-restore-"
 """Between the database's name and the time, in the name of one that was replaced."""
 _DAMAGED = "restore an earlier backup with `shadowmesh restore`, or start with another state folder"
 _NO_BACKUP = "name a file that `shadowmesh backup` has made"
-UNKNOWN = 1_000_000
-"""By how much the numbers of events jump where nobody knows how many were given since the backup."""
 _HINTS = {
     "disk I/O": "look at the disk: whether it is full, or fails",
     "not a database": _NO_BACKUP,
@@ -121,7 +120,7 @@ def restore(source: Path, database: Path, *, now: datetime, who: Who = SYSTEM, w
         make_folder(database.parent)
     with _alone(database), _fresh(database) as fresh:
         facts = _copy(source, fresh)
-        _go_on(fresh, source, last=_last_event(database), told=partial(_told, source, now=now, who=who, why=why))
+        _go_on(fresh, source, given=_given(database), told=partial(_told, source, now=now, who=who, why=why))
         with _writing(database):
             kept = _keep(database, now) if database.exists() else None
             for end in BESIDE:  # a log of the old database must not be taken for one of the new
@@ -131,28 +130,20 @@ def restore(source: Path, database: Path, *, now: datetime, who: Who = SYSTEM, w
     return Restored(facts, kept)
 
 
-def _last_event(database: Path) -> int | None:
-    """Return the largest number that an event of a database had; None when that cannot be found out."""
-    with suppress(sqlite3.Error), closing(_shared(database)) as db:
-        return _sequence(db)
+def _given(database: Path) -> Numbers | None:
+    """Return the numbers that a database has given out; None when that cannot be found out."""
+    with suppress(sqlite3.Error, StoreError), closing(_shared(database)) as db:
+        return Numbers.of(db)
     return None
 
 
-def _sequence(db: sqlite3.Connection) -> int:
-    row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
-    return int(row[0]) if row else 0
-
-
-def _go_on(fresh: Path, source: Path, *, last: int | None, told: Callable[[VirtualNetwork], AuditEvent]) -> None:
-    """Have the trail of a copy go on above all numbers that were given, and say what happened to each network."""
+def _go_on(fresh: Path, source: Path, *, given: Numbers | None, told: Callable[[VirtualNetwork], AuditEvent]) -> None:
+    """Have a copy go on above all numbers that were given out, and its trail say what happened to each network."""
     try:
         with closing(sqlite3.connect(fresh, isolation_level=None)) as db:
             schema.migrate(db)
             db.execute("BEGIN IMMEDIATE")
-            own = _sequence(db)
-            beyond = own + UNKNOWN if last is None else max(last, own)
-            db.execute("DELETE FROM sqlite_sequence WHERE name = 'events'")
-            db.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('events', ?)", (beyond,))
+            go_on(db, given)
             networks = [
                 codec.decode_network(row[0]) for row in db.execute("SELECT document FROM networks ORDER BY seq")
             ]
