@@ -11,6 +11,9 @@ import httpx
 import pytest
 
 from tests.docker.engines import DockerEngine, engine, load
+from tests.envoy.stack import Stack, running
+from xds_server.demo import catalogue
+from xds_server.demo.image import catalogue_in
 from xds_server.model.docker_host import DockerHost
 from xds_server.model.ids import InstanceID
 from xds_server.model.profile import DockerSpec, Readiness
@@ -20,6 +23,8 @@ from xds_server.runtime.docker.runtime import DockerRuntime
 
 IMAGE = "smapp:1"
 PORT = 8080
+CATALOGUE = {"name": "v2", "docker": catalogue_in("smcatalogue:1", version=2, plain=True)}
+"""A variant of the stack's profiles, in a container."""
 ONE = InstanceID("22222222-0000-4000-8000-000000000001")
 TWO = InstanceID("22222222-0000-4000-8000-000000000002")
 APP = {"/app.py": Path(__file__).with_name("app.py").read_bytes(), "/etc/passwd": b"app:x:1001:1001::/:/bin/false\n"}
@@ -41,6 +46,14 @@ def clean(docker_engine: DockerEngine) -> Iterator[DockerEngine]:
         for one in left:
             client.remove_container(one["Id"], force=True)
     assert not left, f"containers outlived the test: {[c['Names'] for c in left]}"
+
+
+@pytest.fixture
+def stack(clean: DockerEngine, tmp_path: Path) -> Iterator[Stack]:
+    """A manager with a real engine, an original and an Envoy; the image of `CATALOGUE` is there."""
+    load(clean, "smcatalogue:1", {"/catalogue.py": Path(catalogue.__file__).read_bytes()})
+    with running(tmp_path, "--docker-host", clean.url) as made:
+        yield made
 
 
 def runtime_on(one: DockerEngine, *, manager: str = "test", address: str = "") -> DockerRuntime:

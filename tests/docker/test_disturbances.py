@@ -1,19 +1,15 @@
 """Faults of the infrastructure: pause, kill, lower limits; on the shadow only, and always lifted."""
 
 import asyncio
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.docker.conftest import Start, ask, runtime_on, soon, spec
-from tests.docker.engines import DockerEngine, load
-from tests.envoy.stack import NETWORK, Stack, running, until
-from xds_server.demo import catalogue
-from xds_server.demo.image import catalogue_in
+from tests.docker.conftest import CATALOGUE, Start, ask, runtime_on, soon, spec
+from tests.docker.engines import DockerEngine
+from tests.envoy.stack import NETWORK, Stack, until
 from xds_server.errors import InvalidError, RuntimeFailedError, UnavailableError
 from xds_server.runtime.base import CALM, Disturbance, Ending, Started
 from xds_server.runtime.docker import guard
@@ -247,13 +243,6 @@ async def test_a_limit_that_is_no_less_is_refused(
 # The same by REST, on the real Envoy, with clients.
 
 
-@pytest.fixture
-def stack(clean: DockerEngine, tmp_path: Path) -> Iterator[Stack]:
-    load(clean, "smcatalogue:1", {"/catalogue.py": Path(catalogue.__file__).read_bytes()})
-    with running(tmp_path, "--docker-host", clean.url) as made:
-        yield made
-
-
 async def inject(stack: Stack, instance: str, parameters: dict[str, Any], duration: str | None = None) -> Any:
     body = {"instanceID": instance, "faultInjectionParameters": parameters} | (
         {"duration": duration} if duration else {}
@@ -278,8 +267,7 @@ async def silent(instance: dict[str, Any]) -> bool:
 @pytest.mark.timeout(240)
 async def test_faults_of_the_instance_are_lifted_also_by_the_next_manager_and_no_client_notices(stack: Stack) -> None:
     async with stack.traffic() as clients:
-        variants = [{"name": "v2", "docker": catalogue_in("smcatalogue:1", version=2, plain=True)}]
-        profile = await stack.create(variants=variants)
+        profile = await stack.create(variants=[CATALOGUE])
         (instance,) = profile["instances"]
         one = instance["instanceID"]
         await stack.mirroring(one)
