@@ -5,7 +5,7 @@ Guarantees: Envoy is ready when the `with` begins and has ended when it ends.
 
 import contextlib
 import json
-import socket
+import random
 import subprocess
 import time
 import urllib.parse
@@ -19,8 +19,10 @@ import yaml
 from tests.bench._children import child
 from tests.bench._http import AnswerError, call
 from xds_server.envoy_binary import find_envoy
+from xds_server.stage.children import port_is_free
 
 _START = 30.0
+_given: set[int] = set()
 _HCM = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 _ROUTER = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"
 
@@ -43,10 +45,14 @@ class Envoy:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return ports that nobody listens on now."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [each.getsockname()[1] for each in sockets]
+    """Return ports that nobody listens on now and that were not returned before; the system gives out none of them."""
+    found: list[int] = []
+    while len(found) < count:
+        port = random.randint(10_000, 19_999)
+        if port not in _given and port_is_free(port):
+            _given.add(port)
+            found.append(port)
+    return found
 
 
 @contextlib.contextmanager

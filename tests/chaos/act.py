@@ -4,7 +4,7 @@ import asyncio
 import time
 from contextlib import suppress
 
-from tests.chaos.blows import Blows
+from tests.chaos.blows import AT_ITS_END, TARGET, Blows
 from tests.chaos.books import Counters
 from tests.chaos.callers import Callers
 from tests.chaos.desk import NOT_FOUND, Desk
@@ -51,7 +51,8 @@ class Act(Looks):
 
     def __init__(self, theatre: Theatre, callers: Callers, counters: Counters, desk: Desk, point: Point) -> None:
         super().__init__(theatre, callers, counters, desk, point)
-        self._blows = Blows(theatre, into=point.delay / 4)
+        ends = point.moment in {Moment.IDLE, Moment.DELETE, Moment.TTL}
+        self._blows = Blows(theatre, into=point.delay / 4, patience=AT_ITS_END if ends else TARGET)
         self._percentage = 1.0
         self._injected = 0.0
         self._ttl = 600.0

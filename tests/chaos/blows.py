@@ -21,8 +21,8 @@ from xds_server.stage.client import Connection, ReplyError, Request
 HOUR = 3600
 ASKED, HANDS_OVER = 30.0, b"handing over"
 """Seconds until a successor has asked, and what the old manager logs then."""
-TARGET = 3.0
-"""Seconds that a shadow is waited for which is to be hit."""
+TARGET, AT_ITS_END = 10.0, 3.0
+"""Seconds that a shadow is waited for which is to be hit; the same where it ends meanwhile, and is not hit then."""
 HEALTH = Request("GET", "/healthz", "GET /healthz")
 
 Mend = Callable[[], Awaitable[None]]
@@ -33,6 +33,8 @@ class Blows:
     """Lands blows on a stage."""
 
     theatre: Theatre
+    patience: float = TARGET
+    """Seconds that a shadow is waited for."""
     into: float = 0.0
     """Seconds from the beginning of a hand-over to the death of the one that hands over."""
     away: list[tuple[float, float]] = field(default_factory=list)
@@ -233,7 +235,7 @@ class Blows:
 
     async def _targets(self, look: Callable[[], dict[str, list[psutil.Process]]]) -> list[int]:
         """Wait a while for a shadow that can be hit; return the process ids."""
-        deadline = time.monotonic() + TARGET
+        deadline = time.monotonic() + self.patience
         while not (found := look()) and time.monotonic() < deadline:  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0.02)
         return [process.pid for processes in found.values() for process in processes]

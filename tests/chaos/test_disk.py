@@ -18,7 +18,7 @@ from xds_server.stage.mesh import shadowmesh
 pytestmark = [pytest.mark.envoy, pytest.mark.timeout(180)]
 
 PROFILES = "/networks/shop/shadowing/profiles"
-OFF_WITHIN = 2.0
+OFF_WITHIN = 3.0
 """Seconds after which no copy comes any more when somebody has ended the mirroring."""
 TTL_WITHIN = 5.0
 """Seconds after the end of a TTL after which no copy comes any more."""

@@ -11,7 +11,7 @@ import pytest
 from tests.chaos.books import accounted
 from tests.envoy.stack import JSON, Stack, running, until
 
-pytestmark = [pytest.mark.envoy, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.envoy, pytest.mark.timeout(240)]
 
 RATE = 600.0
 SHADOW_TIMEOUT = "500ms"
@@ -98,7 +98,7 @@ async def test_an_engine_that_is_killed_under_constant_load_loses_nothing_uncoun
         profile = await stack.create(shadowTimeout=SHADOW_TIMEOUT)
         for _ in range(2):
             # Long enough that some windows are on the manager's disk and some only in its memory.
-            await stack.further(clients, 4500)
+            await stack.further(clients, 4500, seconds=100)
             await kill_engine(stack, profile)
         await stack.further(clients, 500)
     found = await adds_up(stack, profile, for_good=ALL_TOLD)
@@ -108,7 +108,7 @@ async def test_an_engine_that_is_killed_under_constant_load_loses_nothing_uncoun
 async def test_an_engine_that_is_killed_soon_after_its_manager_was_loses_nothing_uncounted(stack: Stack) -> None:
     async with stack.traffic(rate=RATE) as clients:
         profile = await stack.create(shadowTimeout=SHADOW_TIMEOUT)
-        await stack.further(clients, 4500)
+        await stack.further(clients, 4500, seconds=100)
         stack.kill(stack.manager)
         await stack.further(clients, 600)
         await asyncio.to_thread(stack.start_manager)
@@ -123,7 +123,7 @@ async def test_a_manager_and_an_engine_that_are_killed_together_lose_nothing_unc
     async with stack.traffic(rate=RATE) as clients:
         profile = await stack.create(shadowTimeout=SHADOW_TIMEOUT)
         # Long enough that some windows are on disk and some are not.
-        await stack.further(clients, 4500)
+        await stack.further(clients, 4500, seconds=100)
         engine = stack.engine_process
         stack.kill(stack.manager)
         engine.kill()

@@ -10,6 +10,7 @@ import pytest
 
 from tests.envoy.stack import JSON, RUNTIME_TTL, Stack, running, until
 from xds_server.demo.load import Clients
+from xds_server.lifecycle.summaries import INTERVAL
 from xds_server.stage.client import Connection, ReplyError, Request
 
 pytestmark = [pytest.mark.envoy, pytest.mark.timeout(120)]
@@ -59,8 +60,8 @@ async def test_a_killed_manager_stops_mirroring_and_its_successor_goes_on(stack:
             return found if found.get("pairs", 0) > 200 else None
 
         early = await until(compared, "pairs are compared")
-        # Comparisons are written every five seconds; what was known before then is known again.
-        await asyncio.sleep(5.5)
+        # What was known before the last time that comparisons were written is known again.
+        await asyncio.sleep(2 * INTERVAL + 1)
         await stack.settled()
         updates, life = stack.proxy.updates(), stack.proxy.listener_life("catalog")
         (shadow,) = stack.shadows()

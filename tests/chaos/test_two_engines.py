@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.chaos.books import accounted
 from tests.envoy.stack import Stack, running, until
 
 pytestmark = [pytest.mark.envoy, pytest.mark.timeout(120)]
@@ -59,10 +60,6 @@ async def test_each_envoy_sends_to_the_engine_of_its_node_and_the_manager_merges
         stack.start_engine("b", port)
         await until(both_attached, "the engine is back")
         await stack.further(far_clients, 200)
-    found = await until(all_of_it, "each copy of both Envoys is compared, or counted as lost")
+    # A copy whose original was recorded by the engine that is gone is waited for for 20 s.
+    found = await until(all_of_it, "each copy of both Envoys is compared, or counted as lost", seconds=60)
     assert sum(found["lost"].values()) > 0
-
-
-def accounted(comparison: Any) -> int:
-    """Return the copies that are known: compared, or lost."""
-    return int(comparison["pairs"]) + sum(comparison["lost"].values())

@@ -73,7 +73,7 @@ async def test_a_kill_from_outside_is_told_from_an_end_of_its_own(start: Start, 
     started = await start()
     pid = (await runtime._engine.call(lambda c: c.inspect_container(started.handle["container"])))["State"]["Pid"]
     os.kill(pid, 9)
-    end = await asyncio.wait_for(runtime.wait(started.handle), 5.0)
+    end = await asyncio.wait_for(runtime.wait(started.handle), 15.0)
     assert (end.signal, end.ending) == (9, Ending.OWN)
     assert end.describe() == "killed by SIGKILL"
 
@@ -81,11 +81,11 @@ async def test_a_kill_from_outside_is_told_from_an_end_of_its_own(start: Start, 
 async def test_it_ends_at_its_deadline_without_a_manager_or_an_engine(
     start: Start, runtime: DockerRuntime, clean: DockerEngine
 ) -> None:
-    started = await start(deadline=soon(4.0))
+    started = await start(deadline=soon(10.0))
     pid = (await runtime._engine.call(lambda c: c.inspect_container(started.handle["container"])))["State"]["Pid"]
     clean.kill()
     try:
-        await until(lambda: not Path(f"/proc/{pid}").exists(), 10.0)
+        await until(lambda: not Path(f"/proc/{pid}").exists(), 20.0)
     finally:
         clean.start()
     end = await runtime.inspect(started.handle)
@@ -93,16 +93,17 @@ async def test_it_ends_at_its_deadline_without_a_manager_or_an_engine(
 
 
 async def test_a_deadline_that_was_reached_is_not_a_failure(start: Start, runtime: DockerRuntime) -> None:
-    started = await start(deadline=soon(3.0))
-    end = await asyncio.wait_for(runtime.wait(started.handle), 10.0)
+    started = await start(deadline=soon(10.0))
+    end = await asyncio.wait_for(runtime.wait(started.handle), 25.0)
     assert end.ending is Ending.DEADLINE
     assert not end.failed
 
 
 async def test_a_deadline_can_be_moved(start: Start, runtime: DockerRuntime) -> None:
-    started = await start(deadline=soon(3.0))
+    before = soon(8.0)
+    started = await start(deadline=before)
     await runtime.extend(started.handle, soon(60.0))
-    await asyncio.sleep(4.0)
+    await asyncio.sleep((before - soon(0.0)).total_seconds() + 1.5)
     assert (await runtime.inspect(started.handle)).alive
     await runtime.extend(started.handle, soon(0.0))
     end = await asyncio.wait_for(runtime.wait(started.handle), 10.0)
@@ -217,7 +218,7 @@ NOT_READY = [
 
 @pytest.mark.parametrize(("change", "text"), NOT_READY, ids=lambda v: str(v)[:50])
 async def test_what_never_gets_ready_says_why(runtime: DockerRuntime, change: dict[str, object], text: str) -> None:
-    wanted = spec(readiness=Readiness(path="/", timeout=4.0, interval=0.1), **change)
+    wanted = spec(readiness=Readiness(path="/", timeout=8.0, interval=0.1), **change)
     started = await runtime.start(ONE, wanted, deadline=soon())
     with pytest.raises(RuntimeFailedError) as caught:
         await runtime.ready(started, wanted)

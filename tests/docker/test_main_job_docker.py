@@ -71,7 +71,7 @@ async def test_a_container_lives_and_ends_without_a_client_noticing(stack: Stack
 
 async def test_a_container_ends_with_its_ttl_and_is_removed(stack: Stack, clean: DockerEngine) -> None:
     async with stack.traffic():
-        profile = await stack.create(variants=version(), shadowInstanceTTL="4s")
+        profile = await stack.create(variants=version(), shadowInstanceTTL="12s")
         found = await stack.ended(profile)
         assert (found["status"], found["reason"]) == ("Stopped", "its time to live was over")
         await until(lambda: gone(clean), "the containers are gone")

@@ -139,7 +139,8 @@ async def test_a_configuration_that_does_not_work_is_no_fault_of_the_engine(
     node: DockerRuntime, hub: Registry, docker_config: Path, monkeypatch: pytest.MonkeyPatch, case: tuple[str, str, str]
 ) -> None:
     config, script, problem = case
-    monkeypatch.setattr("xds_server.runtime.docker.credentials.HELPER", 0.5)
+    if script == "sleep 60":
+        monkeypatch.setattr("xds_server.runtime.docker.credentials.HELPER", 0.5)
     helper(docker_config, monkeypatch, "smtest", script)
     (docker_config / "config.json").write_text(config)
     told = await refused(node, f"{hub.name}/app:1")
@@ -223,12 +224,12 @@ async def test_how_far_a_pull_is_is_told_while_it_lasts(
 async def test_a_pull_that_does_not_move_is_another_nodes_to_try(
     far: DockerEngine, hub: Registry, docker_config: Path, node: DockerRuntime
 ) -> None:
-    impatient = DockerRuntime(node._engine, manager=lambda: "test", stall=2.0)
+    impatient = DockerRuntime(node._engine, manager=lambda: "test", stall=6.0)
     async with slow_way(hub, rate=0.0) as way:
         login(docker_config, way.name)
         with pytest.raises(UnavailableError) as caught:
             await impatient.start(ONE, spec(image=f"{way.name}/app:1"), deadline=soon())
-        assert f'"{way.name}/app:1" could not be pulled on node "one": it has not moved for 2 s' in str(caught.value)
+        assert f'"{way.name}/app:1" could not be pulled on node "one": it has not moved for 6 s' in str(caught.value)
         assert "layers" in str(caught.value)
         assert not node._engine.away
 

@@ -381,14 +381,14 @@ class Stack:
         async with Connection((proxy or self.proxy).ports[component]) as connection:
             return [await connection.send(request) for request in requests]
 
-    async def further(self, clients: Clients, count: int) -> None:
+    async def further(self, clients: Clients, count: int, *, seconds: float = 30.0) -> None:
         """Wait until clients have sent so many more requests."""
         wanted = clients.tally.requests + count
 
         async def sent() -> bool:
             return clients.tally.requests >= wanted
 
-        await until(sent, "clients are served")
+        await until(sent, "clients are served", seconds=seconds)
 
     async def quiet(self, clients: Clients, instance: str, *, seconds: float = 30.0) -> None:
         """Wait until nothing is mirrored to an instance although clients go on."""
@@ -425,9 +425,10 @@ class Stack:
         for process in psutil.process_iter():
             with suppress(psutil.Error, OSError):
                 line = process.cmdline()
-                if line[-2:] == ["--version", str(version)] and process.environ().get(MARK) == str(self.folder):
+                ours = line[-2:] == ["--version", str(version)] and process.environ().get(MARK) == str(self.folder)
+                if ours and not any("supervisor.py" in word for word in line):
                     found.append(process)
-        return [each for each in found if not any("supervisor.py" in word for word in each.cmdline())]
+        return found
 
     def clear(self) -> None:
         """End what a test has left of profiles."""

@@ -72,7 +72,9 @@ async def test_a_shadow_that_never_reads_hurts_nobody(place: Ground) -> None:
 
 async def test_copies_that_hang_for_long_are_stopped_by_the_breaker(place: Ground) -> None:
     uploads = dict([upload(900 * 1024)])
-    trial = await place.trial("never_answers", name="never answers uploads of 900 KB", expected=uploads, rate=100.0)
+    trial = await place.trial(
+        "never_answers", name="never answers uploads of 900 KB", expected=uploads, rate=200.0, connections=16
+    )
     unhurt(place, trial, grown=2 * 256 + GROWN)
     assert trial.ends["refused by the breaker"] > 0
 

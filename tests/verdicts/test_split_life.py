@@ -24,9 +24,9 @@ enough who fail for the first time each time that the guard lets a version in wh
 HALF: dict[str, Any] = {"mode": "split", "split": {"cohort": {"header": "x-user"}, "weights": {"v2": 50}}}
 
 
-WAY_BACK = 1.0
-"""Seconds from a FAIL until the last user has reached the version."""
-AFTERWARDS = 3.0
+WAY_BACK = 3.0
+"""Seconds from a FAIL until the last user has reached the version, on a machine that is busy with more than this."""
+AFTERWARDS = 6.0
 """Seconds for which users go on coming, to see whether one does."""
 
 

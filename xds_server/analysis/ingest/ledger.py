@@ -6,7 +6,7 @@ nothing in flight is taken for lost.
 
 Guarantees: per Envoy and series, over restarts of Envoy (a counter that falls, or a start that moves) and of the
 engine (`pack` and `load`; which books its successor goes on from is the engine's to say). Memory is bounded.
-Not guaranteed: an Envoy that was killed loses what happened since its last push, uncounted. A request that ends
+Not guaranteed: an Envoy that was killed loses what happened since its last push, uncounted. A record that is lost
 within the very millisecond of a push may be counted one push later.
 """
 
@@ -25,6 +25,8 @@ GRACE = 2.0
 """Seconds from a push until what it counted has arrived; 20 times the flush interval of the access log."""
 RESTART_SLACK = 2.5
 """Seconds by which the computed start of an Envoy may move without a restart (uptime is in whole seconds)."""
+TICK = 0.001
+"""Seconds to which the moment of a push is cut: what ended within them may be counted by it."""
 MAX_PENDING = 200_000
 """Ends of requests kept a series until a push covers them."""
 MAX_PUSHES = 100
@@ -131,7 +133,7 @@ class Ledger:
             if shadow:
                 copies[shadow].append(ended)
         self._series(books, ALL).arrived(every)
-        books.late = books.late or min(every, default=inf) <= books.last_at
+        books.late = books.late or min(every, default=inf) <= books.last_at + TICK
         for instance, its in copies.items():
             self._series(books, instance).arrived(its)
 
@@ -223,14 +225,15 @@ class Ledger:
         """Correct losses by what came after its grace: no later push does, where this life of the Envoy has ended."""
         books.late = False
         for name, series in books.series.items():
-            if (change := series.late(books.last_at)) and name != ALL:
+            if (change := series.late(books.last_at + TICK)) and name != ALL:
                 self._report(Lost.ALS_GAP, name, change)
 
     def _reconcile(self, books: _Node, push: Counters) -> None:
         legs, overflows, total = _split(push.values)
+        at = push.at + TICK
         if _restarted(books, legs, push):
             for name, series in books.series.items():
-                series.restarted(total if name == ALL else legs.get(name, 0), push.at)
+                series.restarted(total if name == ALL else legs.get(name, 0), at)
             books.overflows = {}
         if push.uptime is not None:
             books.uptime = push.uptime
@@ -240,11 +243,11 @@ class Ledger:
             every = self._series(books, ALL)
             if not known:
                 # This engine has no books of a life that began before it: begin them here.
-                before = sum(1 for ended in every.pending if ended <= push.at)
+                before = sum(1 for ended in every.pending if ended <= at)
                 every.received = max(0, total - before)
-            every.reconcile(total, push.at)
+            every.reconcile(total, at)
         for instance, counted in legs.items():
-            if change := self._series(books, instance).reconcile(counted, push.at):
+            if change := self._series(books, instance).reconcile(counted, at):
                 self._report(Lost.ALS_GAP, instance, change)
         for instance, count in overflows.items():
             if change := count - books.overflows.get(instance, 0):

@@ -115,6 +115,15 @@ def test_what_came_too_late_before_the_books_were_loaded_corrects_them() -> None
     assert later.settle(T0 + 2) == -1
 
 
+def test_what_ended_within_the_millisecond_of_a_push_is_not_lost_until_the_next_one() -> None:
+    books = Books()
+    books.arrive(T0 + 3.0006, T0 + 3.002)
+    books.push(T0 + 3, 1)
+    assert books.settle(T0 + 3) == 0
+    books.push(T0 + 4, 3)
+    assert books.settle(T0 + 4) == 1
+
+
 def test_a_restart_of_envoy_begins_anew_and_keeps_what_was_lost() -> None:
     books = Books()
     books.arrive(T0 + 1)
