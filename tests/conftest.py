@@ -16,6 +16,12 @@ hypothesis_settings.register_profile("unhurried", deadline=None, suppress_health
 hypothesis_settings.load_profile("unhurried")
 
 
+def pytest_collection_finish() -> None:
+    """Keep thousands of collected tests out of each collection of garbage: Envoys wait for this process meanwhile."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """In CI a test may not be skipped: a part that it needs has to be there."""

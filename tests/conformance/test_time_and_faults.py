@@ -3,6 +3,7 @@
 import asyncio
 import gc
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 
 import grpc
@@ -26,17 +27,17 @@ async def until(condition: Callable[[], bool], turns: int = 1000) -> None:
 
 
 async def test_a_resource_with_a_ttl_gets_heartbeats_without_a_body(world: World, mode: str) -> None:
-    world.serve(runtime(ttl=0.6), cluster("a"))
+    world.serve(runtime(ttl=2.4), cluster("a"))
     client = world.client(mode)
     await client.subscribe(CLUSTER)
     await client.got_and_acked()
     await client.subscribe(RUNTIME, "shadowmesh")
     first = await client.got_and_acked()
-    assert first.ttls == {"shadowmesh": 0.6}
+    assert first.ttls == {"shadowmesh": 2.4}
     for _ in range(3):
         beat = await client.got_and_acked()
         assert (beat.type_url, beat.heartbeats, beat.names) == (RUNTIME, ("shadowmesh",), set())
-        assert beat.ttls == {"shadowmesh": 0.6}
+        assert beat.ttls == {"shadowmesh": 2.4}
         assert beat.version == first.version
 
 
@@ -60,20 +61,20 @@ async def test_heartbeats_end_with_the_subscription(world: World, mode: str) -> 
 
 
 async def test_after_a_possible_expiry_the_full_resource_is_sent_again(world: World, mode: str) -> None:
-    world.serve(runtime(ttl=0.45))
+    world.serve(runtime(ttl=1.8))
     client = world.client(mode)
     await client.subscribe(RUNTIME, "shadowmesh")
     await client.got_and_acked()
     beat = await client.get()
     assert beat.heartbeats == ("shadowmesh",)
     # The client stood still: by the time of its answer it may have forgotten the resource.
-    await asyncio.sleep(0.6)
+    await asyncio.sleep(2.4)
     await client.ack(beat)
     async with asyncio.timeout(5):
         while (got := await client.got_and_acked()).heartbeats:
             pass
     assert got.names == {"shadowmesh"}
-    assert got.ttls == {"shadowmesh": 0.45}
+    assert got.ttls == {"shadowmesh": 1.8}
 
 
 async def test_a_late_heartbeat_is_the_full_resource(world: World, mode: str) -> None:
@@ -91,7 +92,7 @@ async def test_a_late_heartbeat_is_the_full_resource(world: World, mode: str) ->
 
 
 async def test_a_rejected_heartbeat_is_followed_by_the_full_resource(world: World, mode: str) -> None:
-    world.serve(runtime(ttl=0.45))
+    world.serve(runtime(ttl=1.8))
     client = world.client(mode)
     await client.subscribe(RUNTIME, "shadowmesh")
     await client.got_and_acked()
@@ -105,7 +106,7 @@ async def test_a_rejected_heartbeat_is_followed_by_the_full_resource(world: Worl
 
 async def test_an_envoy_gets_full_resources_for_heartbeats_where_it_ignores_them(world: World, mode: str) -> None:
     """Envoy 1.40 lets a resource expire for all its heartbeats in the state of the world, and there only."""
-    world.serve(runtime(ttl=0.45))
+    world.serve(runtime(ttl=1.8))
     client = world.client(mode)
     names = {"resource_names_subscribe" if mode == "delta" else "resource_names": ["shadowmesh"]}
     client.names[RUNTIME] = ["shadowmesh"]
@@ -113,7 +114,7 @@ async def test_an_envoy_gets_full_resources_for_heartbeats_where_it_ignores_them
     await client.got_and_acked()
     renewed = await client.got_and_acked()
     assert (renewed.names if mode == "sotw" else set(renewed.heartbeats)) == {"shadowmesh"}
-    assert renewed.ttls == {"shadowmesh": 0.45}
+    assert renewed.ttls == {"shadowmesh": 1.8}
 
 
 async def test_a_reconnected_client_gets_the_full_resource_whatever_it_still_holds(world: World) -> None:
@@ -239,7 +240,8 @@ async def test_a_stream_above_the_limit_is_refused_before_the_store_is_read(star
     await first.got_and_acked()
     asked = world.groupings
     second = world.client(mode, node="second")
-    await second.subscribe(CLUSTER)
+    with suppress(grpc.aio.AioRpcError):  # it may be refused before it has asked
+        await second.subscribe(CLUSTER)
     code, details = await second.ended()
     assert code is grpc.StatusCode.UNAVAILABLE
     assert "1 streams" in details

@@ -31,8 +31,14 @@ from xds_server.translate import BootstrapOptions, bootstrap, translate
 
 NETWORK = "shop"
 READY_SECONDS = 30.0
-_EXPECTED = ("active downstream connections", "caught ENVOY_SIGTERM", "failover")
-"""Warnings that each of our Envoys writes (failover sources are called experimental)."""
+_EXPECTED = (
+    "active downstream connections",
+    "caught ENVOY_SIGTERM",
+    "failover",
+    "initial fetch timed out for type.googleapis.com/envoy.service.runtime.v3.Runtime",
+)
+"""Warnings that each of our Envoys may write: failover sources are called experimental; on a busy machine the runtime
+layer comes later than after the half second for which it is waited, and Envoy starts all the same."""
 
 
 class Envoy:

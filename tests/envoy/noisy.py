@@ -1,7 +1,8 @@
 """A service whose answers are never the same twice: a random number, the time, now and then another order.
 
-Run as `python noisy.py --port N [--price P] [--record FILE]`; `price` is what a planted bug changes, FILE gets the
-number of each answer, so that a test can tell who gave it. Standard library alone: it is also what shadows run.
+Run as `python noisy.py --port N --seed S [--price P] [--record FILE]`: `seed` makes chance the same in each run,
+`price` is what a planted bug changes, FILE gets the number of each answer, so that a test can tell who gave it.
+Standard library alone: it is also what shadows run.
 """
 
 import argparse
@@ -22,10 +23,14 @@ class Handler(BaseHTTPRequestHandler):
     wbufsize = -1  # head and body in one piece, or the kernel waits 40 ms between them
     price = 5
     record = ""
+    chance = random.Random()
 
     def do_GET(self) -> None:
-        nonce = random.randrange(10**12)
-        tags = ["a", "b", "c"] if random.random() >= SHUFFLED else ["c", "a", "b"]
+        # How often it is probed is no matter of chance.
+        chance = random if self.path == "/healthz" else self.chance
+        with _lock:
+            nonce = chance.randrange(10**12)
+            tags = ["a", "b", "c"] if chance.random() >= SHUFFLED else ["c", "a", "b"]
         answer = {"nonce": nonce, "at": datetime.now(UTC).isoformat(), "tags": tags, "price": self.price, "stock": 7}
         body = json.dumps(answer).encode()
         if self.record and self.path != "/healthz":
@@ -44,10 +49,11 @@ class Handler(BaseHTTPRequestHandler):
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--price", type=int, default=5)
     parser.add_argument("--record", default="")
     given = parser.parse_args()
-    Handler.price, Handler.record = given.price, given.record
+    Handler.price, Handler.record, Handler.chance = given.price, given.record, random.Random(given.seed)
     server = ThreadingHTTPServer(("127.0.0.1", given.port), Handler)
     server.daemon_threads = True
     server.serve_forever()

@@ -14,6 +14,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
@@ -49,6 +50,13 @@ def wait_for(condition: Callable[[], Any], what: str, *, seconds: float = START)
         assert time.monotonic() < deadline, f"it did not come to this within {seconds:g} s: {what}"
         time.sleep(0.02)
     return found
+
+
+def answers(port: int) -> bool:
+    """Tell whether somebody listens there."""
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+        return True
+    return False
 
 
 async def until(condition: Callable[[], Awaitable[Any]], what: str, *, seconds: float = 30.0) -> Any:
@@ -155,6 +163,8 @@ class Stack:
         self.start_manager()
         self.call("POST", "/networks", self.network_body())
         self.proxy = self.start_envoy()
+        status = f"/networks/{NETWORK}/shadowing/status"
+        wait_for(lambda: any(e["connected"] for e in self.call("GET", status)["engines"]), "the engine is attached")
 
     def close(self) -> None:
         """End everything; fail when something is left."""

@@ -23,7 +23,7 @@ from xds_server.protocol import AckState, StatusBoard, XdsServer
 
 pytestmark = pytest.mark.envoy
 
-TTL = 1.0
+TTL = 3.0
 
 
 def envoy_binary() -> str:
@@ -157,7 +157,13 @@ async def test_a_runtime_layer_lives_as_long_as_the_manager(run_envoy: Run, api_
             assert await read() == "7"
         (envoy,) = board.envoys()
         assert re.match(r"envoy 1\.\d+", envoy.node.user_agent)
-        assert [(r.type_url, r.state) for r in envoy.resources] == [(RUNTIME, AckState.ACKED)]
+
+        def acked() -> bool:
+            return [(r.type_url, r.state) for r in board.envoys()[0].resources] == [(RUNTIME, AckState.ACKED)]
+
+        async with asyncio.timeout(10):  # where each heartbeat is a whole update, one may be under way
+            while not acked():  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.01)
     finally:
         await first.stop(1.0)
     await until(read, None)

@@ -52,7 +52,8 @@ async def all_injected(stack: Stack, profile: JSON, copies: int) -> None:
     (instance,) = profile["instances"]
 
     async def counted() -> bool:
-        return bool((await stack.comparison(profile)).get("injected", {}).get("aborted", 0) >= copies)
+        found = await stack.comparison(profile)
+        return bool(found.get("injected", {}).get("aborted", 0) >= copies and not found["lost"])
 
     await until(counted, "all copies are accounted for")
     found = await stack.comparison(profile)
@@ -81,9 +82,9 @@ async def lifted(stack: Stack, profile: JSON) -> None:
     assert (await stack.acall("GET", FAULTS))["items"] == []
 
 
-async def injecting(stack: Stack, profile: JSON) -> None:
+async def injecting(stack: Stack, profile: JSON, *, beyond: int = 20) -> None:
     async def seen() -> bool:
-        return bool((await stack.comparison(profile)).get("injected", {}).get("aborted", 0) > 20)
+        return bool((await stack.comparison(profile)).get("injected", {}).get("aborted", 0) > beyond)
 
     await until(seen, "copies are aborted")
 
@@ -119,8 +120,11 @@ async def test_a_fault_is_lifted_in_time_by_a_manager_that_was_killed_meanwhile(
     async with stack.traffic():
         await inject(stack, profile, duration="3s")
         await injecting(stack, profile)
+        seen = (await stack.comparison(profile))["injected"]["aborted"]
         stack.kill(stack.manager)
         await asyncio.to_thread(stack.start_manager)
+        await stack.attached()
+        await injecting(stack, profile, beyond=seen - 1)  # what was known is known again
         await lifted(stack, profile)
 
 

@@ -71,7 +71,7 @@ async def test_a_shadow_that_is_killed_has_failed_and_no_client_notices(stack: S
 
 async def test_a_shadow_ends_with_its_ttl_and_no_client_notices(stack: Stack) -> None:
     async with stack.traffic() as clients:
-        profile = await stack.create(shadowInstanceTTL="4s")
+        profile = await stack.create(shadowInstanceTTL="10s")
         instance = profile["instances"][0]["instanceID"]
         await stack.mirroring(instance)
         found = await stack.ended(profile)
@@ -106,7 +106,7 @@ async def test_a_percentage_goes_to_nothing_and_back_by_runtime_values_alone(sta
 
 async def test_a_shadow_that_never_gets_ready_is_never_mirrored_to(stack: Stack) -> None:
     code = "import time; print('thinking', flush=True); time.sleep(60)"
-    process = {"command": [sys.executable, "-c", code, "{port}"], "readiness": {"timeout": "1s"}}
+    process = {"command": [sys.executable, "-c", code, "{port}"], "readiness": {"timeout": "5s"}}
     async with stack.traffic() as clients:
         before = stack.proxy.updates()
         body = stack.profile_body(variants=[{"name": "v2", "process": process}])

@@ -62,8 +62,9 @@ async def test_profiles_that_overlap_share_a_region_and_keep_their_own(mesh: Mes
 async def test_mirroring_stops_by_itself_when_the_manager_is_gone_and_goes_on_when_it_is_back(
     mesh: Mesh, mode: str
 ) -> None:
-    mesh.settings = XdsSettings(port=0, runtime_ttl=1)
+    mesh.settings = XdsSettings(port=0, runtime_ttl=3)
     mesh.options = {"mode": mode}
+    mesh.expected = ("gRPC config",)  # it says that the manager is away
     await mesh.xds.stop(0.1)
     await mesh.serve()
     each = profile()
@@ -72,7 +73,7 @@ async def test_mirroring_stops_by_itself_when_the_manager_is_gone_and_goes_on_wh
     await mesh.envoy.until_stat("runtime.num_keys", lambda value: value > _STATIC_KEYS)
     await load.get(port, "/ok", 10)
     # Heartbeats keep the layer alive for longer than its time to live.
-    await asyncio.sleep(2.2)
+    await asyncio.sleep(6.6)
     assert (await mesh.envoy.stats("runtime.num_keys"))["runtime.num_keys"] > _STATIC_KEYS
     before = await sampled(mesh, each)
     assert before == 10

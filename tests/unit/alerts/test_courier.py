@@ -47,8 +47,10 @@ class Time:
 
 
 @asynccontextmanager
-async def running(sink: FakeSink, time: Time, told: Sequence[Labels] = ()) -> AsyncIterator[Courier]:
-    made = Courier(sink, timeout=0.2, now=time, chance=Random(1), told=told)
+async def running(
+    sink: FakeSink, time: Time, told: Sequence[Labels] = (), *, patience: float = 10.0
+) -> AsyncIterator[Courier]:
+    made = Courier(sink, timeout=patience, now=time, chance=Random(1), told=told)
     task = asyncio.create_task(made.run())
     yield made
     task.cancel()
@@ -102,7 +104,7 @@ async def test_failures_are_tried_again_and_shown_until_it_works() -> None:
 async def test_a_receiver_that_does_not_answer_is_given_up_in_time_and_says_so() -> None:
     sink = FakeSink()
     sink.open.clear()
-    async with running(sink, Time()) as courier:
+    async with running(sink, Time(), patience=0.2) as courier:
         courier.offer(firing("a"), ())
         await until(lambda: not courier.status.ok)
         assert courier.status.error == "no answer within 0.2 s"

@@ -32,7 +32,7 @@ def test_in_a_closed_loop_the_service_has_answered_what_the_generator_counts(
     service: Service, generator: Generator
 ) -> None:
     before = service.answered()
-    outcome = generator.run(order(service.port))
+    outcome = generator.run(order(service.port, seconds=1.0))
     assert outcome["answered"] > 4
     assert outcome["answered"] == len(outcome["latencies"]) == service.answered() - before
     assert outcome["failed"] == 0

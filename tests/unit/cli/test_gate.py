@@ -81,11 +81,11 @@ def test_when_the_time_is_over_it_is_inconclusive_and_the_reports_are_written(
     offline: Shell, manager: Manager, tmp_path: Path
 ) -> None:
     manager.profiles = [profile(UNDECIDED)]
-    done = offline(*GATE, "--timeout", "200ms", "--junit", str(tmp_path / "j.xml"))
+    done = offline(*GATE, "--timeout", "2s", "--junit", str(tmp_path / "j.xml"))
     assert done.code == 2
-    assert "no decision within 0.2s" in done.out
+    assert "no decision within 2s" in done.out
     assert len(manager.asked) > 2
-    assert "no decision within 0.2s" in (tmp_path / "j.xml").read_text()
+    assert "no decision within 2s" in (tmp_path / "j.xml").read_text()
 
 
 @pytest.mark.parametrize(

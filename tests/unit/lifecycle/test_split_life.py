@@ -156,6 +156,15 @@ async def test_at_its_ttl_a_split_drains_before_it_is_stopped(managers: Managers
     assert active(managers).shadows == ()
 
 
+async def drained(managers: Managers, deleting: "asyncio.Task[Any]") -> None:
+    """Let time pass until a deletion is done."""
+    async with asyncio.timeout(20):
+        while not deleting.done():
+            await managers.clock.advance(DRAIN / 10)
+            await asyncio.sleep(0.01)
+    await deleting
+
+
 async def test_a_deleted_split_drains_at_weight_0_before_it_is_gone(managers: Managers, controller: Controller) -> None:
     profile = await running(managers, controller, **SPLIT)
     (shadow,) = active(managers).shadows
@@ -165,8 +174,7 @@ async def test_a_deleted_split_drains_at_weight_0_before_it_is_gone(managers: Ma
     assert active(managers).profile.percentage == 0.0
     assert await controller.profiles("shop") == []
     assert shadow.instance_id in managers.world.alive
-    await passes(managers, 2 * DRAIN)
-    await deleting
+    await drained(managers, deleting)
     assert shadow.instance_id not in managers.world.alive
     assert managers.controller._registry.find("shop").state().profiles == ()
 
@@ -178,8 +186,7 @@ async def test_a_network_that_is_deleted_lets_its_split_drain(managers: Managers
     await until(lambda: record.ending)
     (left,) = record.state().profiles
     assert left.shadows[0].draining
-    await passes(managers, 2 * DRAIN)
-    await deleting
+    await drained(managers, deleting)
     assert not managers.world.alive
 
 
@@ -247,7 +254,7 @@ async def test_a_step_without_a_verdict_pauses_at_its_timeout(managers: Managers
     await said(managers, a_verdict("PASS"))
     await said(managers, a_verdict())
     await passes(managers, 660)
-    assert at(managers) == (1, RolloutState.PAUSED)
+    await until(lambda: at(managers) == (1, RolloutState.PAUSED))
     assert weight(managers) == 10.0
 
 
