@@ -56,3 +56,20 @@ async def test_an_envoy_that_starts_without_the_manager_serves_the_original_and_
         await mesh.envoy.until_stat("runtime.num_keys", lambda value: value > 1, seconds=30)
         async with await mesh.client() as client:
             assert (await client.get("/ok")).json() == {"from": "original"}
+
+
+async def test_an_envoy_has_its_runtime_layer_when_it_begins_to_serve(mesh: Mesh) -> None:
+    """Once of five times at least: it waits for half a second, which a busy machine may take."""
+    mirrored = active(profile(), shadow(port=mesh.shadow.port))
+    whole = state(component(port=mesh.original.port), profiles=(mirrored,))
+    for _ in range(5):
+        await mesh.start_envoy(whole)
+        in_time = "initial fetch timed out" not in mesh.envoy.log.read_text()
+        async with await mesh.client() as client:
+            await client.get("/ok")
+        if in_time:
+            await mesh.sink.pairs(1)
+            return
+        await mesh.envoy.__aexit__()
+        mesh.envoy._admin.unlink()
+    pytest.fail("the runtime layer is always late")

@@ -120,7 +120,8 @@ def restore(source: Path, database: Path, *, now: datetime, who: Who = SYSTEM, w
         make_folder(database.parent)
     with _alone(database), _fresh(database) as fresh:
         facts = _copy(source, fresh)
-        _go_on(fresh, source, given=_given(database), told=partial(_told, source, now=now, who=who, why=why))
+        told, jump = partial(_told, source, now=now, who=who, why=why), round(now.timestamp() * 1000)
+        _go_on(fresh, source, given=_given(database), jump=jump, told=told)
         with _writing(database):
             kept = _keep(database, now) if database.exists() else None
             for end in BESIDE:  # a log of the old database must not be taken for one of the new
@@ -130,20 +131,22 @@ def restore(source: Path, database: Path, *, now: datetime, who: Who = SYSTEM, w
     return Restored(facts, kept)
 
 
-def _given(database: Path) -> Numbers | None:
-    """Return the numbers that a database has given out; None when that cannot be found out."""
-    with suppress(sqlite3.Error, StoreError), closing(_shared(database)) as db:
+def _given(database: Path) -> Numbers:
+    """Return the numbers that a database has given out, as far as that can be found out."""
+    with suppress(sqlite3.Error), closing(_shared(database)) as db:
         return Numbers.of(db)
-    return None
+    return Numbers()
 
 
-def _go_on(fresh: Path, source: Path, *, given: Numbers | None, told: Callable[[VirtualNetwork], AuditEvent]) -> None:
+def _go_on(
+    fresh: Path, source: Path, *, given: Numbers, jump: int, told: Callable[[VirtualNetwork], AuditEvent]
+) -> None:
     """Have a copy go on above all numbers that were given out, and its trail say what happened to each network."""
     try:
         with closing(sqlite3.connect(fresh, isolation_level=None)) as db:
             schema.migrate(db)
             db.execute("BEGIN IMMEDIATE")
-            go_on(db, given)
+            go_on(db, given, jump=jump)
             networks = [
                 codec.decode_network(row[0]) for row in db.execute("SELECT document FROM networks ORDER BY seq")
             ]

@@ -1,56 +1,91 @@
 """Numbers that a database has given out, and a restored one goes on above: of events, and revisions (ETags).
 
 Who follows the trail misses nothing, and who holds an ETag from after the backup changes nothing that they have not
-seen: no number stands for two things. Where nobody knows how many were given, they jump by `UNKNOWN`.
+seen: no number stands for two things. Where it is not known how many were given, they jump by the milliseconds since
+1970: by more at each restore.
 """
 
 import sqlite3
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Self
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Self
 
-from xds_server.store import codec
+import orjson
 
-UNKNOWN = 1_000_000
-"""By how much numbers jump where it is not known how many were given since the backup."""
+_TABLES = ("networks", "profiles")
+_UNREADABLE = (sqlite3.Error, ValueError, TypeError, KeyError)
+"""What a damaged database, or a document in it, may raise; SQLite's own words may be damaged too."""
 
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """The largest ones given out: of an event; revisions by the id of a network or a profile that is still there."""
+    """The largest ones given out: of an event; revisions by the id of a network or a profile.
 
-    event: int
-    revisions: Mapping[str, int]
+    `whole` is False where some could not be read.
+    """
+
+    event: int = 0
+    revisions: Mapping[str, int] = field(default_factory=dict)
+    whole: bool = False
 
     @classmethod
     def of(cls, db: sqlite3.Connection) -> Self:
-        """Read them. Raises: sqlite3.Error, StoreError (a document is damaged)."""
-        networks = [codec.decode_network(row[0]) for row in db.execute("SELECT document FROM networks")]
-        profiles = [codec.decode_profile(row[0]) for row in db.execute("SELECT document FROM profiles")]
-        revisions: dict[str, int] = {network.id: network.revision for network in networks}
-        return cls(_last_event(db), revisions | {profile.id: profile.revision for profile in profiles})
+        """Read them from a database that may be damaged; what cannot be read is not there."""
+        revisions: dict[str, int] = {}
+        event, whole = 0, True
+        try:
+            event = _last_event(db)
+        except _UNREADABLE:
+            whole = False
+        for table in _TABLES:
+            whole = _read(db, table, into=revisions) and whole
+        return cls(event, revisions, whole)
 
 
-def go_on(db: sqlite3.Connection, given: Numbers | None) -> None:
-    """Have a restored database go on above what was given out; None: nobody knows. Raises: sqlite3.Error."""
+def go_on(db: sqlite3.Connection, given: Numbers, *, jump: int) -> None:
+    """Have a restored database go on above what was given out.
+
+    Args:
+        db: a transaction is open.
+        given: by the database that it replaces.
+        jump: where that is not known; more at each restore.
+
+    Raises:
+        sqlite3.Error, ValueError: it is damaged.
+    """
     last = _last_event(db)
-    last = last + UNKNOWN if given is None else max(last, given.event)
+    last = max(last, given.event) if given.whole else max(last + jump, given.event)
     db.execute("DELETE FROM sqlite_sequence WHERE name = 'events'")
     db.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('events', ?)", (last,))
-    revisions = given.revisions if given is not None else {}
+    for table in _TABLES:
+        for seq, document in db.execute(f"SELECT seq, document FROM {table}").fetchall():  # noqa: S608 - our names
+            found = orjson.loads(document)
+            own, known = _revision(found), given.revisions.get(found["id"])
+            # One that is not there any more was changed nobody knows how often before it was deleted.
+            found["revision"] = own + jump if known is None else max(own, known) + 1
+            db.execute(f"UPDATE {table} SET document = ? WHERE seq = ?", (orjson.dumps(found), seq))  # noqa: S608
 
-    def above(own: int, of: str) -> int:
-        # One that is not there any more was changed nobody knows how often before it was deleted.
-        return max(own, revisions[of]) + 1 if of in revisions else own + UNKNOWN
 
-    for seq, document in db.execute("SELECT seq, document FROM networks").fetchall():
-        network = codec.decode_network(document)
-        network = replace(network, revision=above(network.revision, network.id))
-        db.execute("UPDATE networks SET document = ? WHERE seq = ?", (codec.encode_network(network), seq))
-    for seq, document in db.execute("SELECT seq, document FROM profiles").fetchall():
-        profile = codec.decode_profile(document)
-        profile = replace(profile, revision=above(profile.revision, profile.id))
-        db.execute("UPDATE profiles SET document = ? WHERE seq = ?", (codec.encode_profile(profile), seq))
+def _read(db: sqlite3.Connection, table: str, *, into: dict[str, int]) -> bool:
+    """Read revisions; return whether all could be read."""
+    whole = True
+    try:
+        for (document,) in db.execute(f"SELECT document FROM {table}"):  # noqa: S608 - our names
+            try:
+                found = orjson.loads(document)
+                into[str(found["id"])] = int(found["revision"])
+            except _UNREADABLE:
+                whole = False
+    except _UNREADABLE:
+        whole = False
+    return whole
+
+
+def _revision(document: Mapping[str, Any]) -> int:
+    with suppress(ValueError, TypeError):
+        return int(document["revision"])
+    return 0
 
 
 def _last_event(db: sqlite3.Connection) -> int:

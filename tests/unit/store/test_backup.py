@@ -9,9 +9,10 @@ import stat
 from collections.abc import AsyncIterator
 from contextlib import closing
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import orjson
 import pytest
 
 from tests.unit.lifecycle.fakes import a_network
@@ -21,11 +22,11 @@ from xds_server.model.audit import AuditEvent, AuditKind, EventQuery, Who
 from xds_server.model.ids import NetworkID
 from xds_server.store.backup import back_up, restore
 from xds_server.store.base import Changes, Contents
-from xds_server.store.numbers import UNKNOWN
 from xds_server.store.schema import MIGRATIONS
 from xds_server.store.sqlite import SqliteStore
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
+JUMP = round(NOW.timestamp() * 1000)
 OTHER = replace(a_network("other"), id=NetworkID("n2"))
 
 
@@ -343,9 +344,92 @@ async def test_an_etag_from_after_the_backup_never_matches_again(
         network.id: network.revision + 7,
         profile.id: profile.revision + 9,
         # It was deleted after the backup: nobody knows what was done to it until then.
-        OTHER.id: OTHER.revision + UNKNOWN,
+        OTHER.id: OTHER.revision + JUMP,
     }
     assert plain(found).profiles == plain(saved).profiles
+
+
+@pytest.mark.parametrize("was", ["damaged", "missing", "deleted"])
+async def test_no_number_is_given_twice_however_often_a_backup_is_restored(
+    store: SqliteStore, database: Path, target: Path, was: str
+) -> None:
+    back_up(database, target)
+    await store.close()
+    etags, last = set[int](), list[int]()
+    for day in range(3):
+        if was == "damaged":
+            damage(database)
+        elif was == "missing":
+            database.unlink()
+        restore(target, database, now=NOW + timedelta(days=day))
+        again = SqliteStore(database)
+        await again.open()
+        (network,) = (await again.load()).networks
+        changed = replace(network, revision=network.revision + 1)
+        made = AuditEvent(network_id=NETWORK.id, network="shop", at=NOW, kind=AuditKind.NETWORK, event="replaced")
+        await again.apply(Changes(networks=(changed,), events=(made,)))
+        etags |= {network.revision, changed.revision}
+        last.append((await again.events(EventQuery(network_id=NETWORK.id))).last)
+        if was == "deleted":
+            await again.apply(Changes(drop_networks=(network.id,)))
+        await again.close()
+    assert len(etags) == 6
+    assert last == sorted(set(last))
+
+
+async def test_a_backup_that_is_newer_than_the_database_goes_on_above_its_own_numbers(
+    store: SqliteStore, database: Path, target: Path
+) -> None:
+    old = target.with_name("old.db")
+    back_up(database, old)
+    (network,) = (await store.load()).networks
+    await store.apply(Changes(networks=(replace(network, revision=network.revision + 6),)))
+    back_up(database, target)
+    await store.close()
+    shutil.copyfile(old, database)
+    restore(target, database, now=NOW)
+    assert [each.revision for each in (await contents(database)).networks] == [network.revision + 7]
+
+
+@pytest.mark.parametrize(
+    "document", [b'{"id": "p1", "rev', b'{"id": ["x"], "revision": 1}', b'{"id": "p1", "revision": null}', b"\xff"]
+)
+async def test_one_damaged_document_costs_the_others_nothing(
+    store: SqliteStore, database: Path, target: Path, document: bytes
+) -> None:
+    back_up(database, target)
+    (network,) = (await store.load()).networks
+    await store.apply(Changes(networks=(replace(network, revision=network.revision + 6),)))
+    made = AuditEvent(network_id=NETWORK.id, network="shop", at=NOW, kind=AuditKind.NETWORK, event="replaced")
+    await store.apply(Changes(events=(made,) * 5))
+    before = (await store.events(EventQuery(network_id=NETWORK.id))).last
+    await store.close()
+    with closing(sqlite3.connect(database)) as db:
+        db.execute("UPDATE profiles SET document = ?", (document,))
+        db.commit()
+    restore(target, database, now=NOW)
+    again = SqliteStore(database)
+    await again.open()
+    found = await again.load()
+    assert [each.revision for each in found.networks] == [network.revision + 7]
+    assert [each.revision > JUMP for each in found.profiles] == [True]
+    assert (await again.events(EventQuery(network_id=NETWORK.id))).last > before
+    await again.close()
+
+
+async def test_what_a_newer_shadowmesh_has_put_into_a_document_stays_there(
+    store: SqliteStore, database: Path, target: Path
+) -> None:
+    await store.close()
+    with closing(sqlite3.connect(database)) as db:
+        (document,) = db.execute("SELECT document FROM networks").fetchone()
+        db.execute("UPDATE networks SET document = ?", (orjson.dumps(orjson.loads(document) | {"novel": 1}),))
+        db.commit()
+    back_up(database, target)
+    restore(target, database, now=NOW)
+    with closing(sqlite3.connect(database)) as db:
+        (document,) = db.execute("SELECT document FROM networks").fetchone()
+    assert orjson.loads(document)["novel"] == 1
 
 
 @pytest.mark.parametrize("was", ["damaged", "missing"])
@@ -361,8 +445,8 @@ async def test_where_nobody_knows_which_numbers_were_given_they_jump(
     restore(target, database, now=NOW)
     again = SqliteStore(database)
     await again.open()
-    assert (await again.events(EventQuery(network_id=NETWORK.id))).last > UNKNOWN
-    assert [profile.revision > UNKNOWN for profile in (await again.load()).profiles] == [True]
+    assert (await again.events(EventQuery(network_id=NETWORK.id))).last > JUMP
+    assert [profile.revision > JUMP for profile in (await again.load()).profiles] == [True]
     await again.close()
 
 

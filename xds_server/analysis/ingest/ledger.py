@@ -5,11 +5,14 @@ reconciled with the records that ended before it, after a grace in which the las
 nothing in flight is taken for lost.
 
 Guarantees: per Envoy and series, over restarts of Envoy (a counter that falls, or a start that moves) and of the
-engine (`pack` and `load`; which books its successor goes on from is the engine's to say). Memory is bounded.
+engine (`pack` and `load`; which books its successor goes on from is the engine's to say). What comes after its grace is
+taken back from the losses by the next push, also when that is one of the Envoy's next life. Memory is bounded.
 Not guaranteed: an Envoy that was killed loses what happened since its last push, uncounted. A record that is lost
-within the very millisecond of a push may be counted one push later.
+within the very millisecond of a push may be counted one push later, of a life's last push never. What comes after its
+grace stays lost where no push follows, and where engine and Envoy end together.
 """
 
+from bisect import bisect_left, bisect_right
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -77,29 +80,41 @@ class Series:
         self.lost = max(0, counted - self.received)
         return self.lost - before
 
-    def late(self, at: float) -> int:
-        """Take in those that ended before `at`, already reconciled, and have only come now; return the change."""
-        if not self.lost:
-            return 0
-        ended = sorted(moment for moment in self.pending if moment <= at)
-        came = min(self.lost, len(ended))
-        self.pending = ended[came:] + [moment for moment in self.pending if moment > at]
-        self.received += came
-        self.lost -= came
-        return -came
+    def restarted(self, counted: int, at: float, *, covered: float, began: float) -> int:
+        """Begin a new life of the Envoy, whose first push says `counted` as of `at`.
 
-    def restarted(self, counted: int, at: float) -> None:
-        """Begin a new life of the Envoy, whose first push says `counted` as of `at`."""
-        self.earlier += self.lost
-        self.counted = self.received = self.lost = 0
+        Args:
+            counted: by the new life so far.
+            at: of the push.
+            covered: until when the last push of the old life counted.
+            began: the new life did not before.
+
+        Returns:
+            The change of the loss: what the old life counted, and has come since.
+        """
         # Of the records before the push, the new life's are the last, and no more than it counted.
         ended = sorted(moment for moment in self.pending if moment <= at)
+        first = max(bisect_left(ended, began), len(ended) - counted)
         later = [moment for moment in self.pending if moment > at]
-        self.pending = ended[max(0, len(ended) - counted) :] + later
+        came = min(self.lost, bisect_right(ended[:first], covered))
+        self.earlier += self.lost - came
+        self.counted = self.received = self.lost = 0
+        self.pending = ended[first:] + later
+        return -came
+
+    def late(self, covered: float) -> int:
+        """Take in what the life before counted, until `covered`, and has only come now; return the change."""
+        if not self.earlier:
+            return 0
+        late = sum(1 for moment in self.pending if moment <= covered)
+        self.pending = [moment for moment in self.pending if moment > covered]
+        came = min(self.earlier, late)
+        self.earlier -= came
+        return -came
 
 
 class _Node:
-    __slots__ = ("last_at", "late", "overflows", "pushes", "series", "uptime")
+    __slots__ = ("covered", "last_at", "overflows", "pushes", "series", "uptime")
 
     def __init__(self) -> None:
         self.series: dict[str, Series] = {}
@@ -107,8 +122,8 @@ class _Node:
         self.pushes: deque[tuple[float, Counters]] = deque()
         self.uptime: float | None = None
         self.last_at = 0.0
-        self.late = False
-        """Whether a record has come that ended before `last_at`."""
+        self.covered = -inf
+        """Until when the life before counted; known while its clock goes forward."""
 
 
 class Ledger:
@@ -133,7 +148,6 @@ class Ledger:
             if shadow:
                 copies[shadow].append(ended)
         self._series(books, ALL).arrived(every)
-        books.late = books.late or min(every, default=inf) <= books.last_at + TICK
         for instance, its in copies.items():
             self._series(books, instance).arrived(its)
 
@@ -148,8 +162,6 @@ class Ledger:
     def settle(self, now: float) -> None:
         """Reconcile the pushes whose grace is over."""
         for books in self._nodes.values():
-            if books.late:
-                self._late(books)
             while books.pushes and books.pushes[0][0] <= now:
                 self._reconcile(books, books.pushes.popleft()[1])
 
@@ -200,7 +212,7 @@ class Ledger:
             known = self._node(node)
             if known is None:
                 continue
-            known.pushes, known.late = since.pushes, True
+            known.pushes = since.pushes
             for name, its in since.series.items():
                 series = self._series(known, name)
                 series.received += its.received
@@ -221,25 +233,20 @@ class Ledger:
             series = books.series[name] = Series()
         return series
 
-    def _late(self, books: _Node) -> None:
-        """Correct losses by what came after its grace: no later push does, where this life of the Envoy has ended."""
-        books.late = False
-        for name, series in books.series.items():
-            if (change := series.late(books.last_at + TICK)) and name != ALL:
-                self._report(Lost.ALS_GAP, name, change)
-
     def _reconcile(self, books: _Node, push: Counters) -> None:
         legs, overflows, total = _split(push.values)
         at = push.at + TICK
-        if _restarted(books, legs, push):
-            for name, series in books.series.items():
-                series.restarted(total if name == ALL else legs.get(name, 0), at)
-            books.overflows = {}
+        if restarted := _restarted(books, legs, push):
+            self._begin(books, legs, push, total)
+        elif push.at < books.last_at:  # its clock was set back: when a record ended says nothing of lives any more
+            books.covered = -inf
+        for name, series in books.series.items():
+            self._changed(name, series.late(books.covered))
         if push.uptime is not None:
             books.uptime = push.uptime
         books.last_at = push.at
         if total:
-            known = ALL in books.series and (books.series[ALL].counted or not self._fresh)
+            known = restarted or (ALL in books.series and (books.series[ALL].counted or not self._fresh))
             every = self._series(books, ALL)
             if not known:
                 # This engine has no books of a life that began before it: begin them here.
@@ -247,12 +254,25 @@ class Ledger:
                 every.received = max(0, total - before)
             every.reconcile(total, at)
         for instance, counted in legs.items():
-            if change := self._series(books, instance).reconcile(counted, at):
-                self._report(Lost.ALS_GAP, instance, change)
+            self._changed(instance, self._series(books, instance).reconcile(counted, at))
         for instance, count in overflows.items():
             if change := count - books.overflows.get(instance, 0):
                 books.overflows[instance] = count
                 self._report(Lost.OVERFLOW, instance, change)
+
+    def _begin(self, books: _Node, legs: Mapping[str, int], push: Counters, total: int) -> None:
+        """Begin a new life of an Envoy with its first push."""
+        books.covered = books.last_at + TICK if push.at >= books.last_at else -inf
+        # Its age is in whole seconds.
+        began = -inf if push.uptime is None or push.uptime < 0 else push.at - push.uptime - 1.0
+        for name, series in books.series.items():
+            counted = total if name == ALL else legs.get(name, 0)
+            self._changed(name, series.restarted(counted, push.at + TICK, covered=books.covered, began=began))
+        books.overflows = {}
+
+    def _changed(self, name: str, change: int) -> None:
+        if change and name != ALL:
+            self._report(Lost.ALS_GAP, name, change)
 
 
 def _split(values: Mapping[str, float]) -> tuple[dict[str, int], dict[str, int], int]:

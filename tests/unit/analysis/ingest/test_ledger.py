@@ -91,28 +91,92 @@ def test_what_came_too_late_corrects_the_count_though_envoy_has_restarted_since(
     assert books.settle(T0 + 3.5) == 4
 
 
-def test_what_came_too_late_corrects_the_count_without_another_push() -> None:
+def test_what_came_even_later_corrects_the_count_of_the_life_before() -> None:
     books = Books()
-    books.push(T0 + 1, 3)
-    assert books.settle(T0 + 1) == 3
-    books.arrive(T0 + 1.5)
-    assert books.settle(T0 + 2) == 3
-    books.arrive(T0 + 0.5, T0 + 0.6)
-    assert books.settle(T0 + 3) == 1
-    # They are not counted twice, neither then nor by a push.
-    assert books.settle(T0 + 4) == 1
-    books.push(T0 + 5, 4)
-    assert books.settle(T0 + 5) == 1
+    books.push(T0 + 1, 6, uptime=10)
+    books.settle(T0 + 1)
+    books.arrive(T0 + 3)
+    books.push(T0 + 3.5, 1, uptime=1)
+    assert books.settle(T0 + 3.5) == 6
+    books.arrive(T0 + 0.5, T0 + 0.9)
+    books.push(T0 + 10, 4, uptime=7)
+    # Two of the six came, and stand for none of the three that the new life has lost.
+    assert books.settle(T0 + 10) == 4 + 3
 
 
-def test_what_came_too_late_before_the_books_were_loaded_corrects_them() -> None:
-    first = Books()
-    first.push(T0 + 1, 2)
-    assert first.settle(T0 + 1) == 2
-    later = Books()
-    later.arrive(T0 + 0.5)
-    later.ledger.load(orjson.loads(first.kept()))
-    assert later.settle(T0 + 2) == -1
+def test_what_came_within_the_last_millisecond_of_a_life_corrects_the_count() -> None:
+    books = Books()
+    books.push(T0 + 1, 2, uptime=10)
+    books.settle(T0 + 1)
+    books.arrive(T0 + 1.0004)
+    books.push(T0 + 30, 1, uptime=5)
+    assert books.settle(T0 + 30) == 1 + 1
+    books.arrive(T0 + 1.0005)
+    books.push(T0 + 31, 1, uptime=6)
+    assert books.settle(T0 + 31) == 1
+
+
+def test_when_its_clock_was_set_back_nothing_is_taken_for_late() -> None:
+    books = Books()
+    books.push(T0 + 1, 4, uptime=10)
+    assert books.settle(T0 + 1) == 4
+    books.arrive(T0 - 60, T0 - 59, T0 - 58, T0 - 57)
+    books.ledger.settle(T0 + 2 + GRACE)
+    assert books.lost[Lost.ALS_GAP] == 4
+    # It was killed: those four were counted by nobody.
+    books.arrive(T0 - 50)
+    books.push(T0 - 49, 1, uptime=1)
+    assert books.settle(T0 + 3) == 4
+    # Nor is it later, by the clock as it is now.
+    books.arrive(T0 - 45, T0 - 44)
+    books.push(T0 - 40, 5, uptime=10)
+    assert books.settle(T0 + 4) == 4 + 2
+
+
+def test_a_clock_that_is_set_back_in_a_new_life_ends_corrections_of_the_old() -> None:
+    books = Books()
+    books.push(T0 + 1, 4, uptime=10)
+    books.settle(T0 + 1)
+    books.push(T0 + 10, 0, uptime=1)
+    assert books.settle(T0 + 10) == 4
+    books.arrive(T0 - 59, T0 - 58)
+    books.push(T0 - 57, 2)
+    assert books.settle(T0 + 11) == 4
+
+
+def test_what_ended_before_an_envoy_began_stands_for_nothing_that_it_lost() -> None:
+    books = Books()
+    books.arrive(T0 + 1)
+    books.push(T0 + 2, 1, uptime=10)
+    books.settle(T0 + 2)
+    # After the last push of the old life, which was killed.
+    books.arrive(T0 + 3, T0 + 3.1)
+    books.arrive(T0 + 20)
+    books.push(T0 + 21, 3, uptime=2)
+    assert books.settle(T0 + 21) == 2
+
+
+def test_all_entries_too_are_corrected_by_what_came_too_late_and_are_told_of_no_instance() -> None:
+    books = Books()
+    books.ledger.load({})
+    books.arrive(T0 + 0.1)
+    books.push(T0 + 1, 7, uptime=10, **{ALS_WRITTEN.replace(".", "__"): 7})
+    books.settle(T0 + 1)
+    books.arrive(T0 + 0.5, T0 + 0.9)
+    books.push(T0 + 30, 0, uptime=2, **{ALS_WRITTEN.replace(".", "__"): 1})
+    assert books.settle(T0 + 30) == 4
+    assert books.ledger.missing() == {"envoy": 5}
+
+
+def test_an_engine_without_books_knows_a_life_that_began_after_it() -> None:
+    books = Books()
+    books.arrive(T0 + 1)
+    books.push(T0 + 2, 1, uptime=10, **{ALS_WRITTEN.replace(".", "__"): 1})
+    books.settle(T0 + 2)
+    books.arrive(T0 + 20)
+    books.push(T0 + 21, 5, uptime=2, **{ALS_WRITTEN.replace(".", "__"): 5})
+    books.settle(T0 + 21)
+    assert books.ledger.missing() == {"envoy": 4}
 
 
 def test_what_ended_within_the_millisecond_of_a_push_is_not_lost_until_the_next_one() -> None:
@@ -122,6 +186,15 @@ def test_what_ended_within_the_millisecond_of_a_push_is_not_lost_until_the_next_
     assert books.settle(T0 + 3) == 0
     books.push(T0 + 4, 3)
     assert books.settle(T0 + 4) == 1
+
+
+def test_what_ended_within_the_millisecond_of_the_first_push_of_a_life_is_not_lost() -> None:
+    books = Books()
+    books.push(T0 + 1, 0, uptime=10)
+    books.settle(T0 + 1)
+    books.arrive(T0 + 20.0004)
+    books.push(T0 + 20, 1, uptime=2)
+    assert books.settle(T0 + 20) == 0
 
 
 def test_a_restart_of_envoy_begins_anew_and_keeps_what_was_lost() -> None:
