@@ -1,13 +1,15 @@
 """Comparisons of deleted profiles: kept for a day, then gone.
 
 A deletion writes what is known at that moment in the same step that drops the profile, so a crash loses neither. What
-is still on its way (copies under way, windows of the engines) is taken in for a while (`settle`), and written again.
+is still on its way (copies under way, windows of the engines) is taken in for a while (`settle`), and written again
+before an engine is told that it is kept (`save`): after a crash the next manager goes on where this one was (`resume`).
 
 Guarantees: at most `MOST` comparisons and `MOST_BYTES` on disk; the oldest go first, which is logged and counted in
 what the API lists. What is older than `LIFE` is not found, and swept away at the start and every `SWEEP` seconds. A
 profile that was put away cannot come back to life by a late window. Comparisons are read from disk when they are asked
 for; the last `CACHED` stay in memory.
-Not guaranteed: after a crash of the manager within the time of `settle`, what came in after the deletion.
+Not guaranteed: what came in after the deletion, when the next manager is not there within `RESUME`, or more than
+`MOST_RESUMED` were deleted by then; what an engine had not handed over when it was killed.
 """
 
 import asyncio
@@ -44,8 +46,13 @@ SWEEP = 300.0
 """Seconds between two looks for what is too old."""
 LOOK = 0.5
 """Seconds between two looks for what still comes in."""
-QUIET = 3.0
-"""Seconds without anything new after which nothing more is expected: longer than a window and a flush of the log."""
+QUIET = 6.0
+"""Seconds without anything new after which nothing more is expected: longer than it takes an engine that has just been
+started to hear Envoy's counters, and to hold them against what came."""
+RESUME = timedelta(minutes=5)
+"""How long after a deletion the next manager still takes in what an engine has kept of the profile."""
+MOST_RESUMED = 16
+"""Comparisons, the newest, that are taken up by the next manager: each is read at its start."""
 CACHED = 4
 """Comparisons kept in memory after they were read."""
 
@@ -57,8 +64,16 @@ class Collected(Protocol):
         """Return everything known of a profile."""
         ...
 
+    def load(self, profile_id: ProfileID, data: bytes) -> None:
+        """Take up what `dump` returned. Raises: ValueError."""
+        ...
+
     def revision(self, profile_id: ProfileID) -> int:
         """Return a number that changes with what is known of a profile; 0: nothing is."""
+        ...
+
+    def awaits(self, profile_id: ProfileID) -> bool:
+        """Tell whether an engine that has seen something of a profile is not attached."""
         ...
 
     def tallies(self, profile_id: ProfileID) -> list[Tally]:
@@ -102,6 +117,35 @@ class Archive:
     def load(self, records: Iterable[ArchiveRecord]) -> None:
         """Take over what is on disk."""
         self._records.update((record.profile_id, record) for record in records)
+
+    async def resume(self) -> None:
+        """Go on taking in what still comes of profiles that were put away just before this manager began; of no other.
+
+        What cannot be read stays as it is on disk.
+        """
+        newest = sorted(self._records.values(), key=lambda record: record.ended_at, reverse=True)
+        for number, record in enumerate(newest):
+            profile = record.profile_id
+            if number < MOST_RESUMED and self._clock.now() < record.ended_at + RESUME and await self._taken_up(profile):
+                self._settling[profile] = _Settling(record, self._collector.revision(profile))
+                self.settle(profile)
+            else:  # an engine that outlived the last manager may still have something of it
+                self._forget_profile(profile)
+
+    async def _taken_up(self, profile: ProfileID) -> bool:
+        try:
+            data = await self._store.archived(profile)
+            if data is not None:
+                self._collector.load(profile, zlib.decompress(data))
+        except (StoreError, ValueError, zlib.error) as error:
+            log.warning("a comparison of a deleted profile is not added to", profile=profile, error=str(error))
+            return False
+        return data is not None
+
+    async def save(self) -> None:
+        """Write what has come in of the profiles that are settling. Raises: StoreError."""
+        for settling in list(self._settling.values()):
+            await self._rewrite(settling)
 
     async def run(self) -> None:
         """Sweep until cancelled."""
@@ -172,7 +216,7 @@ class Archive:
                 break
             await self._clock.sleep(LOOK)
             now = self._collector.revision(profile)
-            quiet = quiet + LOOK if now == seen else 0.0
+            quiet = quiet + LOOK if now == seen and not self._collector.awaits(profile) else 0.0
             seen = now
         await self._finish(settling)
 
@@ -188,12 +232,17 @@ class Archive:
     async def _finish(self, settling: "_Settling") -> None:
         profile = settling.record.profile_id
         try:
-            if self._collector.revision(profile) != settling.written:
-                await self._write(settling.record, Changes())
+            await self._rewrite(settling)
         except Exception:
             log.exception("the last pairs of a profile could not be put away", profile=profile)
         self._settling.pop(profile, None)
         self._forget_profile(profile)
+
+    async def _rewrite(self, settling: "_Settling") -> None:
+        known = self._collector.revision(settling.record.profile_id)
+        if known != settling.written:
+            await self._write(settling.record, Changes())
+            settling.written = known
 
     def drop_network(self, network: NetworkID) -> None:
         """Forget what belonged to a network that is gone from the store."""

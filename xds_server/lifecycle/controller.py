@@ -46,7 +46,7 @@ from xds_server.lifecycle.trail import Trail
 from xds_server.lifecycle.unfinished import Unfinished
 from xds_server.lifecycle.verdicts import Judge, Verdict, Verdicts
 from xds_server.lifecycle.views import ArchivedComparison, NetworkStatus, ProfileChange, ProfileView
-from xds_server.lifecycle.watch import live_ids, subjects
+from xds_server.lifecycle.watch import profile_ids, subjects
 from xds_server.model.audit import EventPage, EventQuery
 from xds_server.model.ids import FaultID, InstanceID, NetworkID, ProfileID
 from xds_server.model.names import NODE_METADATA
@@ -120,7 +120,9 @@ class Controller:
             books=Books(trail, self._registry, untaken),
         )
         self._shadows = Shadows(parts)
-        summaries = Summaries(clock=clock, store=trail, collector=collector, profiles=partial(live_ids, self._registry))
+        summaries = Summaries(
+            clock=clock, store=trail, collector=collector, profiles=partial(profile_ids, self._registry)
+        )
         archive = Archive(
             clock=clock,
             store=trail,
@@ -128,6 +130,7 @@ class Controller:
             patience=settings.engine.pair_timeout + ON_THE_WAY,
             forget=summaries.forget,
         )
+        summaries.archive = archive.save
         measures = Measures(
             clock=clock,
             registry=self._registry,
@@ -163,7 +166,6 @@ class Controller:
         self._steps = Steps(self._context, self._profiles, later=self._jobs.later)
         self._shift = Shift(
             self._context,
-            collector,
             jobs=self._jobs,
             finish_network=self._finish_network,
             finish_profile=self._finish_profile,

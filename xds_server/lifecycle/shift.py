@@ -12,7 +12,6 @@ from typing import Any
 
 import structlog
 
-from xds_server.analysis.link.collector import Collector
 from xds_server.lifecycle.context import Context
 from xds_server.lifecycle.jobs import Jobs
 from xds_server.lifecycle.registry import NetworkRecord
@@ -40,7 +39,6 @@ class Shift:
     def __init__(
         self,
         context: Context,
-        collector: Collector,
         *,
         jobs: Jobs,
         finish_network: Callable[[NetworkRecord], Coroutine[Any, Any, None]],
@@ -49,7 +47,6 @@ class Shift:
         self.open = False
         self._context = context
         self._parts = context.parts
-        self._collector = collector
         self._finish_network = finish_network
         self._finish_profile = finish_profile
         self._jobs = jobs
@@ -87,10 +84,8 @@ class Shift:
         for profile, data in contents.verdicts.items():
             self._context.verdicts.load(profile, data)
         self._context.archive.load(contents.archive)
-        for archived in contents.archive:
-            # An engine that outlived the last manager may still have something of it.
-            self._collector.forget(archived.profile_id)
         await self._context.archive.sweep()
+        await self._context.archive.resume()
         actors = await restore(parts, shadows)
         await self._context.sweeper.sweep(at_start=True)
         for record in parts.registry:

@@ -5,7 +5,7 @@ after a crash.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Protocol
 
 import structlog
@@ -19,6 +19,10 @@ log = structlog.get_logger(__name__)
 
 INTERVAL = 5.0
 """Seconds between two writes."""
+
+
+async def _nothing() -> None:
+    """Nothing was deleted."""
 
 
 class Summarised(Protocol):
@@ -74,6 +78,8 @@ class Summaries:
         self._profiles = profiles
         self._written: dict[ProfileID, int] = {}
         """The revision that is on disk."""
+        self.archive: Callable[[], Awaitable[None]] = _nothing
+        """Writes what has come in of deleted profiles: what the engines are told is kept is on disk, whosever it is."""
 
     def load(self, profile: ProfileID, data: bytes) -> None:
         """Hand over what was on disk; what cannot be read (an older form) is left out and said."""
@@ -128,6 +134,7 @@ class Summaries:
             else:
                 revisions[profile] = revision
         try:
+            await self.archive()
             if changed:
                 await self._store.apply(Changes(summaries=changed))
         except StoreError as error:

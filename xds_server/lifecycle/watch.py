@@ -50,9 +50,9 @@ def watched(registry: Registry, collector: Tallied, verdicts: Judged = nothing_j
             )
 
 
-def live_ids(registry: Registry) -> list[ProfileID]:
-    """Return the live profiles of all networks."""
-    return [profile.id for record in registry for profile in record.live_profiles()]
+def profile_ids(registry: Registry) -> list[ProfileID]:
+    """Return the profiles of all networks, those too that are ending."""
+    return [profile for record in registry for profile in record.profiles]
 
 
 def subjects(registry: Registry) -> Iterator[Subject]:

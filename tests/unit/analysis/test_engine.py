@@ -245,6 +245,20 @@ async def test_what_a_killed_manager_had_not_written_of_a_killed_engine_is_lost(
                 await until(lambda: another.collector.summary(PROFILE).lost == {"als_gap": 1})
 
 
+async def test_who_has_seen_something_of_a_profile_is_awaited_until_it_or_its_successor_is_there(engine: Start) -> None:
+    async with Manager() as manager:
+        assert manager.collector.awaits(PROFILE), "nobody is there"
+        async with engine(manager.port) as one, envoy(one) as sender:
+            await until(lambda: not manager.collector.awaits(PROFILE))
+            await sender.log(batch(*pair_entries()))
+            await until(lambda: manager.pairs == 1)
+            assert not manager.collector.awaits(PROFILE)
+            await kill(one)
+        await until(lambda: manager.collector.awaits(PROFILE))
+        async with engine(manager.port):
+            await until(lambda: not manager.collector.awaits(PROFILE))
+
+
 async def test_what_the_manager_has_not_written_is_sent_again_to_the_next_one(engine: Start) -> None:
     async with Manager() as manager:
         manager.writes = False

@@ -5,11 +5,12 @@ import asyncio
 import heapq
 import itertools
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from xds_server.analysis.windows.dump import Progress, pack_dump
+from xds_server.analysis.windows.dump import Progress, pack_dump, read_dump
 from xds_server.analysis.windows.tally import Tally
 from xds_server.errors import InvalidError, RuntimeFailedError
 from xds_server.lifecycle.verdicts import Inputs
@@ -247,6 +248,8 @@ class FakeCollector:
         self.lingering: list[str] = []
         self.restarted: list[str] = []
         self.seen: dict[str, list[Tally]] = {}
+        self.away = False
+        """Whether an engine is not there."""
 
     def configure(self, profiles: Sequence[Any]) -> None:
         self.configs = tuple(profiles)
@@ -270,6 +273,9 @@ class FakeCollector:
         self.restarted.append(profile_id)
         self.data[profile_id] = b"begun anew"
 
+    def awaits(self, profile_id: str) -> bool:
+        return self.away
+
     def linger(self, profile_id: str) -> None:
         self.lingering.append(profile_id)
 
@@ -288,6 +294,8 @@ class FakeCollector:
         if data == b"broken":
             raise ValueError("not a comparison")
         self.data[profile_id] = data
+        with suppress(ValueError):
+            self.seen[profile_id] = read_dump(data)[1]
 
     def forget(self, profile_id: ProfileID) -> None:
         self.forgotten.append(profile_id)

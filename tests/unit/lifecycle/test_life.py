@@ -8,6 +8,7 @@ import pytest
 from tests.unit.lifecycle.conftest import Managers
 from tests.unit.lifecycle.fakes import START, a_network, a_profile, settle, until
 from xds_server.errors import RuntimeFailedError, UnavailableError
+from xds_server.lifecycle.archive import QUIET
 from xds_server.lifecycle.controller import Controller
 from xds_server.lifecycle.views import InstanceView, ProfileChange
 from xds_server.model.profile import ProcessSpec, Variant
@@ -255,7 +256,7 @@ async def test_a_deleted_profile_is_gone_when_the_call_returns(managers: Manager
     assert managers.collector.lingering == [profile]
     # What is on its way is taken in for a while; then nothing of it any more.
     assert managers.collector.forgotten == []
-    await managers.clock.advance(5.0)
+    await managers.clock.advance(QUIET + 2.0)
     assert managers.collector.forgotten == [profile]
     order = [e[0] for e in managers.world.log]
     assert order[-2:] == ["settled", "stop"]

@@ -74,6 +74,26 @@ async def test_what_has_changed_is_written_each_time_and_nothing_else() -> None:
     assert known.dumped == 3
 
 
+async def test_nothing_is_said_to_be_kept_before_what_came_in_of_deleted_profiles_is_written() -> None:
+    known, disk = Known(), Disk()
+    summaries = made(known, disk)
+    kept: list[list[int]] = []
+
+    async def written() -> None:
+        kept.append(list(known.kept_marks))
+
+    summaries.archive = written
+    await summaries.save()
+    assert (kept, known.kept_marks) == ([[]], [1])
+
+    async def full() -> None:
+        raise StoreError("no space left")
+
+    summaries.archive = full
+    await summaries.save()
+    assert known.kept_marks == [1]
+
+
 async def test_what_could_not_be_written_is_written_the_next_time() -> None:
     known, disk = Known(), Disk()
     summaries = made(known, disk)

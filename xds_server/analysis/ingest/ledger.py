@@ -9,7 +9,8 @@ engine (`pack` and `load`; which books its successor goes on from is the engine'
 taken back from the losses by the next push, also when that is one of the Envoy's next life. Memory is bounded.
 Not guaranteed: an Envoy that was killed loses what happened since its last push, uncounted. A record that is lost
 within the very millisecond of a push may be counted one push later, of a life's last push never. What comes after its
-grace stays lost where no push follows, and where engine and Envoy end together.
+grace stays lost where no push follows, and where engine and Envoy end together. What a shadow got after the last push
+before its end is in no count: all of it is known unless the engine is killed just then.
 """
 
 from bisect import bisect_left, bisect_right
@@ -79,6 +80,11 @@ class Series:
         before = self.lost
         self.lost = max(0, counted - self.received)
         return self.lost - before
+
+    @property
+    def unsettled(self) -> bool:
+        """Whether the last count, held against all that came, may say something else than it did."""
+        return bool(self.pending) or self.counted > self.received + self.lost
 
     def restarted(self, counted: int, at: float, *, covered: float, began: float) -> int:
         """Begin a new life of the Envoy, whose first push says `counted` as of `at`.
@@ -253,12 +259,19 @@ class Ledger:
                 before = sum(1 for ended in every.pending if ended <= at)
                 every.received = max(0, total - before)
             every.reconcile(total, at)
-        for instance, counted in legs.items():
-            self._changed(instance, self._series(books, instance).reconcile(counted, at))
+        self._reconcile_legs(books, legs, at)
         for instance, count in overflows.items():
             if change := count - books.overflows.get(instance, 0):
                 books.overflows[instance] = count
                 self._report(Lost.OVERFLOW, instance, change)
+
+    def _reconcile_legs(self, books: _Node, legs: Mapping[str, int], at: float) -> None:
+        for instance, counted in legs.items():
+            self._changed(instance, self._series(books, instance).reconcile(counted, at))
+        for name, series in books.series.items():
+            # A shadow's counter went with the shadow: what it said last is the last word.
+            if name != ALL and name not in legs and series.unsettled:
+                self._changed(name, series.reconcile(series.counted, at))
 
     def _begin(self, books: _Node, legs: Mapping[str, int], push: Counters, total: int) -> None:
         """Begin a new life of an Envoy with its first push."""

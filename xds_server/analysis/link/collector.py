@@ -185,6 +185,13 @@ class Collector:
         profile = self._profiles.get(profile_id)
         return profile.revision if profile else 0
 
+    def awaits(self, profile_id: str) -> bool:
+        """Tell whether an engine that has seen something of a profile is not attached, and has no successor that is."""
+        attached = {attachment.engine for attachment in self._attached} - {""}
+        profile = self._profiles.get(profile_id)
+        seen = set(profile.applied) if profile else set()
+        return not attached or bool(seen - attached - self._succeeded.keys())
+
     def linger(self, profile_id: str) -> None:
         """Keep the engines judging by a profile's rules after it has gone from `configure`, until it is forgotten."""
         self._lingering.add(profile_id)

@@ -197,6 +197,34 @@ def test_what_ended_within_the_millisecond_of_the_first_push_of_a_life_is_not_lo
     assert books.settle(T0 + 20) == 0
 
 
+def without(books: Books, at: float) -> int:
+    """Push counters when those of the shadow are gone; return the loss."""
+    books.ledger.pushed("envoy", Counters("envoy", at, None, {ALS_WRITTEN: 5.0}), at)
+    return books.settle(at)
+
+
+def test_the_last_count_of_a_shadow_that_has_ended_is_held_against_what_comes_late() -> None:
+    books = Books()
+    books.push(T0 + 1, 3)
+    assert books.settle(T0 + 1) == 3
+    # One of them, and one that ended after the last push.
+    books.arrive(T0 + 0.5, T0 + 1.5)
+    assert without(books, T0 + 2) == 1
+    assert without(books, T0 + 3) == 1
+
+
+def test_what_a_killed_engine_took_along_of_a_shadow_that_has_ended_since_is_counted() -> None:
+    first = Books()
+    first.arrive(T0 + 0.5, T0 + 0.6)
+    first.push(T0 + 1, 5)
+    assert first.settle(T0 + 1) == 3
+    kept = orjson.dumps(first.ledger.pack({"i": 2}))
+    later = Books(kept)
+    # It counted three; two more were in no window of its that anybody has.
+    assert without(later, T0 + 4) == 2
+    assert without(later, T0 + 5) == 2
+
+
 def test_a_restart_of_envoy_begins_anew_and_keeps_what_was_lost() -> None:
     books = Books()
     books.arrive(T0 + 1)
