@@ -36,8 +36,8 @@ FLUSH = 0.5
 """Seconds of copies that may be uncounted where an Envoy was killed or a counter went with its cluster: one flush of
 the access log (0.1 s), one look at the counter (0.1 s), both on a busy machine."""
 WINDOW = 1.0
-"""Seconds of copies more that a deleted profile's archive may lack where manager, engine or Envoy was killed just then:
-a window of the engine, whose Envoy has no counter of them any more."""
+"""Seconds of copies more that a deleted profile's archive may lack where engine or Envoy was killed just then: a window
+of the engine, or what an Envoy counted since its last push, which nobody has a counter of any more."""
 CLEARED = 15.0
 """Seconds until nothing is left of a profile, from when its deletion was answered."""
 ADDED_UP = 30.0

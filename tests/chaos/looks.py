@@ -15,14 +15,8 @@ from tests.chaos.story import broken
 from tests.chaos.theatre import Theatre
 from tests.envoy.stack import JSON, NETWORK, until
 
-LOSES_WINDOW = frozenset(
-    {
-        *(Blow.KILL_MANAGER, Blow.KILL_ENGINE, Blow.KILL_ENVOY, Blow.MANAGER_THEN_ENVOY, Blow.ENGINE_AND_MANAGER),
-        *(Blow.SHADOW_AND_MANAGER, Blow.DISK_FULL_AND_MANAGER, Blow.CLOCK_BACK_AND_MANAGER, Blow.DOCKERD_AND_MANAGER),
-        *(Blow.START_ON_FULL_DISK, Blow.TAKE_OVER_OLD_DIES, Blow.TAKE_OVER_NEW_DIES),
-    }
-)
-"""What is on its way to the archive is gone with the process that has it (`lifecycle/archive.py` says so)."""
+LOSES_WINDOW = frozenset({Blow.KILL_ENGINE, Blow.KILL_ENVOY, Blow.MANAGER_THEN_ENVOY, Blow.ENGINE_AND_MANAGER})
+"""What no manager has yet is gone with the process that has it, and with it what Envoy counted since its last push."""
 ARCHIVE = f"/networks/{NETWORK}/shadowing/archive"
 
 
@@ -62,8 +56,8 @@ class Looks:
     async def _judge_struck_books(self) -> None:
         """The same of the profile that was struck and whose shadow is gone: in the status, or in the archive.
 
-        Its counter went with its cluster, so this is exact within a flush; what a manager or an engine that died had
-        of the last window, and no Envoy counts any more, is added to that.
+        Its counter went with its cluster, so this is exact within a flush; what an engine or an Envoy that died had of
+        the last window, and no Envoy counts any more, is added to that.
         """
         deleted = self._profile in self._deleted
 

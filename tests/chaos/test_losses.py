@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from tests.chaos.books import accounted
-from tests.envoy.stack import JSON, Stack, running, until
+from tests.envoy.stack import JSON, NETWORK, Stack, running, until
 
 pytestmark = [pytest.mark.envoy, pytest.mark.timeout(240)]
 
@@ -133,6 +133,30 @@ async def test_a_manager_and_an_engine_that_are_killed_together_lose_nothing_unc
         await stack.further(clients, 500)
     found = await adds_up(stack, profile, for_good=ALL_TOLD)
     assert found["lost"]["als_gap"] > 0
+
+
+async def test_a_manager_that_is_killed_right_after_a_deletion_loses_nothing_of_the_comparison(stack: Stack) -> None:
+    async with stack.traffic(rate=RATE) as clients:
+        profile = await stack.create(shadowTimeout=SHADOW_TIMEOUT)
+        await stack.further(clients, 1000)
+    copies = stack.proxy.stat(f"cluster.shadow-in-{profile['instances'][0]['instanceID']}.upstream_rq_total")
+    await stack.delete(profile)
+    stack.kill(stack.manager)
+    await asyncio.to_thread(stack.start_manager)
+    last: JSON = {}
+
+    async def whole() -> bool:
+        nonlocal last
+        path = f"/networks/{NETWORK}/shadowing/archive/{profile['profileID']}"
+        last = (await stack.acall("GET", path))["comparison"]
+        return accounted(last) == copies
+
+    try:
+        await until(whole, f"{copies} copies are accounted for", seconds=60)
+    except AssertionError as error:
+        error.add_note(f"accounted {accounted(last)}: {last['pairs']} pairs, {last['lost']}")
+        raise
+    assert last["lost"] == {}
 
 
 async def test_an_engine_that_stands_still_for_a_while_loses_nothing_uncounted(stack: Stack) -> None:
