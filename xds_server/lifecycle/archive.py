@@ -1,13 +1,13 @@
 """Comparisons of deleted profiles: kept for a day, then gone.
 
 A deletion writes what is known at that moment in the same step that drops the profile, so a crash loses neither. What
-is still on its way (copies under way, windows of the engines) is taken in for a while (`settle`), and written again
-before an engine is told that it is kept (`save`): after a crash the next manager goes on where this one was (`resume`).
+is still on its way (copies under way, windows of the engines) is taken in for a while (`settle`), and written (`late`)
+before an engine is told that it is kept: after a crash the next manager goes on where this one was (`take_up`).
 
-Guarantees: at most `MOST` comparisons and `MOST_BYTES` on disk; the oldest go first, which is logged and counted in
-what the API lists. What is older than `LIFE` is not found, and swept away at the start and every `SWEEP` seconds. A
-profile that was put away cannot come back to life by a late window. Comparisons are read from disk when they are asked
-for; the last `CACHED` stay in memory.
+Guarantees: at most `MOST` comparisons and `MOST_BYTES` on disk, but for those that still grow; the oldest go first,
+which is logged and counted in what the API lists. What is older than `LIFE` is not found, and swept away at the start
+and every `SWEEP` seconds. A profile that was put away cannot come back to life by a late window. Comparisons are read
+from disk when they are asked for; the last `CACHED` stay in memory.
 Not guaranteed: what came in after the deletion, when the next manager is not there within `RESUME`, or more than
 `MOST_RESUMED` were deleted by then; what an engine had not handed over when it was killed.
 """
@@ -15,7 +15,7 @@ Not guaranteed: what came in after the deletion, when the next manager is not th
 import asyncio
 import zlib
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Protocol
@@ -28,6 +28,7 @@ from xds_server.analysis.windows.dump import read_dump
 from xds_server.analysis.windows.tally import Tally, versions_of
 from xds_server.errors import NotFoundError, StoreError
 from xds_server.lifecycle.clock import Clock
+from xds_server.lifecycle.summaries import Late, Summaries
 from xds_server.model.audit import AuditEvent
 from xds_server.model.ids import NetworkID, ProfileID
 from xds_server.model.profile import ShadowingProfile
@@ -53,6 +54,10 @@ RESUME = timedelta(minutes=5)
 """How long after a deletion the next manager still takes in what an engine has kept of the profile."""
 MOST_RESUMED = 16
 """Comparisons, the newest, that are taken up by the next manager: each is read at its start."""
+RESUMED_PATIENCE = 60.0
+"""Seconds that the next manager waits for engines to find it, at least."""
+LEAST_PATIENCE = 15.0
+"""Seconds that late pairs are waited for, at least: an engine that is started again needs some."""
 CACHED = 4
 """Comparisons kept in memory after they were read."""
 
@@ -89,7 +94,7 @@ class Archive:
         store: where to.
         collector: what.
         patience: longest that late pairs are waited for, in seconds.
-        forget: told of each profile that nothing more is taken in of.
+        summaries: writes what has come in, of living profiles and of these, in one step.
     """
 
     def __init__(
@@ -99,13 +104,14 @@ class Archive:
         store: Store,
         collector: Collected,
         patience: float,
-        forget: Callable[[ProfileID], None],
+        summaries: Summaries,
     ) -> None:
         self._clock = clock
         self._store = store
         self._collector = collector
-        self._patience = patience
-        self._forget_profile = forget
+        self._patience = max(patience, LEAST_PATIENCE)
+        self._summaries = summaries
+        summaries.take_along(self.late)
         self._records: OrderedDict[ProfileID, ArchiveRecord] = OrderedDict()
         self._settling: dict[ProfileID, _Settling] = {}
         self._read: OrderedDict[ProfileID, list[Tally]] = OrderedDict()
@@ -118,8 +124,8 @@ class Archive:
         """Take over what is on disk."""
         self._records.update((record.profile_id, record) for record in records)
 
-    async def resume(self) -> None:
-        """Go on taking in what still comes of profiles that were put away just before this manager began; of no other.
+    async def take_up(self) -> None:
+        """Read what was put away just before this manager began, to add what still comes (`resume`); of nothing else.
 
         What cannot be read stays as it is on disk.
         """
@@ -127,25 +133,26 @@ class Archive:
         for number, record in enumerate(newest):
             profile = record.profile_id
             if number < MOST_RESUMED and self._clock.now() < record.ended_at + RESUME and await self._taken_up(profile):
-                self._settling[profile] = _Settling(record, self._collector.revision(profile))
-                self.settle(profile)
+                patience = max(self._patience, RESUMED_PATIENCE)
+                self._settling[profile] = _Settling(record, patience, self._collector.revision(profile))
+                self._summaries.linger(profile)
             else:  # an engine that outlived the last manager may still have something of it
-                self._forget_profile(profile)
+                self._summaries.forget(profile)
 
     async def _taken_up(self, profile: ProfileID) -> bool:
         try:
             data = await self._store.archived(profile)
             if data is not None:
-                self._collector.load(profile, zlib.decompress(data))
-        except (StoreError, ValueError, zlib.error) as error:
-            log.warning("a comparison of a deleted profile is not added to", profile=profile, error=str(error))
+                self._collector.load(profile, await asyncio.to_thread(zlib.decompress, data))
+        except Exception as error:
+            log.exception("a comparison of a deleted profile is not added to", profile=profile, error=str(error))
             return False
         return data is not None
 
-    async def save(self) -> None:
-        """Write what has come in of the profiles that are settling. Raises: StoreError."""
-        for settling in list(self._settling.values()):
-            await self._rewrite(settling)
+    def resume(self) -> None:
+        """Begin to wait for what comes of the profiles that were taken up."""
+        for profile in self._settling:
+            self.settle(profile)
 
     async def run(self) -> None:
         """Sweep until cancelled."""
@@ -199,9 +206,12 @@ class Archive:
             size=0,
             verdict=verdict,
         )
-        known = self._collector.revision(profile.id)
-        await self._write(record, Changes(drop_profiles=(profile.id,), events=(told,) if told else ()))
-        self._settling[profile.id] = _Settling(record, known)
+        self._settling[profile.id] = _Settling(record, self._patience)
+        try:
+            await self._summaries.write(Changes(drop_profiles=(profile.id,), events=(told,) if told else ()))
+        except BaseException:
+            del self._settling[profile.id]
+            raise
 
     def settle(self, profile: ProfileID) -> None:
         """Take in what still comes of a profile that was put away, in the background; then forget it."""
@@ -211,7 +221,7 @@ class Archive:
     async def _settle(self, settling: "_Settling") -> None:
         profile = settling.record.profile_id
         seen, quiet = self._collector.revision(profile), 0.0
-        for _ in range(round(self._patience / LOOK)):
+        for _ in range(round(settling.patience / LOOK)):
             if quiet >= QUIET:
                 break
             await self._clock.sleep(LOOK)
@@ -221,28 +231,81 @@ class Archive:
         await self._finish(settling)
 
     async def finish(self) -> None:
-        """Wait no longer: write what has come in of the profiles that are settling, and forget them."""
-        for settling in list(self._settling.values()):
-            if settling.task is not None:
-                settling.task.cancel()
-                await asyncio.wait((settling.task,))
-            if settling.record.profile_id in self._settling:
-                await self._finish(settling)
+        """Wait no longer: write what has come in, of living profiles too, and forget those that are settling."""
+        tasks = [settling.task for settling in self._settling.values() if settling.task is not None]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        try:
+            await self._summaries.write(Changes())
+        except StoreError as error:
+            log.warning("comparisons could not be written", error=str(error))
+        for profile in list(self._settling):
+            del self._settling[profile]
+            self._summaries.forget(profile)
 
     async def _finish(self, settling: "_Settling") -> None:
         profile = settling.record.profile_id
         try:
-            await self._rewrite(settling)
+            if self._collector.revision(profile) != settling.written:
+                await self._summaries.write(Changes())
         except Exception:
             log.exception("the last pairs of a profile could not be put away", profile=profile)
-        self._settling.pop(profile, None)
-        self._forget_profile(profile)
+        if self._settling.get(profile) is settling:
+            del self._settling[profile]
+        self._summaries.forget(profile)
 
-    async def _rewrite(self, settling: "_Settling") -> None:
-        known = self._collector.revision(settling.record.profile_id)
-        if known != settling.written:
-            await self._write(settling.record, Changes())
-            settling.written = known
+    def late(self) -> Late:
+        """Return what has come in since it was last written; nothing is waited for."""
+        rows: list[tuple[ArchiveRecord, bytes]] = []
+        written: list[tuple[_Settling, ArchiveRecord, int]] = []
+        for settling in self._settling.values():
+            known = self._collector.revision(settling.record.profile_id)
+            if known == settling.written or not known:
+                continue
+            try:
+                row = self._row(settling.record)
+            except Exception:  # a comparison that cannot be written is no reason to keep a profile for ever
+                log.exception("a comparison could not be put away", profile=settling.record.profile_id)
+            else:
+                rows.append(row)
+                written.append((settling, row[0], known))
+        surplus = self._surplus([record for record, _ in rows])
+
+        def done() -> None:
+            if surplus:
+                self.dropped += len(surplus)
+                log.warning("comparisons of deleted profiles dropped: too many", profiles=surplus, most=MOST)
+            self._drop(surplus)
+            for settling, record, known in written:
+                profile = record.profile_id
+                if self._settling.get(profile) is settling:  # else its network was deleted meanwhile
+                    settling.written = known
+                    self._drop((profile,))
+                    self._records[profile] = record
+
+        return Late(Changes(archive=tuple(rows), drop_archive=surplus), done)
+
+    def _row(self, record: ArchiveRecord) -> tuple[ArchiveRecord, bytes]:
+        seen = _compared(self._collector.tallies(record.profile_id), record)
+        # Fast rather than small: the loop waits for it.
+        data = zlib.compress(self._collector.dump(record.profile_id), 1)
+        return replace(record, pairs=seen.pairs, discrepancies=seen.discrepancies, size=len(data)), data
+
+    def _surplus(self, new: Sequence[ArchiveRecord]) -> tuple[ProfileID, ...]:
+        """Return the oldest that must go so that these fit in."""
+        ours = {record.profile_id for record in new}
+        others = [record for record in self._records.values() if record.profile_id not in ours]
+        count = len(others) + len(new)
+        size, gone = sum(record.size for record in (*others, *new)), []
+        for record in others if new else ():
+            if count <= MOST and size <= MOST_BYTES:
+                break
+            if record.profile_id not in self._settling:
+                count, size = count - 1, size - record.size
+                gone.append(record.profile_id)
+        return tuple(gone)
 
     def drop_network(self, network: NetworkID) -> None:
         """Forget what belonged to a network that is gone from the store."""
@@ -250,41 +313,8 @@ class Archive:
             if settling.task is not None:
                 settling.task.cancel()
             del self._settling[settling.record.profile_id]
-            self._forget_profile(settling.record.profile_id)
+            self._summaries.forget(settling.record.profile_id)
         self._drop([r.profile_id for r in self._records.values() if r.network_id == network])
-
-    async def _write(self, record: ArchiveRecord, changes: Changes) -> None:
-        """Write what is known of a profile, if anything, with room made for it, in one step with `changes`."""
-        profile = record.profile_id
-        if not self._collector.revision(profile):
-            await self._store.apply(changes)
-            return
-        try:
-            seen = _compared(self._collector.tallies(profile), record)
-            data = await asyncio.to_thread(zlib.compress, self._collector.dump(profile), 6)
-        except Exception:  # a comparison that cannot be written is no reason to keep a profile for ever
-            log.exception("a comparison could not be put away", profile=profile)
-            await self._store.apply(changes)
-            return
-        record = replace(record, pairs=seen.pairs, discrepancies=seen.discrepancies, size=len(data))
-        surplus = self._surplus(record)
-        await self._store.apply(replace(changes, archive=((record, data),), drop_archive=surplus))
-        if surplus:
-            self.dropped += len(surplus)
-            log.warning("comparisons of deleted profiles dropped: too many", profiles=surplus, most=MOST)
-        self._drop(surplus)
-        self._drop((profile,))
-        self._records[profile] = record
-
-    def _surplus(self, record: ArchiveRecord) -> tuple[ProfileID, ...]:
-        """Return the oldest that must go so that this one fits in."""
-        others = [r for r in self._records.values() if r.profile_id != record.profile_id]
-        size, gone = record.size + sum(r.size for r in others), []
-        while others and (len(others) >= MOST or size > MOST_BYTES):
-            oldest = others.pop(0)
-            size -= oldest.size
-            gone.append(oldest.profile_id)
-        return tuple(gone)
 
     def _drop(self, profiles: Iterable[ProfileID]) -> None:
         for profile in profiles:
@@ -352,8 +382,10 @@ class _Settling:
     """A profile that was put away and of which something may still come."""
 
     record: ArchiveRecord
-    written: int
-    """Revision of what was written."""
+    patience: float
+    """Seconds that it is waited for, at most."""
+    written: int | None = None
+    """Revision of what was written; None: nothing was."""
     task: asyncio.Task[None] | None = None
 
 

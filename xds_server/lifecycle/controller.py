@@ -120,17 +120,10 @@ class Controller:
             books=Books(trail, self._registry, untaken),
         )
         self._shadows = Shadows(parts)
-        summaries = Summaries(
-            clock=clock, store=trail, collector=collector, profiles=partial(profile_ids, self._registry)
-        )
-        archive = Archive(
-            clock=clock,
-            store=trail,
-            collector=collector,
-            patience=settings.engine.pair_timeout + ON_THE_WAY,
-            forget=summaries.forget,
-        )
-        summaries.archive = archive.save
+        profiles = partial(profile_ids, self._registry)
+        summaries = Summaries(clock=clock, store=trail, collector=collector, profiles=profiles)
+        patience = settings.engine.pair_timeout + ON_THE_WAY
+        archive = Archive(clock=clock, store=trail, collector=collector, patience=patience, summaries=summaries)
         measures = Measures(
             clock=clock,
             registry=self._registry,

@@ -18,6 +18,7 @@ from xds_server.lifecycle.registry import NetworkRecord
 from xds_server.lifecycle.restore import fill, restore
 from xds_server.lifecycle.transitions import Event
 from xds_server.model.ids import ProfileID
+from xds_server.store.base import Contents
 
 log = structlog.get_logger(__name__)
 
@@ -73,19 +74,14 @@ class Shift:
         )
         for work in works:
             self._background.append(asyncio.create_task(work(), name=f"lifecycle {work.__qualname__}"))
+        context.archive.resume()
         self.open = True
 
     async def _restore(self) -> None:
         parts, shadows = self._parts, self._context.shadows
         contents = await parts.store.load()
         fill(contents, parts)
-        for profile, data in contents.summaries.items():
-            self._context.summaries.load(profile, data)
-        for profile, data in contents.verdicts.items():
-            self._context.verdicts.load(profile, data)
-        self._context.archive.load(contents.archive)
-        await self._context.archive.sweep()
-        await self._context.archive.resume()
+        await self._remember(contents)
         actors = await restore(parts, shadows)
         await self._context.sweeper.sweep(at_start=True)
         for record in parts.registry:
@@ -101,6 +97,20 @@ class Shift:
             else:
                 for ending in tuple(record.ending_profiles):
                     self._jobs.later(self._finish_profile(record, ending))
+
+    async def _remember(self, contents: Contents) -> None:
+        """Take up what was known of profiles, also of those that end or have just ended."""
+        context = self._context
+        for profile, data in contents.summaries.items():
+            context.summaries.load(profile, data)
+        for profile, data in contents.verdicts.items():
+            context.verdicts.load(profile, data)
+        for record in self._parts.registry:
+            for profile in record.ending_profiles:
+                context.summaries.linger(profile)
+        context.archive.load(contents.archive)
+        await context.archive.sweep()
+        await context.archive.take_up()
 
     async def end(
         self,
@@ -167,7 +177,6 @@ class Shift:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
         await self._context.archive.finish()
-        await self._context.summaries.save()
         await self._context.verdicts.save()
         await self._parts.unfinished.try_all()
         await self._parts.store.flush()

@@ -1,12 +1,14 @@
 """Comparisons on disk: what the collector knows of each profile, written every few seconds and at the end.
 
-Guarantees: only what has changed is put together and written. Engines keep what was not written yet and send it again
-after a crash.
+Guarantees: only what has changed is put together and written, all of it in one step, of one moment: how far the manager
+got with an engine is never on disk without what it got. Engines keep what was not written yet and send it again after a
+crash.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any, NamedTuple, Protocol
 
 import structlog
 
@@ -17,12 +19,20 @@ from xds_server.store.base import Changes, Store
 
 log = structlog.get_logger(__name__)
 
+_NO_CHANGES = Changes()
 INTERVAL = 5.0
 """Seconds between two writes."""
 
 
-async def _nothing() -> None:
-    """Nothing was deleted."""
+class Late(NamedTuple):
+    """What has come in of deleted profiles, and who is told when it is on disk."""
+
+    changes: Changes
+    written: Callable[[], None]
+
+
+def _nothing() -> Late:
+    return Late(Changes(), lambda: None)
 
 
 class Summarised(Protocol):
@@ -76,10 +86,13 @@ class Summaries:
         self._store = store
         self._collector = collector
         self._profiles = profiles
+        self._late: Callable[[], Late] = _nothing
         self._written: dict[ProfileID, int] = {}
         """The revision that is on disk."""
-        self.archive: Callable[[], Awaitable[None]] = _nothing
-        """Writes what has come in of deleted profiles: what the engines are told is kept is on disk, whosever it is."""
+
+    def take_along(self, late: Callable[[], Late]) -> None:
+        """Write what this returns too, each time: what has come in of profiles that are there no more."""
+        self._late = late
 
     def load(self, profile: ProfileID, data: bytes) -> None:
         """Hand over what was on disk; what cannot be read (an older form) is left out and said."""
@@ -120,7 +133,16 @@ class Summaries:
 
     async def save(self) -> None:
         """Write what has changed; a failure is logged, and tried again next time."""
+        try:
+            await self.write()
+        except StoreError as error:
+            log.warning("comparisons could not be written", error=str(error))
+
+    async def write(self, more: Changes = _NO_CHANGES) -> None:
+        """Write what has changed, and `more` in the same step. Raises: StoreError."""
+        # From here to the call of the store nothing is waited for, so what is written later is newer.
         mark = self._collector.mark()
+        late = self._late()
         changed: dict[ProfileID, bytes] = {}
         revisions: dict[ProfileID, int] = {}
         for profile in list(self._profiles()):
@@ -133,12 +155,14 @@ class Summaries:
                 log.exception("a comparison could not be written", profile=profile)
             else:
                 revisions[profile] = revision
-        try:
-            await self.archive()
-            if changed:
-                await self._store.apply(Changes(summaries=changed))
-        except StoreError as error:
-            log.warning("comparisons could not be written", error=str(error))
-        else:
-            self._written.update(revisions)
-            self._collector.kept(mark)
+        changes = replace(
+            more,
+            summaries=changed,
+            archive=late.changes.archive,
+            drop_archive=(*more.drop_archive, *late.changes.drop_archive),
+        )
+        if changes != _NO_CHANGES:
+            await self._store.apply(changes)
+        self._written.update(revisions)
+        late.written()
+        self._collector.kept(mark)

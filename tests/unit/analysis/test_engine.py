@@ -259,6 +259,25 @@ async def test_who_has_seen_something_of_a_profile_is_awaited_until_it_or_its_su
             await until(lambda: not manager.collector.awaits(PROFILE))
 
 
+async def test_a_profile_that_was_deleted_is_judged_by_its_own_rules_under_the_next_manager_too(engine: Start) -> None:
+    async with Manager() as manager, engine(manager.port) as one, envoy(one) as sender:
+        await sender.log(batch(*pair_entries()))
+        await until(lambda: manager.pairs == 1)
+        dump = manager.collector.dump(PROFILE)
+        await manager.__aexit__()
+        another = Manager(manager.port)
+        another.collector.configure(())
+        another.collector.load(PROFILE, dump)
+        another.collector.linger(PROFILE)
+        assert another.collector._configs == (CONFIG,)
+        async with another:
+            await until(lambda: one.connected)
+            await sender.log(batch(*pair_entries({"pair": "q"}, {"pair": "q"})))
+            await until(lambda: another.pairs == 2)
+            another.collector.forget(PROFILE)
+            assert another.collector._configs == ()
+
+
 async def test_what_the_manager_has_not_written_is_sent_again_to_the_next_one(engine: Start) -> None:
     async with Manager() as manager:
         manager.writes = False

@@ -1,5 +1,6 @@
 """Comparisons outlive their profiles for a day."""
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -145,6 +146,106 @@ async def test_what_an_engine_is_told_is_kept_survives_a_crash_after_a_deletion_
     await controller._context.summaries.save()
     await managers.crash()
     assert set(await fields(await managers.start(), "v2")) == {"$.price", "$.late"}
+
+
+async def test_what_comes_in_while_it_is_put_away_survives_a_crash_once_it_is_said_to_be_kept(
+    managers: Managers, controller: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put, go_on, real = asyncio.Event(), asyncio.Event(), managers.store.apply
+
+    async def slow(changes: Changes) -> None:
+        await real(changes)
+        if changes.drop_profiles:
+            put.set()
+            await go_on.wait()
+
+    monkeypatch.setattr(managers.store, "apply", slow)
+    deleting = asyncio.create_task(ended(managers, controller))
+    await put.wait()
+    (profile,) = managers.collector.seen
+    seen(managers.collector.seen[profile][0], "$.late")
+    await controller._context.summaries.save()
+    go_on.set()
+    await deleting
+    await managers.crash()
+    assert set(await fields(await managers.start(), "v2")) == {"$.price", "$.late"}
+
+
+async def test_how_far_the_manager_got_is_never_on_disk_without_what_it_got_of_living_profiles(
+    managers: Managers, controller: Controller
+) -> None:
+    await controller.create_network(a_network())
+    living, _ = await controller.create_profile("shop", a_profile(name="v1"))
+    managers.collector.data[living.profile.id] = b"what is known of it"
+    await ended(managers, controller)
+    assert (await managers.store.load()).summaries[living.profile.id] == b"what is known of it"
+
+
+async def test_what_could_not_be_put_together_is_tried_again(
+    managers: Managers, controller: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> bytes:
+        raise MemoryError
+
+    monkeypatch.setattr("xds_server.lifecycle.archive.zlib.compress", broken)
+    profile = await ended(managers, controller)
+    monkeypatch.undo()
+    await managers.clock.advance(module.QUIET + 2)
+    await until(lambda: managers.collector.forgotten == [profile])
+    assert await fields(controller, "v2") == ["$.price"]
+
+
+async def test_a_network_that_is_deleted_while_its_comparisons_are_written_leaves_none(
+    managers: Managers, controller: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    profile = await ended(managers, controller)
+    seen(managers.collector.seen[profile][0], "$.late")
+    writing, go_on, real = asyncio.Event(), asyncio.Event(), managers.store.apply
+
+    async def slow(changes: Changes) -> None:
+        if changes.archive:
+            writing.set()
+            await go_on.wait()
+        await real(changes)
+
+    monkeypatch.setattr(managers.store, "apply", slow)
+    saving = asyncio.create_task(controller._context.summaries.save())
+    await writing.wait()
+    await controller.delete_network("shop")
+    go_on.set()
+    await saving
+    assert not controller._context.archive._records
+    assert await managers.store.archived(profile) is None
+
+
+async def test_the_newest_are_taken_up_again(
+    managers: Managers, controller: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    older = await ended(managers, controller, name="v1")
+    await managers.clock.advance(30.0)
+    newer = await ended(managers, controller, name="v2")
+    await managers.crash()
+    monkeypatch.setattr(module, "MOST_RESUMED", 1)
+    await managers.start()
+    assert (managers.collector.forgotten, managers.collector.lingering) == ([older], [newer])
+
+
+async def test_what_has_not_changed_is_not_written_again(managers: Managers, controller: Controller) -> None:
+    await ended(managers, controller)
+    assert controller._context.archive.late().changes == Changes()
+    await managers.crash()
+    await managers.start()
+    assert managers.controller._context.archive.late().changes == Changes()
+
+
+async def test_profiles_that_are_ending_are_written_too(managers: Managers, controller: Controller) -> None:
+    await controller.create_network(a_network())
+    view, _ = await controller.create_profile("shop", a_profile(name="v2"))
+    record = managers.controller._registry.find("shop")
+    record.ending_profiles.add(view.profile.id)
+    managers.collector.data[view.profile.id] = b"new"
+    await controller._context.summaries.save()
+    assert (await managers.store.load()).summaries == {view.profile.id: b"new"}
 
 
 async def test_an_engine_that_is_not_there_is_waited_for(managers: Managers, controller: Controller) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from xds_server.errors import StoreError
 from xds_server.lifecycle.clock import SystemClock
-from xds_server.lifecycle.summaries import INTERVAL, Summaries
+from xds_server.lifecycle.summaries import INTERVAL, Late, Summaries
 from xds_server.model.ids import ProfileID
 from xds_server.store.base import Changes
 
@@ -51,11 +51,13 @@ class Disk:
     def __init__(self) -> None:
         self.written: list[dict[ProfileID, bytes]] = []
         self.fails = False
+        self.dropped: list[ProfileID] = []
 
     async def apply(self, changes: Changes) -> None:
         if self.fails:
             raise StoreError("no space left")
         self.written.append(dict(changes.summaries))
+        self.dropped += changes.drop_archive
 
 
 def made(known: Known, disk: Disk) -> Summaries:
@@ -74,24 +76,19 @@ async def test_what_has_changed_is_written_each_time_and_nothing_else() -> None:
     assert known.dumped == 3
 
 
-async def test_nothing_is_said_to_be_kept_before_what_came_in_of_deleted_profiles_is_written() -> None:
+async def test_what_came_in_of_deleted_profiles_is_written_in_the_same_step_and_then_said_to_be_kept() -> None:
     known, disk = Known(), Disk()
     summaries = made(known, disk)
-    kept: list[list[int]] = []
-
-    async def written() -> None:
-        kept.append(list(known.kept_marks))
-
-    summaries.archive = written
+    known.of = {ONE: b"1"}
+    written: list[list[int]] = []
+    summaries.take_along(lambda: Late(Changes(drop_archive=(TWO,)), lambda: written.append(list(known.kept_marks))))
+    disk.fails = True
     await summaries.save()
-    assert (kept, known.kept_marks) == ([[]], [1])
-
-    async def full() -> None:
-        raise StoreError("no space left")
-
-    summaries.archive = full
+    assert (written, known.kept_marks) == ([], [])
+    disk.fails = False
     await summaries.save()
-    assert known.kept_marks == [1]
+    assert (disk.written, disk.dropped) == ([{ONE: b"1"}], [TWO])
+    assert (written, known.kept_marks) == ([[]], [2])
 
 
 async def test_what_could_not_be_written_is_written_the_next_time() -> None:

@@ -51,9 +51,11 @@ Report = Callable[[Lost, str, int], None]
 class Series:
     """One counter and the records that it should count."""
 
-    __slots__ = ("counted", "earlier", "lost", "pending", "received")
+    __slots__ = ("at", "counted", "earlier", "lost", "pending", "received")
 
     def __init__(self) -> None:
+        self.at = -inf
+        """When it was counted last."""
         self.counted = 0
         self.received = 0
         """Records reconciled so far, of this life of the Envoy."""
@@ -76,7 +78,7 @@ class Series:
         later = [ended for ended in self.pending if ended > at]
         self.received += len(self.pending) - len(later)
         self.pending = later
-        self.counted = counted
+        self.counted, self.at = counted, at
         before = self.lost
         self.lost = max(0, counted - self.received)
         return self.lost - before
@@ -187,11 +189,14 @@ class Ledger:
         for node, books in self._nodes.items():
             series = {}
             for name, each in books.series.items():
+                later = sum(1 for ended in each.pending if ended > books.last_at + TICK)
                 received = each.received + len(each.pending)
                 # Which of several Envoys they came from does not matter: losses of an instance are summed.
                 without = min(left.get(name, 0), received)
                 left[name] = left.get(name, 0) - without
-                series[name] = [each.counted, received - without, each.earlier, each.lost]
+                # What waits came last.
+                later = max(0, later - without)
+                series[name] = [each.counted, received - without - later, each.earlier, each.lost, later]
             packed[node] = {
                 "uptime": books.uptime,
                 "at": books.last_at,
@@ -211,7 +216,10 @@ class Ledger:
             books.uptime, books.last_at, books.overflows = kept["uptime"], kept["at"], dict(kept["overflows"])
             for name, numbers in kept["series"].items():
                 series = books.series[name] = Series()
-                series.counted, series.received, series.earlier, series.lost = map(int, numbers)
+                series.counted, series.received, series.earlier, series.lost, later = map(int, (*numbers, 0)[:5])
+                series.at = books.last_at + TICK
+                # They are in no count yet: the next one has them, or none if the shadow has ended.
+                series.pending = [books.last_at + 2 * TICK] * min(later, MAX_PENDING)
         self._fresh = False
         arrived, self._nodes = self._nodes, loaded
         for node, since in arrived.items():
@@ -222,7 +230,7 @@ class Ledger:
             for name, its in since.series.items():
                 series = self._series(known, name)
                 series.received += its.received
-                series.pending = its.pending
+                series.pending += its.pending
 
     def _node(self, name: str) -> _Node | None:
         books = self._nodes.get(name)
@@ -271,7 +279,7 @@ class Ledger:
         for name, series in books.series.items():
             # A shadow's counter went with the shadow: what it said last is the last word.
             if name != ALL and name not in legs and series.unsettled:
-                self._changed(name, series.reconcile(series.counted, at))
+                self._changed(name, series.reconcile(series.counted, min(series.at, at)))
 
     def _begin(self, books: _Node, legs: Mapping[str, int], push: Counters, total: int) -> None:
         """Begin a new life of an Envoy with its first push."""

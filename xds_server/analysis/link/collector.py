@@ -23,7 +23,7 @@ from xds_server.analysis.clock import Clock
 from xds_server.analysis.kinds import Lost
 from xds_server.analysis.link.attachment import Attachment, EngineStatus, LastGood, Windows
 from xds_server.analysis.link.wire import METHOD, SERVICE, pack_snapshot, version_of
-from xds_server.analysis.profile_config import QUANTILES, ProfileConfig
+from xds_server.analysis.profile_config import QUANTILES, ProfileConfig, unpack_profile
 from xds_server.analysis.windows.comparison import Comparison, comparison_of, measured_by
 from xds_server.analysis.windows.dump import Progress, pack_dump, read_dump
 from xds_server.analysis.windows.evidence_book import EvidenceBook
@@ -33,6 +33,7 @@ from xds_server.analysis.windows.ration import Ration
 from xds_server.analysis.windows.tally import Tally, versions_of
 from xds_server.cache.snapshot import Snapshot
 from xds_server.config import EngineSettings
+from xds_server.errors import ShadowmeshError
 from xds_server.model.judging import DEFAULT_JUDGING
 
 log = structlog.get_logger(__name__)
@@ -70,6 +71,8 @@ class _Profile:
     ration: Ration = field(default_factory=Ration)
     revision: int = 0
     """Counts what was taken in."""
+    config: ProfileConfig | None = None
+    """Its rules as of the dump that was loaded."""
     first: asyncio.Event = field(default_factory=asyncio.Event)
     shown: tuple[int, Mapping[str, str], ProfileEvidence] | None = None
     """The evidence as it was last asked for: at which revision, and by which versions."""
@@ -193,8 +196,16 @@ class Collector:
         return not attached or bool(seen - attached - self._succeeded.keys())
 
     def linger(self, profile_id: str) -> None:
-        """Keep the engines judging by a profile's rules after it has gone from `configure`, until it is forgotten."""
+        """Keep the engines judging by a profile's rules after it has gone from `configure`, until it is forgotten.
+
+        Of one that was never configured, the rules are those of the dump that was loaded.
+        """
         self._lingering.add(profile_id)
+        known = self._profiles.get(profile_id)
+        if self._config(profile_id) is None and known is not None and known.config is not None:
+            self._configs += (known.config,)
+            for attachment in self._attached:
+                attachment.wake()
 
     async def first_pair(self, profile_id: str) -> None:
         """Return once something of this profile was compared."""
@@ -205,12 +216,23 @@ class Collector:
         profile = self._profiles.get(profile_id) or self._made()
         reached = {engine: self._reached[engine] for engine in profile.applied if engine in self._reached}
         progress = Progress(profile.applied, reached)
-        return pack_dump(progress, profile.tallies.values(), evidence=profile.book.pack())
+        config = self._config(profile_id) or profile.config
+        return pack_dump(
+            progress,
+            profile.tallies.values(),
+            evidence=profile.book.pack(),
+            config={} if config is None else config.pack(),
+        )
 
     def load(self, profile_id: str, data: bytes) -> None:
         """Take up what `dump` returned; added to what is there. Raises: ValueError when it is something else."""
-        progress, tallies, evidence = read_dump(data)
+        progress, tallies, evidence, packed = read_dump(data)
         profile = self._known(profile_id)
+        if packed:
+            try:
+                profile.config = unpack_profile(packed)
+            except (KeyError, TypeError, ValueError, AttributeError, ShadowmeshError) as error:
+                log.warning("the rules of a profile cannot be read", profile=profile_id, error=repr(error))
         for engine, number in progress.applied.items():
             profile.applied[engine] = max(number, profile.applied.get(engine, 0))
         for engine, closing in progress.reached.items():

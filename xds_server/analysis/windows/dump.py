@@ -7,7 +7,7 @@ Not guaranteed: that bytes of another version can be read.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -31,20 +31,35 @@ class Progress:
     """Number of the last closing that was taken in, whatever profiles it was about."""
 
 
+class Dumped(NamedTuple):
+    """What is read of a dump. `evidence` is what an `EvidenceBook` packed, `config` a `ProfileConfig`; may be empty."""
+
+    progress: Progress
+    tallies: list[Tally]
+    evidence: dict[str, Any]
+    config: dict[str, Any]
+
+
 def pack_dump(
-    progress: Progress, tallies: Iterable[Tally], *, evidence: Mapping[str, Any] = _NOTHING, most: int = MAX_DUMP
+    progress: Progress,
+    tallies: Iterable[Tally],
+    *,
+    evidence: Mapping[str, Any] = _NOTHING,
+    config: Mapping[str, Any] = _NOTHING,
+    most: int = MAX_DUMP,
 ) -> bytes:
-    """Return what `read_dump` reads; `evidence` is what an `EvidenceBook` packed."""
+    """Return what `read_dump` reads, of the parts of a `Dumped`."""
     tallies = list(tallies)
-    data = _dumped(progress, tallies, evidence)
+    rest = {"evidence": dict(evidence), "config": dict(config)}
+    data = _dumped(progress, tallies, rest)
     for keep in _KEPT:
         if len(data) <= most:
             break
-        data = _dumped(progress, [_with_fewer(tally, keep) for tally in tallies], evidence)
+        data = _dumped(progress, [_with_fewer(tally, keep) for tally in tallies], rest)
     return data
 
 
-def read_dump(data: bytes) -> tuple[Progress, list[Tally], dict[str, Any]]:
+def read_dump(data: bytes) -> Dumped:
     """Return what was packed. Raises: ValueError when it is something else."""
     try:
         parsed = orjson.loads(data)
@@ -52,7 +67,7 @@ def read_dump(data: bytes) -> tuple[Progress, list[Tally], dict[str, Any]]:
             raise ValueError(f"version {parsed['version']} of a comparison is not known, {DUMP_VERSION} is")
         tallies = [Tally.unpack(packed) for packed in parsed["tallies"]]
         progress = Progress(_numbers(parsed["applied"]), _numbers(parsed["reached"]))
-        return progress, tallies, dict(parsed["evidence"])
+        return Dumped(progress, tallies, dict(parsed["evidence"]), dict(parsed.get("config", {})))
     except (KeyError, TypeError, IndexError, AttributeError) as error:
         raise ValueError(f"not a comparison: {type(error).__name__} at {error}") from error
 
@@ -61,14 +76,14 @@ def _numbers(parsed: Mapping[str, int]) -> dict[str, int]:
     return {str(engine): int(number) for engine, number in parsed.items()}
 
 
-def _dumped(progress: Progress, tallies: Iterable[Tally], evidence: Mapping[str, Any]) -> bytes:
+def _dumped(progress: Progress, tallies: Iterable[Tally], rest: Mapping[str, Any]) -> bytes:
     return orjson.dumps(
         {
             "version": DUMP_VERSION,
             "applied": dict(progress.applied),
             "reached": dict(progress.reached),
             "tallies": [tally.pack() for tally in tallies],
-            "evidence": dict(evidence),
+            **rest,
         }
     )
 

@@ -207,10 +207,10 @@ def test_the_last_count_of_a_shadow_that_has_ended_is_held_against_what_comes_la
     books = Books()
     books.push(T0 + 1, 3)
     assert books.settle(T0 + 1) == 3
-    # One of them, and one that ended after the last push.
+    # One of them, and one that ended after the last push and is in no count.
     books.arrive(T0 + 0.5, T0 + 1.5)
-    assert without(books, T0 + 2) == 1
-    assert without(books, T0 + 3) == 1
+    assert without(books, T0 + 2) == 2
+    assert without(books, T0 + 3) == 2
 
 
 def test_what_a_killed_engine_took_along_of_a_shadow_that_has_ended_since_is_counted() -> None:
@@ -223,6 +223,22 @@ def test_what_a_killed_engine_took_along_of_a_shadow_that_has_ended_since_is_cou
     # It counted three; two more were in no window of its that anybody has.
     assert without(later, T0 + 4) == 2
     assert without(later, T0 + 5) == 2
+
+
+def test_what_came_after_the_last_count_of_a_shadow_stands_for_nothing_that_its_engine_took_along() -> None:
+    first = Books()
+    first.arrive(T0 + 0.5, T0 + 0.6, T0 + 0.7)
+    first.push(T0 + 1, 3)
+    assert first.settle(T0 + 1) == 0
+    first.arrive(T0 + 1.2, T0 + 1.3)
+    later = Books(first.kept())
+    assert without(later, T0 + 4) == 0
+    gone = Books(orjson.dumps(first.ledger.pack({"i": 4})))
+    # Two of those that waited had been counted.
+    assert without(gone, T0 + 4) == 2
+    living = Books(first.kept())
+    living.push(T0 + 4, 5)
+    assert living.settle(T0 + 4) == 0
 
 
 def test_a_restart_of_envoy_begins_anew_and_keeps_what_was_lost() -> None:

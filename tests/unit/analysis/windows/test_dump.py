@@ -22,7 +22,10 @@ def examples(data: bytes) -> list[int]:
 
 def test_what_is_dumped_is_read_again() -> None:
     progress = Progress({"engine": 7}, {"engine": 3})
-    read, (tally,), evidence = read_dump(pack_dump(progress, [much()], evidence={"since": 1.5}))
+    read, (tally,), evidence, config = read_dump(
+        pack_dump(progress, [much()], evidence={"since": 1.5}, config={"profile_id": "p"})
+    )
+    assert config == {"profile_id": "p"}
     assert (read, tally.instance, tally.pack(), evidence) == (progress, "i1", much().pack(), {"since": 1.5})
 
 
