@@ -15,7 +15,7 @@ Not guaranteed: what came in after the deletion, when the next manager is not th
 import asyncio
 import zlib
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Protocol
@@ -54,6 +54,8 @@ RESUME = timedelta(minutes=5)
 """How long after a deletion the next manager still takes in what an engine has kept of the profile."""
 MOST_RESUMED = 16
 """Comparisons, the newest, that are taken up by the next manager: each is read at its start."""
+AGAIN = 5.0
+"""Seconds until what the disk has not taken is written again, for as long as `RESUME`."""
 RESUMED_PATIENCE = 60.0
 """Seconds that the next manager waits for engines to find it, at least."""
 LEAST_PATIENCE = 15.0
@@ -124,12 +126,16 @@ class Archive:
         """Take over what is on disk."""
         self._records.update((record.profile_id, record) for record in records)
 
-    async def take_up(self) -> None:
+    async def take_up(self, *, there: Collection[ProfileID]) -> None:
         """Read what was put away just before this manager began, to add what still comes (`resume`); of nothing else.
 
         What cannot be read stays as it is on disk.
+
+        Args:
+            there: profiles that are still there: one that could not be put away in the end.
         """
-        newest = sorted(self._records.values(), key=lambda record: record.ended_at, reverse=True)
+        records = [record for record in self._records.values() if record.profile_id not in there]
+        newest = sorted(records, key=lambda record: record.ended_at, reverse=True)
         for number, record in enumerate(newest):
             profile = record.profile_id
             if number < MOST_RESUMED and self._clock.now() < record.ended_at + RESUME and await self._taken_up(profile):
@@ -209,7 +215,7 @@ class Archive:
         self._settling[profile.id] = _Settling(record, self._patience)
         try:
             await self._summaries.write(Changes(drop_profiles=(profile.id,), events=(told,) if told else ()))
-        except BaseException:
+        except Exception:
             del self._settling[profile.id]
             raise
 
@@ -247,11 +253,18 @@ class Archive:
 
     async def _finish(self, settling: "_Settling") -> None:
         profile = settling.record.profile_id
-        try:
-            if self._collector.revision(profile) != settling.written:
+        while self._collector.revision(profile) != settling.written:
+            try:
                 await self._summaries.write(Changes())
-        except Exception:
-            log.exception("the last pairs of a profile could not be put away", profile=profile)
+                break
+            except StoreError as error:
+                log.warning("the last pairs of a profile are not put away yet", profile=profile, error=str(error))
+                if self._clock.now() > settling.record.ended_at + RESUME:
+                    break
+                await self._clock.sleep(AGAIN)
+            except Exception:
+                log.exception("the last pairs of a profile could not be put away", profile=profile)
+                break
         if self._settling.get(profile) is settling:
             del self._settling[profile]
         self._summaries.forget(profile)
@@ -299,7 +312,7 @@ class Archive:
         others = [record for record in self._records.values() if record.profile_id not in ours]
         count = len(others) + len(new)
         size, gone = sum(record.size for record in (*others, *new)), []
-        for record in others if new else ():
+        for record in others:
             if count <= MOST and size <= MOST_BYTES:
                 break
             if record.profile_id not in self._settling:

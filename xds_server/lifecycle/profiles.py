@@ -227,8 +227,8 @@ class Profiles:
     def _judged(self, profile: ProfileID, acted: Acted | None, *, anew: bool) -> Changes:
         """Return what is written of the judgement."""
         verdicts = {} if acted is None else {profile: self._context.verdicts.row(profile, acted, anew=anew)}
-        summaries = {profile: self._context.summaries.restart_evidence(profile)} if anew else {}
-        return Changes(verdicts=verdicts, summaries=summaries)
+        known = self._context.summaries.restart_evidence(profile) if anew else Changes()
+        return replace(known, verdicts=verdicts)
 
     async def begin_deletion(self, record: NetworkRecord, ref: str, *, if_match: int | None) -> ShadowingProfile:
         """Accept a deletion; mirroring is off when this returns. Raises: NotFoundError, StaleError.
@@ -386,7 +386,14 @@ class Profiles:
     ) -> None:
         changed = self._changes_of(record, before, after, new)
         await self._parts.books.apply(
-            record, replace(changed, summaries=more.summaries, verdicts=more.verdicts, events=more.events)
+            record,
+            replace(
+                more,
+                profiles=changed.profiles,
+                instances=changed.instances,
+                faults=changed.faults,
+                drop_faults=changed.drop_faults,
+            ),
         )
         self._adopt(record, after, changed)
         self._tell_actors(record, before, after, changed)

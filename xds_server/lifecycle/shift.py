@@ -17,6 +17,7 @@ from xds_server.lifecycle.jobs import Jobs
 from xds_server.lifecycle.registry import NetworkRecord
 from xds_server.lifecycle.restore import fill, restore
 from xds_server.lifecycle.transitions import Event
+from xds_server.lifecycle.watch import profile_ids
 from xds_server.model.ids import ProfileID
 from xds_server.store.base import Contents
 
@@ -110,7 +111,7 @@ class Shift:
                 context.summaries.linger(profile)
         context.archive.load(contents.archive)
         await context.archive.sweep()
-        await context.archive.take_up()
+        await context.archive.take_up(there=profile_ids(self._parts.registry))
 
     async def end(
         self,

@@ -6,7 +6,7 @@ crash.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple, Protocol
 
@@ -103,10 +103,10 @@ class Summaries:
         else:
             self._written[profile] = self._collector.revision(profile)
 
-    def restart_evidence(self, profile: ProfileID) -> bytes:
-        """Let the evidence on a profile begin anew; return what is to be written of it in the same step."""
+    def restart_evidence(self, profile: ProfileID) -> Changes:
+        """Let the evidence on a profile begin anew; return what is to be written, of all profiles, in the same step."""
         self._collector.restart_evidence(profile)
-        return self._collector.dump(profile)
+        return self._gathered(Changes())[0]
 
     def linger(self, profile: ProfileID) -> None:
         """Let what is still on its way of a profile that is being deleted be judged by its own rules."""
@@ -142,6 +142,15 @@ class Summaries:
         """Write what has changed, and `more` in the same step. Raises: StoreError."""
         # From here to the call of the store nothing is waited for, so what is written later is newer.
         mark = self._collector.mark()
+        changes, revisions, late = self._gathered(more)
+        if changes != _NO_CHANGES:
+            await self._store.apply(changes)
+        self._written.update(revisions)
+        late.written()
+        self._collector.kept(mark)
+
+    def _gathered(self, more: Changes) -> tuple[Changes, Mapping[ProfileID, int], Late]:
+        """Return what has changed, with `more`; the revisions that it is of; what has come in of deleted profiles."""
         late = self._late()
         changed: dict[ProfileID, bytes] = {}
         revisions: dict[ProfileID, int] = {}
@@ -161,8 +170,4 @@ class Summaries:
             archive=late.changes.archive,
             drop_archive=(*more.drop_archive, *late.changes.drop_archive),
         )
-        if changes != _NO_CHANGES:
-            await self._store.apply(changes)
-        self._written.update(revisions)
-        late.written()
-        self._collector.kept(mark)
+        return changes, revisions, late

@@ -230,6 +230,49 @@ async def test_the_newest_are_taken_up_again(
     assert (managers.collector.forgotten, managers.collector.lingering) == ([older], [newer])
 
 
+async def test_the_oldest_go_once_nothing_more_comes_of_them(
+    managers: Managers, controller: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST", 2)
+    for number in range(4):
+        await ended(managers, controller, name=f"v{number}")
+        await managers.clock.advance(0.1)
+    await managers.clock.advance(module.QUIET + 2)
+    await until(lambda: len(managers.collector.forgotten) == 4)
+    await controller._context.summaries.save()
+    items, dropped = await controller.archive("shop")
+    assert ([item.record.name for item in items], dropped) == (["v3", "v2"], 2)
+
+
+async def test_what_the_disk_does_not_take_in_the_end_is_written_later(
+    managers: Managers, controller: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    profile = await ended(managers, controller)
+    seen(managers.collector.seen[profile][0], "$.late")
+
+    async def full(_: Changes) -> None:
+        raise StoreError("the disk is full")
+
+    monkeypatch.setattr(managers.store, "apply", full)
+    await managers.clock.advance(module.QUIET + 20)
+    await settle()
+    assert managers.collector.forgotten == []
+    monkeypatch.undo()
+    await managers.clock.advance(module.AGAIN + 1)
+    await until(lambda: managers.collector.forgotten == [profile])
+    await managers.crash()
+    assert set(await fields(await managers.start(), "v2")) == {"$.price", "$.late"}
+
+
+async def test_a_profile_that_is_still_there_is_not_taken_up_twice(managers: Managers, controller: Controller) -> None:
+    profile = await ended(managers, controller)
+    archive = controller._context.archive
+    await archive.finish()
+    managers.collector.forgotten.clear()
+    await archive.take_up(there=[profile])
+    assert (managers.collector.forgotten, list(archive._settling)) == ([], [])
+
+
 async def test_what_has_not_changed_is_not_written_again(managers: Managers, controller: Controller) -> None:
     await ended(managers, controller)
     assert controller._context.archive.late().changes == Changes()

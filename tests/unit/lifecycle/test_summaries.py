@@ -36,6 +36,9 @@ class Known:
     def revision(self, profile_id: ProfileID) -> int:
         return hash(self.of.get(profile_id))
 
+    def restart_evidence(self, profile_id: ProfileID) -> None:
+        self.of[profile_id] = b"anew"
+
     def load(self, profile_id: ProfileID, data: bytes) -> None:
         if data == b"broken":
             raise ValueError(data)
@@ -89,6 +92,16 @@ async def test_what_came_in_of_deleted_profiles_is_written_in_the_same_step_and_
     await summaries.save()
     assert (disk.written, disk.dropped) == ([{ONE: b"1"}], [TWO])
     assert (written, known.kept_marks) == ([[]], [2])
+
+
+async def test_evidence_that_begins_anew_is_written_with_all_that_is_known_of_others() -> None:
+    known, disk = Known(), Disk()
+    summaries = made(known, disk)
+    known.of = {ONE: b"1", TWO: b"2"}
+    summaries.take_along(lambda: Late(Changes(drop_archive=(ProfileID("x"),)), lambda: None))
+    assert summaries.restart_evidence(ONE) == Changes(
+        summaries={ONE: b"anew", TWO: b"2"}, drop_archive=(ProfileID("x"),)
+    )
 
 
 async def test_what_could_not_be_written_is_written_the_next_time() -> None:

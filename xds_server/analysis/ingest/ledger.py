@@ -51,11 +51,13 @@ Report = Callable[[Lost, str, int], None]
 class Series:
     """One counter and the records that it should count."""
 
-    __slots__ = ("at", "counted", "earlier", "lost", "pending", "received")
+    __slots__ = ("at", "counted", "earlier", "former", "lost", "pending", "received")
 
     def __init__(self) -> None:
         self.at = -inf
         """When it was counted last."""
+        self.former = -inf
+        """The same, in the Envoy's life before."""
         self.counted = 0
         self.received = 0
         """Records reconciled so far, of this life of the Envoy."""
@@ -104,7 +106,8 @@ class Series:
         ended = sorted(moment for moment in self.pending if moment <= at)
         first = max(bisect_left(ended, began), len(ended) - counted)
         later = [moment for moment in self.pending if moment > at]
-        came = min(self.lost, bisect_right(ended[:first], covered))
+        self.former = min(covered, self.at)
+        came = min(self.lost, bisect_right(ended[:first], self.former))
         self.earlier += self.lost - came
         self.counted = self.received = self.lost = 0
         self.pending = ended[first:] + later
@@ -114,7 +117,8 @@ class Series:
         """Take in what the life before counted, until `covered`, and has only come now; return the change."""
         if not self.earlier:
             return 0
-        late = sum(1 for moment in self.pending if moment <= covered)
+        # What ended after the shadow's own last count was in none.
+        late = sum(1 for moment in self.pending if moment <= min(covered, self.former))
         self.pending = [moment for moment in self.pending if moment > covered]
         came = min(self.earlier, late)
         self.earlier -= came
@@ -189,14 +193,15 @@ class Ledger:
         for node, books in self._nodes.items():
             series = {}
             for name, each in books.series.items():
-                later = sum(1 for ended in each.pending if ended > books.last_at + TICK)
+                later = sum(1 for ended in each.pending if ended > each.at)
                 received = each.received + len(each.pending)
                 # Which of several Envoys they came from does not matter: losses of an instance are summed.
                 without = min(left.get(name, 0), received)
                 left[name] = left.get(name, 0) - without
                 # What waits came last.
                 later = max(0, later - without)
-                series[name] = [each.counted, received - without - later, each.earlier, each.lost, later]
+                at = each.at if each.at > -inf else None
+                series[name] = [each.counted, received - without - later, each.earlier, each.lost, later, at]
             packed[node] = {
                 "uptime": books.uptime,
                 "at": books.last_at,
@@ -216,10 +221,11 @@ class Ledger:
             books.uptime, books.last_at, books.overflows = kept["uptime"], kept["at"], dict(kept["overflows"])
             for name, numbers in kept["series"].items():
                 series = books.series[name] = Series()
-                series.counted, series.received, series.earlier, series.lost, later = map(int, (*numbers, 0)[:5])
-                series.at = books.last_at + TICK
+                series.counted, series.received, series.earlier, series.lost = map(int, numbers[:4])
+                later, at = numbers[4:] or (0, books.last_at + TICK)
+                series.at = -inf if at is None else float(at)
                 # They are in no count yet: the next one has them, or none if the shadow has ended.
-                series.pending = [books.last_at + 2 * TICK] * min(later, MAX_PENDING)
+                series.pending = [max(series.at, books.last_at) + TICK] * min(int(later), MAX_PENDING)
         self._fresh = False
         arrived, self._nodes = self._nodes, loaded
         for node, since in arrived.items():

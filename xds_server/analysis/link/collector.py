@@ -204,6 +204,8 @@ class Collector:
         known = self._profiles.get(profile_id)
         if self._config(profile_id) is None and known is not None and known.config is not None:
             self._configs += (known.config,)
+            if known.folding is not None:
+                known.folding.use(known.config.analysis.endpoints)
             for attachment in self._attached:
                 attachment.wake()
 

@@ -241,6 +241,45 @@ def test_what_came_after_the_last_count_of_a_shadow_stands_for_nothing_that_its_
     assert living.settle(T0 + 4) == 0
 
 
+def test_what_came_after_the_last_count_of_a_shadow_stands_for_no_loss_when_its_envoy_begins_anew() -> None:
+    books = Books()
+    books.arrive(T0 + 0.5)
+    books.push(T0 + 1, 3, uptime=10)
+    assert books.settle(T0 + 1) == 2
+    books.arrive(T0 + 1.2, T0 + 1.3)
+    for at in (T0 + 2, T0 + 3):
+        assert without(books, at) == 2
+    books.push(T0 + 30, 0, uptime=1)
+    assert books.settle(T0 + 30) == 2
+    books.arrive(T0 + 1.4)
+    books.push(T0 + 31, 0, uptime=2)
+    assert books.settle(T0 + 31) == 2
+
+
+def test_what_came_after_the_last_count_of_a_shadow_stands_for_no_loss_under_the_next_engine() -> None:
+    first = Books()
+    first.arrive(T0 + 0.5)
+    first.push(T0 + 1, 3)
+    first.settle(T0 + 1)
+    first.arrive(T0 + 1.2, T0 + 1.3)
+    assert without(first, T0 + 2) == 2
+    later = Books(first.kept())
+    later.arrive(T0 + 1.4)
+    assert without(later, T0 + 4) == 0, "no change of the two that are known"
+
+
+def test_books_of_an_earlier_version_are_read() -> None:
+    first = Books()
+    first.arrive(T0 + 0.5)
+    first.push(T0 + 1, 3)
+    first.settle(T0 + 1)
+    packed = orjson.loads(first.kept())
+    packed["envoy"]["series"] = {name: numbers[:4] for name, numbers in packed["envoy"]["series"].items()}
+    later = Books(orjson.dumps(packed))
+    later.push(T0 + 2, 4)
+    assert later.settle(T0 + 2) == 1
+
+
 def test_a_restart_of_envoy_begins_anew_and_keeps_what_was_lost() -> None:
     books = Books()
     books.arrive(T0 + 1)
