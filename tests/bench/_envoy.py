@@ -5,13 +5,13 @@ Guarantees: Envoy is ready when the `with` begins and has ended when it ends.
 
 import contextlib
 import json
-import random
 import subprocess
 import time
 import urllib.parse
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import yaml
@@ -19,10 +19,11 @@ import yaml
 from tests.bench._children import child
 from tests.bench._http import AnswerError, call
 from xds_server.envoy_binary import find_envoy
-from xds_server.stage.children import port_is_free
+from xds_server.stage.children import free_port
 
 _START = 30.0
-_given: set[int] = set()
+_CHANCE = Random()
+_given: list[int] = []
 _HCM = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 _ROUTER = "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"
 
@@ -45,14 +46,10 @@ class Envoy:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return ports that nobody listens on now and that were not returned before; the system gives out none of them."""
-    found: list[int] = []
-    while len(found) < count:
-        port = random.randint(10_000, 19_999)
-        if port not in _given and port_is_free(port):
-            _given.add(port)
-            found.append(port)
-    return found
+    """Return ports that nobody listens on now and that were not returned before."""
+    for _ in range(count):
+        _given.append(free_port(_CHANCE, but=_given))
+    return _given[-count:]
 
 
 @contextlib.contextmanager

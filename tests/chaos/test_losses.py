@@ -3,7 +3,7 @@
 import asyncio
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 
 import psutil
 import pytest
@@ -32,16 +32,13 @@ def alone(stack: Stack) -> Iterator[None]:
     stack.clear()
 
 
-async def adds_up(stack: Stack, profile: JSON, *, for_good: float = 0.0) -> JSON:
-    """Wait until each copy that Envoy sent is accounted for, once; and for so many seconds it stays so."""
-    (instance,) = profile["instances"]
-    copies = stack.proxy.stat(f"cluster.shadow-in-{instance['instanceID']}.upstream_rq_total")
-    assert copies > 0
+async def accounts_for(look: Callable[[], Awaitable[JSON]], copies: int) -> JSON:
+    """Wait until a comparison knows the fate of so many copies; return it."""
     last: JSON = {}
 
     async def balanced() -> bool:
         nonlocal last
-        last = await stack.comparison(profile)
+        last = await look()
         return accounted(last) == copies
 
     try:
@@ -49,6 +46,15 @@ async def adds_up(stack: Stack, profile: JSON, *, for_good: float = 0.0) -> JSON
     except AssertionError as error:
         error.add_note(f"accounted {accounted(last)}: { {k: v for k, v in last.items() if k != 'endpoints'} }")
         raise
+    return last
+
+
+async def adds_up(stack: Stack, profile: JSON, *, for_good: float = 0.0) -> JSON:
+    """Wait until each copy that Envoy sent is accounted for, once; and for so many seconds it stays so."""
+    (instance,) = profile["instances"]
+    copies = stack.proxy.stat(f"cluster.shadow-in-{instance['instanceID']}.upstream_rq_total")
+    assert copies > 0
+    await accounts_for(lambda: stack.comparison(profile), copies)
     assert stack.proxy.copies(instance["instanceID"]) == copies
     await asyncio.sleep(for_good)
     last = await stack.comparison(profile)
@@ -143,20 +149,12 @@ async def test_a_manager_that_is_killed_right_after_a_deletion_loses_nothing_of_
     await stack.delete(profile)
     stack.kill(stack.manager)
     await asyncio.to_thread(stack.start_manager)
-    last: JSON = {}
 
-    async def whole() -> bool:
-        nonlocal last
+    async def archived() -> JSON:
         path = f"/networks/{NETWORK}/shadowing/archive/{profile['profileID']}"
-        last = (await stack.acall("GET", path))["comparison"]
-        return accounted(last) == copies
+        return dict((await stack.acall("GET", path))["comparison"])
 
-    try:
-        await until(whole, f"{copies} copies are accounted for", seconds=60)
-    except AssertionError as error:
-        error.add_note(f"accounted {accounted(last)}: {last['pairs']} pairs, {last['lost']}")
-        raise
-    assert last["lost"] == {}
+    assert (await accounts_for(archived, copies))["lost"] == {}
 
 
 async def test_an_engine_that_stands_still_for_a_while_loses_nothing_uncounted(stack: Stack) -> None:

@@ -16,11 +16,10 @@ from typing import Any
 
 import psutil
 
-from tests.envoy.stack import JSON, Stack, wait_for
+from tests.envoy.stack import JSON, Stack, answers, wait_for
 from tests.hostile import original, shadows
 from tests.hostile.clients import ORDINARY, Seen, traffic
 from xds_server.envoy_binary import find_envoy
-from xds_server.stage.children import port_is_free
 from xds_server.stage.client import Reply, Request
 
 COMPONENTS = ("echo", "two")
@@ -153,14 +152,10 @@ def ground(folder: Path, *flags: str) -> Iterator[Ground]:
         config.write_text(json.dumps(_plain(plain, served, over_http2)))
         stack.household.start("plain", [str(find_envoy()), "-c", str(config), *_ENVOY_FLAGS])
         for port in (served, over_http2, *plain.values()):
-            wait_for(partial(_taken, port), f"something listens on {port}")
+            wait_for(partial(answers, port), f"something listens on {port}")
         yield Ground(stack, plain)
     finally:
         stack.close()
-
-
-def _taken(port: int) -> bool:
-    return not port_is_free(port)
 
 
 def _plain(ports: Mapping[str, int], served: int, over_http2: int) -> JSON:

@@ -243,19 +243,15 @@ class Archive:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
-        try:
-            await self._summaries.write(Changes())
-        except StoreError as error:
-            log.warning("comparisons could not be written", error=str(error))
+        await self._summaries.save()
         for profile in list(self._settling):
-            del self._settling[profile]
-            self._summaries.forget(profile)
+            self._let_go(profile)
 
     async def _finish(self, settling: "_Settling") -> None:
         profile = settling.record.profile_id
         while self._collector.revision(profile) != settling.written:
             try:
-                await self._summaries.write(Changes())
+                await self._summaries.write()
                 break
             except StoreError as error:
                 log.warning("the last pairs of a profile are not put away yet", profile=profile, error=str(error))
@@ -265,8 +261,11 @@ class Archive:
             except Exception:
                 log.exception("the last pairs of a profile could not be put away", profile=profile)
                 break
-        if self._settling.get(profile) is settling:
-            del self._settling[profile]
+        self._let_go(profile)
+
+    def _let_go(self, profile: ProfileID) -> None:
+        """Take in nothing more of it."""
+        self._settling.pop(profile, None)
         self._summaries.forget(profile)
 
     def late(self) -> Late:
@@ -325,8 +324,7 @@ class Archive:
         for settling in [s for s in self._settling.values() if s.record.network_id == network]:
             if settling.task is not None:
                 settling.task.cancel()
-            del self._settling[settling.record.profile_id]
-            self._summaries.forget(settling.record.profile_id)
+            self._let_go(settling.record.profile_id)
         self._drop([r.profile_id for r in self._records.values() if r.network_id == network])
 
     def _drop(self, profiles: Iterable[ProfileID]) -> None:

@@ -12,7 +12,7 @@ import os
 import signal
 import socket
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,12 +76,8 @@ class Household:
 
     def free_port(self) -> int:
         """Return a port that nobody uses now and that was not returned before."""
-        for _ in range(1000):
-            port = self._chance.randint(FIRST_PORT, LAST_PORT)
-            if port not in self.ports and port_is_free(port):
-                self.ports.append(port)
-                return port
-        raise UnavailableError(f"no free port between {FIRST_PORT} and {LAST_PORT}")
+        self.ports.append(free_port(self._chance, but=self.ports))
+        return self.ports[-1]
 
     def start(self, name: str, command: Sequence[str], *, env: Mapping[str, str] | None = None) -> Child:
         """Start a child; from the main thread.
@@ -156,6 +152,18 @@ class Household:
                 if process.pid != os.getpid() and process.environ().get(MARK) == str(self.folder):
                     found.add(process)
         return {process for process in found if _runs(process)}
+
+
+def free_port(chance: Random, *, but: Container[int]) -> int:
+    """Return a port that nobody listens on now, none of `but`, and none of those that the system gives out by itself.
+
+    Raises: UnavailableError.
+    """
+    for _ in range(1000):
+        port = chance.randint(FIRST_PORT, LAST_PORT)
+        if port not in but and port_is_free(port):
+            return port
+    raise UnavailableError(f"no free port between {FIRST_PORT} and {LAST_PORT}")
 
 
 def port_is_free(port: int) -> bool:

@@ -260,8 +260,9 @@ class Ledger:
             self._begin(books, legs, push, total)
         elif push.at < books.last_at:  # its clock was set back: when a record ended says nothing of lives any more
             books.covered = -inf
-        for name, series in books.series.items():
-            self._changed(name, series.late(books.covered))
+        if books.covered > -inf:
+            for name, series in books.series.items():
+                self._changed(name, series.late(books.covered))
         if push.uptime is not None:
             books.uptime = push.uptime
         books.last_at = push.at

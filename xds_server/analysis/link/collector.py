@@ -203,11 +203,7 @@ class Collector:
         self._lingering.add(profile_id)
         known = self._profiles.get(profile_id)
         if self._config(profile_id) is None and known is not None and known.config is not None:
-            self._configs += (known.config,)
-            if known.folding is not None:
-                known.folding.use(known.config.analysis.endpoints)
-            for attachment in self._attached:
-                attachment.wake()
+            self.configure([*self._configs, known.config])
 
     async def first_pair(self, profile_id: str) -> None:
         """Return once something of this profile was compared."""

@@ -9,6 +9,7 @@ from xds_server.analysis.ingest.metrics import ALS_WRITTEN, Counters
 from xds_server.analysis.kinds import Lost
 
 TOTAL, ACTIVE = "http.shadow-i.downstream_rq_total", "http.shadow-i.downstream_rq_active"
+WRITTEN = ALS_WRITTEN.replace(".", "__")
 T0 = 1000.0
 
 
@@ -160,10 +161,10 @@ def test_all_entries_too_are_corrected_by_what_came_too_late_and_are_told_of_no_
     books = Books()
     books.ledger.load({})
     books.arrive(T0 + 0.1)
-    books.push(T0 + 1, 7, uptime=10, **{ALS_WRITTEN.replace(".", "__"): 7})
+    books.push(T0 + 1, 7, uptime=10, **{WRITTEN: 7})
     books.settle(T0 + 1)
     books.arrive(T0 + 0.5, T0 + 0.9)
-    books.push(T0 + 30, 0, uptime=2, **{ALS_WRITTEN.replace(".", "__"): 1})
+    books.push(T0 + 30, 0, uptime=2, **{WRITTEN: 1})
     assert books.settle(T0 + 30) == 4
     assert books.ledger.missing() == {"envoy": 5}
 
@@ -171,10 +172,10 @@ def test_all_entries_too_are_corrected_by_what_came_too_late_and_are_told_of_no_
 def test_an_engine_without_books_knows_a_life_that_began_after_it() -> None:
     books = Books()
     books.arrive(T0 + 1)
-    books.push(T0 + 2, 1, uptime=10, **{ALS_WRITTEN.replace(".", "__"): 1})
+    books.push(T0 + 2, 1, uptime=10, **{WRITTEN: 1})
     books.settle(T0 + 2)
     books.arrive(T0 + 20)
-    books.push(T0 + 21, 5, uptime=2, **{ALS_WRITTEN.replace(".", "__"): 5})
+    books.push(T0 + 21, 5, uptime=2, **{WRITTEN: 5})
     books.settle(T0 + 21)
     assert books.ledger.missing() == {"envoy": 4}
 
